@@ -1,0 +1,115 @@
+# Afterglow. Needs only Python 3.11 or later; everything else is installed into .venv and node_modules at first use.
+
+PYTHON ?= python3
+python := .venv/bin/python
+pip := $(python) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps --only-binary :all:
+# $(call or_say,what to do next): ends a command line; says it, and fails, when the command failed.
+or_say = || { printf '\nmake %s stopped. %s\n' '$@' $(1) >&2; exit 1; }
+# $(call resolve,lock,what it holds): writes a lock with hashes and without addresses.
+resolve = .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	$(if $(UPGRADE),--upgrade) $(2) -o $(1) >/dev/null $(call or_say,'The lines above name the requirement that cannot be met.')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+# The compose stack. Where neither a file .env nor the environment names a mail server it is a demo, with data and secrets of its own.
+DEMO ?= $(if $(wildcard .env)$(FOLLOWUP_SMTP_HOST),,1)
+secrets := deploy/$(if $(DEMO),demo/)secrets
+compose := AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),AFTERGLOW_DEMO_USER=$$(id -u):$$(id -g)) docker compose \
+	-f docker-compose.yml $(if $(DEMO),-f deploy/compose.demo.yml)
+
+.PHONY: help setup demo run secrets images up down logs test test-fast check format api-docs kafka-files lock clean
+
+help: ## list the targets
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.dev-ready node_modules/.ready ## install all that running, testing and checking need (the other targets do it by themselves)
+
+demo: .venv/.ready ## one clinic day on a private database; ONCE=1 leaves at its end, KAFKA=1 uses the compose stack, FAILPOINT=name kills on the way
+	@$(python) -m services demo $(if $(ONCE),--once) $(if $(KAFKA),--kafka) $(if $(FAILPOINT),--failpoint $(FAILPOINT)) \
+		$(call or_say,'The lines above name the broken promise or the missing part. Run it again with ONCE=1 for a table only.')
+
+run: .venv/.ready ## all three services in one process, with your own settings
+	@$(python) -m services $(call or_say,'The lines above name the setting or the part. To look around without settings: make demo')
+
+secrets: .venv/.ready ## make what is missing of the compose stack's secrets, one file each
+	@$(python) -m services secrets --containers --folder $(secrets) $(call or_say,'The folder must be writable.')
+
+images: ## build the images: three services, and the operator's commands; each holds a list of what is in it (sbom.cdx.json)
+	@docker compose build --quiet $(call or_say,'Docker must run (docker info) and the package index be in reach once.')
+
+up: secrets images ## start everything with Docker; without a .env as a demo; AFTERGLOW_REPLICAS=2 runs two of each service
+	@$(if $(DEMO),mkdir -p -m 700 deploy/demo/messages; echo 'No .env names a mail server: this is a DEMO and not for patients.')
+	@$(compose) up --detach --wait --wait-timeout 300 --quiet-pull || { \
+		$(compose) logs --no-log-prefix 2>/dev/null | grep '^Refused' | sort -u >&2; false; } \
+		$(call or_say,'What a part says about it: make logs')
+	@echo "Running on $${AFTERGLOW_PUBLIC_URL:-https://127.0.0.1:$${AFTERGLOW_PORT:-8443}}; callers trust $(secrets)/gateway-ca.crt"
+
+down: ## stop what `make up` started; its data stays
+	@$(compose) down --remove-orphans $(call or_say,'The lines above name what could not be stopped.')
+
+logs: ## what the parts of the stack say, as they say it; ARGS="followup" for one of them
+	@$(compose) logs --follow --tail 200 $(ARGS)
+
+test: setup ## the everyday tests, then those on a real Kafka and on the compose stack (skipped where there is no Docker); ARGS="..." go to pytest
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose' $(ARGS) \
+		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
+	@$(python) -m pytest -m 'kafka or compose' $(ARGS) \
+		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m "kafka or compose"   (needs Docker: docker info)')
+
+test-fast: setup ## the tests that need neither Docker nor a browser and are not slow
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not browser and not slow' $(ARGS) \
+		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
+
+check: .venv/.dev-ready ## lint, format, types and import contracts
+	@.venv/bin/ruff check $(call or_say,'Many findings mend themselves: make format')
+	@.venv/bin/ruff format --check $(call or_say,'To format: make format')
+	@.venv/bin/mypy $(call or_say,'The lines above name file and line.')
+	@.venv/bin/lint-imports --no-logo $(call or_say,'What each contract is for stands beside it in pyproject.toml.')
+
+format: .venv/.dev-ready ## format the code and mend what the linter can mend
+	@.venv/bin/ruff check --fix-only --quiet
+	@.venv/bin/ruff format
+
+api-docs: .venv/.ready ## write docs/api anew from the code
+	@$(python) -m services api-documents $(call or_say,'The lines above name the route or event that cannot be described.')
+
+kafka-files: .venv/.ready ## write deploy/kafka/acls.txt and topics.txt anew from the code
+	@$(python) -m services kafka-acls >deploy/kafka/acls.txt $(call or_say,'The lines above name the service that cannot be read.')
+	@$(python) -m services kafka-topics >deploy/kafka/topics.txt $(call or_say,'The lines above name the event that cannot be read.')
+
+lock: .venv/.dev-ready ## resolve pyproject.toml into the locks: images, embedded, developing; UPGRADE=1 takes newer versions
+	@$(call resolve,requirements.lock,)
+	@$(call resolve,requirements-embedded.lock,--extra embedded -c requirements.lock)
+	@$(call resolve,requirements-dev.lock,--extra embedded --group dev -c requirements-embedded.lock)
+	@echo 'The locks are written. To install them: make setup'
+
+clean: ## remove what can be made again: the virtual environment, node_modules, caches
+	@rm -rf .venv node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null \
+		$(call or_say,'There is no $(PYTHON) here. Install Python 3.11 or later; or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12')
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		$(call or_say,"Afterglow needs Python 3.11 or later and $(PYTHON) is $$($(PYTHON) -V). Name another: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12")
+	@echo 'Setting up: a virtual environment in .venv'
+	@$(PYTHON) -m venv .venv \
+		$(call or_say,'This Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv')
+
+# A stamp is newer than its lock when what the lock names is installed.
+.venv/.ready: requirements-embedded.lock | .venv/bin/python
+	@echo 'Setting up: the packages of requirements-embedded.lock (about a minute)'
+	@$(pip) -r requirements-embedded.lock $(call or_say,'The package index must be in reach once. Then run it again: what is installed stays.')
+	@touch $@
+
+.venv/.dev-ready: requirements-dev.lock .venv/.ready
+	@echo 'Setting up: the packages of requirements-dev.lock (about a minute)'
+	@$(pip) -r requirements-dev.lock $(call or_say,'The package index must be in reach once. Then run it again: what is installed stays.')
+	@touch $@
+
+node_modules/.ready: package-lock.json .venv/.dev-ready
+	@echo 'Setting up: the npm packages of package-lock.json'
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent \
+		$(call or_say,'The npm registry must be in reach once. Then run it again.')
+	@touch $@
