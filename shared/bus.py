@@ -1,0 +1,190 @@
+"""What the pipeline knows of a bus: records, how an event becomes one, and the two things that a bus can do.
+
+The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: the value is the event's bytes, everything else is a header.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+PARTITIONS = 12
+"""Of every topic, for ever: another number would move keys, and with them the order of one patient's events."""
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class BusUnavailable(Exception):
+    """The bus did not take or give records; nothing is known to be lost, try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event on its way out of an outbox. ``seq`` names its row."""
+
+    seq: int
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as a consumer receives it; anything may be missing or wrong in it. ``offset`` grows along a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Published:
+    """What became of a batch: rows the bus has durably taken, partitions that failed, rows that no bus will ever take."""
+
+    taken: list[int] = field(default_factory=list)
+    failed_partitions: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class Fenced(Exception):
+    """The stored offset is not what this worker expected: another one has moved it, or our own commit did and we never heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a consumer is in a partition: the next offset to read and the id of the last event before it."""
+
+    next_offset: int
+    last_event_id: UUID | None = None
+
+
+class Subscriber(Protocol):
+    """A service's inbox as the bus sees it."""
+
+    consumer: str
+    topics: tuple[str, ...]
+
+    async def handle(self, records: Sequence[Record], *, partition: tuple[str, int] | None = None, expected: int | None = None) -> None:
+        """Handle records in order. Raises Fenced, or Unavailable when nothing was done and it should be tried again."""
+
+    async def position(self, topic: str, partition: int) -> Position | None:
+        """The stored position, or None when this consumer has never read the partition."""
+
+    async def begin_at(self, topic: str, partition: int, position: Position) -> Position:
+        """Store where to begin, unless a position is stored already; returns the stored one."""
+
+    async def start_at(self, topic: str, partition: int, position: Position) -> None:
+        """Store a position without having read up to it, in place of any other."""
+
+    def alarm(self, reason: str, topic: str, partition: int) -> None:
+        """Tell people about a partition that is not as it should be."""
+
+
+class Bus(Protocol):
+    """Durable transport of records, in order per key, at least once."""
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Declare a consumer before anything is published; records reach it while ``consume`` runs or, locally, at once."""
+
+    async def publish(self, batch: Sequence[Outgoing]) -> Published:
+        """Hand over a batch. Within a partition, what follows a failed record is not taken. Raises BusUnavailable."""
+
+    async def consume(self, subscriber: Subscriber, stop: asyncio.Event) -> None:
+        """Feed a subscriber until ``stop`` is set."""
+
+    async def lag(self, subscriber: Subscriber) -> int:
+        """Records on the bus that this consumer has not handled yet. Raises BusUnavailable when that cannot be known now."""
+
+    def queued(self, subscriber: Subscriber) -> int:
+        """Records that were taken from the bus and wait in memory; bounded, whatever the lag is."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+
+
+def partition_of(key: str) -> int:
+    """The partition of a key, fixed for ever."""
+    return zlib.crc32(key.encode()) % PARTITIONS
+
+
+def cloud_event_headers(
+    *,
+    event_id: UUID,
+    type_name: str,
+    source: str,
+    subject: str,
+    occurred_at: datetime,
+    key: str,
+    sequence: int,
+    clinic_id: UUID,
+    correlation_id: UUID | None,
+    causation_id: UUID | None,
+    traceparent: str | None,
+) -> Headers:
+    """The headers of one event; optional ones are left out."""
+    named = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": str(event_id),
+        "ce_type": type_name,
+        "ce_source": source,
+        "ce_subject": subject,
+        "ce_time": occurred_at.isoformat().replace("+00:00", "Z"),
+        "ce_partitionkey": key,
+        "ce_sequence": str(sequence),
+        "ce_clinicid": str(clinic_id),
+        "ce_correlationid": str(correlation_id) if correlation_id else None,
+        "ce_causationid": str(causation_id) if causation_id else None,
+        "traceparent": traceparent,
+    }
+    return tuple((name, value.encode()) for name, value in named.items() if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope facts that a consumer acts on."""
+
+    event_id: UUID
+    type_name: str
+    clinic_id: UUID
+    key: str
+    sequence: int
+    correlation_id: UUID | None
+    traceparent: str | None
+
+
+def event_id_of(record: Record) -> UUID | None:
+    """The id that a record names, however unreadable the rest of it is."""
+    try:
+        return UUID(dict(record.headers)["ce_id"].decode("ascii"))
+    except (KeyError, ValueError):
+        return None
+
+
+def read_envelope(record: Record) -> Envelope:
+    """Take the envelope from a record's headers. Raises ValueError when a required part is missing or not of its form."""
+    named = dict(record.headers)
+    try:
+        if named["ce_specversion"] != b"1.0" or record.key is None:
+            raise ValueError("not a CloudEvents 1.0 record with a key")
+        correlation = named.get("ce_correlationid")
+        trace = named.get("traceparent")
+        return Envelope(
+            event_id=UUID(named["ce_id"].decode("ascii")),
+            type_name=named["ce_type"].decode("ascii"),
+            clinic_id=UUID(named["ce_clinicid"].decode("ascii")),
+            key=record.key.decode("utf-8"),
+            sequence=int(named["ce_sequence"].decode("ascii")),
+            correlation_id=UUID(correlation.decode("ascii")) if correlation else None,
+            traceparent=trace.decode("ascii") if trace else None,
+        )
+    except (KeyError, UnicodeDecodeError, AttributeError) as error:
+        raise ValueError("envelope incomplete") from error

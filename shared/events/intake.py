@@ -1,0 +1,108 @@
+"""Events of intake: who the people, clients, consents and courses are, as far as others must know."""
+
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from shared.events.registry import Event, event
+
+
+@event("intake", "clinic.changed", subject=("Organization", "clinic_id"), key="clinic_id")
+class ClinicChanged(Event):
+    """A clinic was registered or its settings changed; carries the whole current state."""
+
+    clinic_id: UUID
+    clinic_version: int
+    time_zone: str
+    active: bool
+
+
+@event("intake", "client.changed", subject=("Client", "client_id"), key="client_id")
+class ClientChanged(Event):
+    """A machine client was registered, changed or disabled; carries the whole current state."""
+
+    client_id: str
+    client_version: int
+    active: bool
+    may_act_for_practitioners: bool
+
+
+@event("intake", "practitioner.changed", subject=("Practitioner", "practitioner_id"), key="practitioner_id")
+class PractitionerChanged(Event):
+    """A practitioner was registered, or roles were given or taken; carries the whole current state."""
+
+    practitioner_id: UUID
+    practitioner_version: int
+    roles: list[str]
+    active: bool
+
+
+@event("intake", "patient.changed", subject=("Patient", "patient_id"), key="patient_id")
+class PatientChanged(Event):
+    """A patient was registered or changed in a way that others must know; carries the whole current state."""
+
+    patient_id: UUID
+    patient_version: int
+    patient_number: str
+    """The clinic's own running number, shown where the name cannot be had."""
+    time_zone: str
+    language: str
+    status: str
+    """active, withdrawn or deceased."""
+    messages_allowed: bool
+    """False after an opt-out, or where no electronic channel was agreed."""
+
+
+@event("intake", "patient.deceased", subject=("Patient", "patient_id"), key="patient_id")
+class PatientDeceased(Event):
+    """The patient died. Nothing may be sent to them again."""
+
+    patient_id: UUID
+    patient_version: int
+
+
+@event("intake", "patient.withdrawn", subject=("Patient", "patient_id"), key="patient_id")
+class PatientWithdrawn(Event):
+    """The patient left the programme."""
+
+    patient_id: UUID
+    patient_version: int
+
+
+@event("intake", "consent.signed", subject=("Consent", "consent_id"), key="patient_id")
+class ConsentSigned(Event):
+    """A consent became valid."""
+
+    consent_id: UUID
+    patient_id: UUID
+    consent_type: str
+    """treatment, messaging or disclosure."""
+    consent_version: str
+    signed_at: AwareDatetime
+    valid_until: AwareDatetime
+
+
+@event("intake", "consent.revoked", subject=("Consent", "consent_id"), key="patient_id")
+class ConsentRevoked(Event):
+    """A consent was taken back."""
+
+    consent_id: UUID
+    patient_id: UUID
+    consent_type: str
+
+
+@event("intake", "course.changed", subject=("CarePlan", "course_id"), key="patient_id")
+class CourseChanged(Event):
+    """A course of infusions was started, held, resumed, stopped or completed, or its care team changed; the whole current state."""
+
+    course_id: UUID
+    course_version: int
+    patient_id: UUID
+    status: str
+    """active, on-hold, stopped or completed."""
+    protocol_code: str
+    protocol_version: int
+    planned_infusions: int
+    responsible_clinician_id: UUID
+    therapist_id: UUID | None
+    coordinator_id: UUID | None

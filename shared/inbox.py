@@ -1,0 +1,226 @@
+"""Inbox: one transaction holds the inbox rows, the effects, the consumer's own events and its new offset.
+
+The offset in our database is the authority and moves by compare-and-set, so a consumer that lost its partition cannot apply
+anything twice; the inbox rows absorb what the producer's side repeats. A record that cannot be handled parks its key: later events
+of that key follow it in order, everything else flows.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared import dispatch, failpoints, offsets, parked, reading, telemetry
+from shared.bus import Fenced, Position, Record
+from shared.db import Database, is_away
+from shared.dispatch import Handler, each, waves
+from shared.errors import Invalid
+from shared.events.registry import Delivery, Event, MalformedEvent, Registry
+from shared.owners import owners_of
+from shared.reading import Chunk, Readable
+
+__all__ = ["CHUNK", "Handler", "Inbox", "each", "waves"]
+
+CHUNK = 50
+_AT_ONCE = 4
+"""Transactions of one consumer at a time, so that catching up leaves database connections to the requests."""
+
+
+class Inbox:
+    """One service's consumer of events: reads, deduplicates, dispatches and commits."""
+
+    TRIES_SECONDS = (0.0, 0.3, 1.0)
+    """Waits before each try of a record that fails by itself; after the last it is parked."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        consumer: str,
+        registry: Registry,
+        subscriptions: Mapping[type[Event], Handler],
+        metrics: telemetry.Metrics,
+    ) -> None:
+        self.database = database
+        self.consumer = consumer
+        self.topics = tuple(sorted({cls.type.topic for cls in subscriptions}))
+        self._registry = registry
+        self._handlers = dict(subscriptions)
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._log = telemetry.logger("inbox", consumer=consumer)
+
+    async def handle(self, records: Sequence[Record], *, partition: tuple[str, int] | None = None, expected: int | None = None) -> None:
+        """Handle records of one partition, or of the local bus, in order. Raises Unavailable (nothing done, try again) or Fenced.
+
+        With ``partition``, the stored offset must be ``expected`` and becomes the last record's offset plus one.
+        """
+        failure = await self._try(records, partition, expected)
+        if failure is not None and len(records) == 1:
+            await self._until_settled(records[0], partition, expected, failure)
+        elif failure is not None:
+            await self._one_by_one(records, partition, expected)
+
+    async def _one_by_one(self, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
+        """Find the culprit of a failed chunk; it is tried a few times and then parked together with the offset."""
+        for record in records:
+            await self._until_settled(record, partition, expected, None)
+            expected = record.offset + 1
+
+    async def _until_settled(
+        self, record: Record, partition: tuple[str, int] | None, expected: int | None, failure: Exception | None
+    ) -> None:
+        """Try a record as often as it deserves, one try being behind us when it has a failure already; then park it."""
+        for wait in self.TRIES_SECONDS[1 if failure else 0 :]:
+            await asyncio.sleep(wait)
+            failure = await self._try([record], partition, expected)
+            if failure is None:
+                return
+        self._log.error("inbox.poison", error_class=type(failure).__name__, error_place=_place_of(failure), offset=record.offset)
+        parking = parked.Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=len(self.TRIES_SECONDS))
+        await self._transaction(Chunk(parkings=[parking]), [record], partition, expected)
+
+    async def _try(self, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> Exception | None:
+        """One try; returns the failure when it is the records' own, raises when it is not."""
+        try:
+            await self._transaction(reading.read(records, self._registry, self._handlers.keys()), records, partition, expected)
+        except Fenced:
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            return error
+        return None
+
+    async def _transaction(self, chunk: Chunk, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
+        async with self._slots, self.database.transaction() as db:
+            fresh = await self._claim(db, chunk)
+            free, behind = await parked.behind(db, self.consumer, fresh, chunk.parkings)
+            chunk.parkings += behind
+            await parked.park(db, self.consumer, chunk.parkings)
+            await self.dispatch(db, [item.delivery for item in free])
+            await self._advance(db, records, partition, expected)
+            failpoints.hit("inbox.before_commit")
+        failpoints.hit("inbox.after_commit")
+        self._count(chunk, free)
+
+    async def _claim(self, db: AsyncSession, chunk: Chunk) -> list[Readable]:
+        """Insert the inbox rows; returns what had not been there. What names a key of another clinic is to be parked."""
+        ids = [item.envelope.event_id for item in chunk.readable] + [parking.event_id for parking in chunk.parkings if parking.event_id]
+        if not ids:
+            return []
+        new = set(await db.scalars(_CLAIM, {"consumer": self.consumer, "ids": ids}))
+        chunk.parkings = [parking for parking in chunk.parkings if parking.event_id is None or parking.event_id in new]
+        fresh: list[Readable] = []
+        for item in chunk.readable:
+            if item.envelope.event_id in new:
+                new.discard(item.envelope.event_id)
+                fresh.append(item)
+        chunk.duplicates = len(chunk.readable) - len(fresh)
+        return await self._without_strangers(db, chunk, fresh)
+
+    async def _without_strangers(self, db: AsyncSession, chunk: Chunk, fresh: list[Readable]) -> list[Readable]:
+        """A key belongs to the clinic that used it first; its events under another clinic are set aside and block nothing."""
+        wanted: dict[str, UUID] = {}
+        for item in fresh:
+            wanted.setdefault(item.envelope.key, item.envelope.clinic_id)
+        owners = await owners_of(db, wanted)
+        own: list[Readable] = []
+        for item in fresh:
+            if owners[item.envelope.key] == item.envelope.clinic_id:
+                own.append(item)
+            else:
+                mismatch = parked.Parking.of(item.record, reason="tenant-mismatch", error_class="event-tenant-mismatch", blocks_key=False)
+                chunk.parkings.append(mismatch)
+        return own
+
+    async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
+        """Run the handlers of these deliveries."""
+        await dispatch.dispatch(db, self._handlers, deliveries)
+
+    async def _advance(self, db: AsyncSession, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
+        if partition is not None and expected is not None:
+            await offsets.advance(db, self.consumer, partition, records, expected=expected)
+
+    def _count(self, chunk: Chunk, handled: Sequence[Readable]) -> None:
+        self._metrics.ignored.inc(chunk.ignored)
+        self._metrics.duplicates.inc(chunk.duplicates)
+        for parking in chunk.parkings:
+            self._metrics.parked.labels(parking.reason).inc()
+        for item in handled:
+            self._metrics.handled.labels(item.envelope.type_name).inc()
+
+    async def position(self, topic: str, partition: int) -> Position | None:
+        """The stored position of this consumer in a partition, or None."""
+        async with self.database.transaction() as db:
+            return await offsets.read(db, self.consumer, (topic, partition))
+
+    async def begin_at(self, topic: str, partition: int, position: Position) -> Position:
+        """Store where to begin, unless a position is stored already; returns the stored one."""
+        async with self.database.transaction() as db:
+            await offsets.begin(db, self.consumer, (topic, partition), position)
+            return await offsets.read(db, self.consumer, (topic, partition)) or position
+
+    async def start_at(self, topic: str, partition: int, position: Position) -> None:
+        """Store a position without having read up to it; the inbox absorbs what comes twice."""
+        async with self.database.transaction() as db:
+            await offsets.restart(db, self.consumer, (topic, partition), position)
+
+    def alarm(self, reason: str, topic: str, partition: int) -> None:
+        """Tell people about a partition that is not as it should be."""
+        self._metrics.consumer_alarms.labels(reason).inc()
+        self._log.error("inbox.alarm", reason=reason, topic=topic, partition=partition)
+
+    async def redrive(self, key: str, *, by: str) -> int:
+        """Handle a key's parked records again, oldest first; returns how many went through. Stops and raises at one that still fails."""
+        count = 0
+        while await self._redrive_next(key, by=_given("by", by)):
+            count += 1
+        return count
+
+    async def _redrive_next(self, key: str, *, by: str) -> bool:
+        async with self.database.transaction() as db:
+            record = await parked.next_of_key(db, self.consumer, key)
+            if record is None:
+                return False
+            delivery = reading.read_delivery(record.as_record(), self._registry)
+            if (await owners_of(db, {key: delivery.clinic_id}))[key] != delivery.clinic_id:
+                raise MalformedEvent("event-tenant-mismatch")
+            await self.dispatch(db, [delivery] if type(delivery.event) in self._handlers else [])
+            await parked.settle(db, record.parked_id, state="resolved", by=by)
+        return True
+
+    async def discard(self, parked_id: int, *, by: str, why: str) -> bool:
+        """Give one parked record up, with a name and a reason; False when there is none of this number."""
+        async with self.database.transaction() as db:
+            if await parked.lock_one(db, self.consumer, parked_id) is None:
+                return False
+            await parked.settle(db, parked_id, state="discarded", by=_given("by", by), why=_given("why", why))
+        return True
+
+    async def parked_records(self) -> list[dict[str, object]]:
+        """What is parked now: ids, reasons and ages."""
+        async with self.database.transaction() as db:
+            return await parked.listing(db, self.consumer)
+
+
+def _place_of(failure: Exception | None) -> str | None:
+    return telemetry.place_of(failure) if failure is not None else None
+
+
+def _given(name: str, text_of_person: str) -> str:
+    """Who decides, and why, is never left blank."""
+    if not text_of_person.strip():
+        raise Invalid("decision-incomplete", f"Settling a parked record needs {name!r}.")
+    return text_of_person
+
+
+_CLAIM = text(
+    """
+    INSERT INTO platform.inbox (consumer, event_id)
+    SELECT :consumer, e FROM unnest(CAST(:ids AS uuid[])) AS e ORDER BY e
+    ON CONFLICT DO NOTHING RETURNING event_id
+    """
+)

@@ -1,0 +1,127 @@
+"""The bus of one process: the outbox is the durable queue, and a record counts as taken when every subscriber has committed it.
+
+A crash anywhere means that the relay hands the record over again, and the inboxes absorb what they had handled before.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from shared import telemetry
+from shared.bus import Outgoing, Position, Published, Record, Subscriber
+from shared.db import Database, is_away
+from shared.inbox import CHUNK
+from shared.outbox import outgoing_of
+
+_NEVER_READ = -1
+"""Partition number under which a local subscriber notes that it has seen a topic's history."""
+
+
+class LocalBus:
+    """Hands each record to every subscribing service's inbox, in order."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+        self._in_hand: Counter[str] = Counter()
+        self._log = telemetry.logger("local-bus")
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.append(subscriber)
+
+    async def publish(self, batch: Sequence[Outgoing]) -> Published:
+        published = Published()
+        chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
+        waiting = {subscriber.consumer: _wanted(subscriber, batch) for subscriber in self._subscribers}
+        self._in_hand.update(waiting)
+        try:
+            for chunk in chunks:
+                if published.failed_partitions or not await self._delivered(chunk, waiting):
+                    published.failed_partitions |= {outgoing.partition for outgoing in chunk}
+                else:
+                    published.taken += [outgoing.seq for outgoing in chunk]
+        finally:
+            self._in_hand.subtract(waiting)
+        return published
+
+    async def _delivered(self, chunk: Sequence[Outgoing], waiting: dict[str, int]) -> bool:
+        """Whether every subscriber has committed the chunk. One that has not gets it again from the outbox."""
+        for subscriber in self._subscribers:
+            records = [_record(outgoing) for outgoing in chunk if outgoing.topic in subscriber.topics]
+            if not records:
+                continue
+            try:
+                await subscriber.handle(records)
+            except Exception as error:  # noqa: BLE001 - a consumer's loop: it must survive and say so
+                self._say(subscriber, error, records[0])
+                return False
+            waiting[subscriber.consumer] -= len(records)
+            self._in_hand[subscriber.consumer] -= len(records)
+        return True
+
+    def _say(self, subscriber: Subscriber, error: Exception, record: Record) -> None:
+        name = type(error).__name__
+        if is_away(error):
+            self._log.warning("local_bus.subscriber_away", consumer=subscriber.consumer, error_class=name)
+        else:
+            place = telemetry.place_of(error)
+            self._log.error("local_bus.not_handled", consumer=subscriber.consumer, error_class=name, error_place=place)
+            subscriber.alarm("not-handled", record.topic, record.partition)
+
+    async def consume(self, subscriber: Subscriber, stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def lag(self, subscriber: Subscriber) -> int:
+        return self._in_hand[subscriber.consumer]
+
+    def queued(self, subscriber: Subscriber) -> int:
+        return self._in_hand[subscriber.consumer]
+
+    async def close(self) -> None:
+        return None
+
+    async def catch_up(self, producer: Database, topic: str) -> None:
+        """Show a topic's history to subscribers that have never seen it, before anything new is relayed."""
+        for subscriber in self._subscribers:
+            if topic in subscriber.topics and await subscriber.position(topic, _NEVER_READ) is None:
+                await replay(producer, subscriber, topic)
+                await subscriber.start_at(topic, _NEVER_READ, Position(0))
+
+
+async def replay(producer: Database, subscriber: Subscriber, topic: str, *, after_seq: int = 0, batch: int = 500) -> int:
+    """Hand a producer's kept events to one subscriber again, oldest first; returns how many. The inbox skips what it had.
+
+    It ends with what is there now: an event that is committed later than a page was read must not come behind a later one of its key.
+    """
+    count = 0
+    async with producer.transaction() as db:
+        last = (await db.execute(_LAST, {"topic": topic})).scalar_one()
+    while True:
+        async with producer.transaction() as db:
+            rows = (await db.execute(_HISTORY, {"topic": topic, "after": after_seq, "last": last, "batch": batch})).mappings().all()
+        if not rows:
+            return count
+        records = [_record(outgoing_of(row, source=f"/{producer.name}")) for row in rows]
+        for start in range(0, len(records), CHUNK):
+            await subscriber.handle(records[start : start + CHUNK])
+        count += len(rows)
+        after_seq = rows[-1]["seq"]
+
+
+def _wanted(subscriber: Subscriber, batch: Sequence[Outgoing]) -> int:
+    return sum(outgoing.topic in subscriber.topics for outgoing in batch)
+
+
+def _record(outgoing: Outgoing) -> Record:
+    return Record(outgoing.topic, outgoing.partition, outgoing.seq, outgoing.key, outgoing.value, outgoing.headers)
+
+
+_LAST = text("SELECT coalesce(max(seq), 0) FROM platform.event_log WHERE topic = :topic")
+_HISTORY = text(
+    """
+    SELECT seq, partition, event_id, type, topic, key, key_version, subject, clinic_id, occurred_at, correlation_id, causation_id,
+           traceparent, data
+    FROM platform.event_log WHERE topic = :topic AND seq > :after AND seq <= :last ORDER BY seq LIMIT :batch
+    """
+)

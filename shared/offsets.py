@@ -1,0 +1,75 @@
+"""How far a consumer has come: one row per partition in its own database, moved by compare-and-set in the handling transaction."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.bus import Fenced, Position, Record, event_id_of
+
+Place = tuple[str, int]
+"""A partition, as topic and number."""
+
+
+async def read(db: AsyncSession, consumer: str, place: Place) -> Position | None:
+    """The stored position, or None."""
+    row = (await db.execute(_READ, _named(consumer, place))).first()
+    return None if row is None else Position(row.next_offset, row.last_event_id)
+
+
+async def begin(db: AsyncSession, consumer: str, place: Place, position: Position) -> None:
+    """Store a first position; one that is there stays."""
+    await db.execute(_BEGIN, _named(consumer, place, position))
+
+
+async def restart(db: AsyncSession, consumer: str, place: Place, position: Position) -> None:
+    """Store a position in place of any other."""
+    await db.execute(_RESTART, _named(consumer, place, position))
+
+
+async def advance(db: AsyncSession, consumer: str, place: Place, records: Sequence[Record], *, expected: int) -> None:
+    """Move on behind these records. Raises Fenced when the stored offset is not ``expected``.
+
+    The id is that of the very last record, or none, since the next start compares it with what the log holds there.
+    """
+    following = Position(records[-1].offset + 1, event_id_of(records[-1]))
+    moved = await db.execute(_ADVANCE, {**_named(consumer, place, following), "expected": expected})
+    if moved.first() is None:
+        raise Fenced
+
+
+def _named(consumer: str, place: Place, position: Position | None = None) -> dict[str, str | int | UUID | None]:
+    named: dict[str, str | int | UUID | None] = {"consumer": consumer, "topic": place[0], "partition": place[1]}
+    if position is not None:
+        named |= {"next_offset": position.next_offset, "last_event_id": position.last_event_id}
+    return named
+
+
+_READ = text(
+    """
+    SELECT next_offset, last_event_id FROM platform.consumer_offset
+    WHERE consumer = :consumer AND topic = :topic AND partition = :partition
+    """
+)
+_BEGIN = text(
+    """
+    INSERT INTO platform.consumer_offset (consumer, topic, partition, next_offset, last_event_id)
+    VALUES (:consumer, :topic, :partition, :next_offset, :last_event_id) ON CONFLICT DO NOTHING
+    """
+)
+_RESTART = text(
+    """
+    INSERT INTO platform.consumer_offset (consumer, topic, partition, next_offset, last_event_id)
+    VALUES (:consumer, :topic, :partition, :next_offset, :last_event_id)
+    ON CONFLICT (consumer, topic, partition)
+    DO UPDATE SET next_offset = EXCLUDED.next_offset, last_event_id = EXCLUDED.last_event_id, updated_at = now()
+    """
+)
+_ADVANCE = text(
+    """
+    UPDATE platform.consumer_offset SET next_offset = :next_offset, last_event_id = :last_event_id, updated_at = now()
+    WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND next_offset = :expected
+    RETURNING next_offset
+    """
+)

@@ -1,0 +1,37 @@
+"""Which clinic a key belongs to: the one that used it first. Another clinic's event about it is set aside, whoever sent it."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+async def owners_of(db: AsyncSession, wanted: Mapping[str, UUID]) -> dict[str, UUID]:
+    """The owner of each key; a key that nobody has used becomes the clinic's that wants it."""
+    if not wanted:
+        return {}
+    rows = await db.execute(_CLAIM, {"keys": list(wanted), "clinics": list(wanted.values())})
+    owners = {row.key: row.clinic_id for row in rows}
+    if unseen := wanted.keys() - owners.keys():
+        # Another transaction took them while we waited for it: too late for that statement's snapshot, there for the next one's.
+        rows = await db.execute(_READ, {"keys": sorted(unseen)})
+        owners |= {row.key: row.clinic_id for row in rows}
+    return owners
+
+
+_CLAIM = text(
+    """
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:clinics AS uuid[])) AS w(key, clinic_id)
+    ), known AS (
+        SELECT o.key, o.clinic_id FROM platform.key_clinic o JOIN wanted USING (key)
+    ), taken AS (
+        INSERT INTO platform.key_clinic (key, clinic_id)
+        SELECT key, clinic_id FROM wanted WHERE key NOT IN (SELECT key FROM known) ORDER BY key
+        ON CONFLICT DO NOTHING RETURNING key, clinic_id
+    )
+    SELECT key, clinic_id FROM known UNION ALL SELECT key, clinic_id FROM taken
+    """
+)
+_READ = text("SELECT key, clinic_id FROM platform.key_clinic WHERE key = ANY(CAST(:keys AS text[]))")

@@ -1,0 +1,77 @@
+"""Who calls: what the token says, and what this service knows of the client and of the practitioner it acts for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from uuid import UUID
+
+from shared.errors import Forbidden, Unauthorized
+
+Kind = Literal["clinic-system", "service", "operator"]
+KINDS: tuple[Kind, ...] = ("clinic-system", "service", "operator")
+
+OUTSIDE_CLINICS = UUID(int=0)
+"""Stands for the clinic where there is none: an operator's audit rows and stored answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified caller. ``practitioner_id`` and ``roles`` are set when a clinic system acts for a person."""
+
+    client_id: str
+    kind: Kind
+    clinic_id: UUID | None
+    scopes: frozenset[str]
+    practitioner_id: UUID | None = None
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def actor(self) -> str:
+        """Who is answerable for what is done: the person, or the machine where no person is named."""
+        return f"Practitioner/{self.practitioner_id}" if self.practitioner_id else f"Client/{self.client_id}"
+
+    def may(self, scope: str) -> bool:
+        """Whether the token grants ``system/Patient.r``, by itself or within ``system/Patient.cru``."""
+        resource, _, letter = scope.rpartition(".")
+        return any(held.rpartition(".")[0] == resource and letter in held.rpartition(".")[2] for held in self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What this service's projection says at this moment; None where it knows nothing."""
+
+    client_clinic_id: UUID | None = None
+    client_active: bool | None = None
+    client_may_act: bool | None = None
+    practitioner_active: bool | None = None
+    practitioner_roles: Sequence[str] = ()
+
+
+def refuse_client(caller: Caller, standing: Standing) -> None:
+    """A client that intake has disabled is refused at once; one that we do not know yet is trusted by its 5-minute token."""
+    if standing.client_active is False:
+        raise Unauthorized("client-disabled", "This client has been disabled.")
+    if caller.kind == "clinic-system" and standing.client_clinic_id not in (None, caller.clinic_id):
+        raise Unauthorized("token-invalid", "The token does not fit the client's registration.")
+
+
+def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Caller:
+    """The caller with the practitioner it acts for, who must hold one of the ``needed`` roles. Raises Forbidden.
+
+    Where no role is needed a practitioner may be named for the record; one that does not hold is left out of it.
+    """
+    if practitioner_id is not None and standing.client_may_act and standing.practitioner_active:
+        caller = replace(caller, practitioner_id=practitioner_id, roles=frozenset(standing.practitioner_roles))
+    if needed and caller.roles.isdisjoint(needed):
+        raise _why_not(standing, practitioner_id, needed)
+    return caller
+
+
+def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Forbidden:
+    if practitioner_id is None:
+        return Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+    if not standing.client_may_act:
+        return Forbidden("client-may-not-act", "This client is not registered to act for practitioners.")
+    if not standing.practitioner_active:
+        return Forbidden("practitioner-not-active", "The practitioner is not active in this clinic.")
+    return Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(needed))}.")

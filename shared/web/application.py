@@ -1,0 +1,54 @@
+"""A service's HTTP app, complete: routes with declared access, problems, headers and lifespan."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from shared.security.access import census
+from shared.security.tokens import HttpJwks, TokenVerifier
+from shared.web import openapi, problems
+from shared.web.call import Surroundings
+from shared.web.headers import Outermost
+from shared.web.paging import Cursors
+
+if TYPE_CHECKING:
+    from shared.service import Service
+
+
+def application(service: "Service") -> FastAPI:
+    """The app of a service. Raises Undeclared when a route says nothing about who may call it."""
+    settings = service.settings
+    jwks = service.jwks or HttpJwks(f"{settings.intake_url}/intake/.well-known/jwks.json")
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+        if isinstance(jwks, HttpJwks):
+            await jwks.close()
+
+    app = FastAPI(
+        title=f"Afterglow {service.name}",
+        version="1",
+        lifespan=lifespan,
+        openapi_url=None if settings.env == "production" else f"/{service.name}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    app.state.surroundings = Surroundings(
+        database=service.database,
+        clock=service.clock,
+        verifier=TokenVerifier(jwks, audience=service.name, issuer=settings.token_issuer),
+        cursors=Cursors(settings.cursor_key.get_secret_value()),
+    )
+    for router in service.routers:
+        app.include_router(router)
+    problems.install(app)
+    openapi.install(app, token_url=f"{settings.public_url}/intake/oauth/token")
+    app.add_middleware(Outermost, metrics=service.metrics, https=settings.public_url.startswith("https://"))
+    census(app, also=[app.openapi_url] if app.openapi_url else ())
+    return app

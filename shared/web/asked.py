@@ -1,0 +1,80 @@
+"""What a request asks for by its headers, address and body, all of it checked before the database is touched."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import Request
+
+from shared.errors import Invalid, Malformed
+from shared.security.caller import OUTSIDE_CLINICS, Caller
+from shared.web import idempotency, strict_json, text, versions
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A readable request. ``document`` is the parsed body, ``claim`` the idempotency key of a POST."""
+
+    caller: Caller
+    clinic_id: UUID
+    practitioner_id: UUID | None
+    if_match: int | None
+    claim: idempotency.Claim | None
+    body: bytes
+    document: object
+
+
+async def read(request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool) -> Asked:
+    """Read a request. Raises 400, 408, 413, 415, 422 or 428."""
+    practitioner_id = _uuid_header(request, "Afterglow-Practitioner") if caller.kind == "clinic-system" else None
+    clinic_id = clinic_of(request, caller)
+    if_match = versions.if_match(request.headers.get("if-match"))
+    if request.method in ("PATCH", "PUT") and if_match is None:
+        raise versions.required()
+    _check_query(request, query_names)
+    body, document = await _body(request, takes_body=takes_body)
+    claim = idempotency.claim_of(request, body) if request.method == "POST" else None
+    return Asked(caller, clinic_id, practitioner_id, if_match, claim, body, document)
+
+
+def clinic_of(request: Request, caller: Caller) -> UUID:
+    """A clinic system's clinic stands in its token; our own services name it in a header; operators are outside of all."""
+    if caller.kind == "service":
+        named = _uuid_header(request, "Afterglow-Clinic")
+        if named is None:
+            raise Malformed("clinic-required", "Name the clinic in the header Afterglow-Clinic.")
+        return named
+    return caller.clinic_id or OUTSIDE_CLINICS
+
+
+def _uuid_header(request: Request, name: str) -> UUID | None:
+    given = request.headers.get(name)
+    if given is None:
+        return None
+    try:
+        return UUID(given)
+    except ValueError:
+        raise Malformed("header-malformed", f"The header {name} holds one UUID.") from None
+
+
+def _check_query(request: Request, query_names: Collection[str]) -> None:
+    """A filter with a typing error must not answer everything."""
+    given = request.query_params.multi_items()
+    names = {name for name, _ in given}
+    if not names.issubset(query_names) or len(names) != len(given):
+        raise Invalid("unknown-parameter", "The address has a query parameter that is not known here, or one twice.")
+    if not all(text.allowed(value, lines=False) for _, value in given):
+        raise Invalid("text-not-allowed", "A query parameter holds characters that cannot be seen.")
+
+
+async def _body(request: Request, *, takes_body: bool) -> tuple[bytes, object]:
+    if request.method in ("GET", "DELETE"):
+        return b"", None
+    body = await strict_json.read_body(request)
+    if not body and not takes_body:
+        return body, None
+    strict_json.require_media_type(request, "application/json")
+    document = strict_json.parse(body)
+    if not takes_body and document != {}:
+        raise Malformed("body-not-expected", "This operation takes no body.")
+    return body, document

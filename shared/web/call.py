@@ -1,0 +1,129 @@
+"""What an endpoint gets of the request: the transaction, the caller and the clinic, and a place to note what the answer must carry."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.clock import Clock
+from shared.db import Database
+from shared.security.caller import Caller
+from shared.security.tokens import TokenVerifier
+from shared.web import versions
+from shared.web.marks import marks_of
+
+if TYPE_CHECKING:
+    from shared.web.paging import Cursors
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What operations of one service stand on; put on the app when it is built."""
+
+    database: Database
+    clock: Clock
+    verifier: TokenVerifier
+    cursors: "Cursors"
+
+
+@dataclass(slots=True, kw_only=True)
+class CallContext:
+    """One request inside its transaction. ``now`` is the business clock's; an operator's ``clinic_id`` is the nil UUID."""
+
+    db: AsyncSession
+    caller: Caller
+    clinic_id: UUID
+    now: datetime
+    request_id: str
+    if_match: int | None
+    path: str
+    filters: list[tuple[str, str]]
+    """The query without limit and cursor."""
+    cursors: "Cursors"
+    patient_id: UUID | None = None
+    _status: int | None = None
+    _headers: dict[str, str] = field(default_factory=dict)
+
+    def require_version(self, current: int) -> None:
+        """Raises 428 without If-Match, 412 when it names another version than ``current``."""
+        versions.require(self.if_match, current)
+
+    def patient(self, patient_id: UUID) -> None:
+        """Name the patient for the audit row."""
+        self.patient_id = patient_id
+
+    def etag(self, version: int) -> None:
+        """Answer with the record's version."""
+        self._headers["ETag"] = versions.etag(version)
+
+    def created(self, location: str) -> None:
+        """Answer 201 with the new record's address."""
+        self._status = 201
+        self._headers["Location"] = location
+
+    def link(self, address: str, *, rel: str) -> None:
+        """Answer with a related address."""
+        self._headers["Link"] = f'<{address}>; rel="{rel}"'
+
+    @property
+    def location(self) -> str | None:
+        """The new record's address, once it was named."""
+        return self._headers.get("Location")
+
+    def complete(self, response: Response) -> None:
+        """Put what was noted into the answer."""
+        response.status_code = self._status or response.status_code
+        response.headers.update(self._headers)
+
+
+class CallRequest(Request):
+    """The request as the framework sees it behind our door: body already read and parsed, the call at hand."""
+
+    def __init__(self, request: Request, call: CallContext, body: bytes, document: object) -> None:
+        super().__init__(request.scope, request.receive)
+        self.call = call
+        self._read = body
+        self._document = document
+
+    async def body(self) -> bytes:
+        return self._read
+
+    async def json(self) -> object:
+        return self._document
+
+
+@dataclass(frozen=True, slots=True)
+class PublicContext:
+    """A request to a public operation, which opens its own transactions."""
+
+    database: Database
+    clock: Clock
+    request_id: str
+
+
+def surroundings_of(app: FastAPI) -> Surroundings:
+    """What was put on the app when it was built."""
+    surroundings: Surroundings = app.state.surroundings
+    return surroundings
+
+
+def _current_call(request: Request) -> CallContext:
+    if not isinstance(request, CallRequest):
+        raise TypeError("a public operation has no call; ask for PublicCall")
+    return request.call
+
+
+def _current_public_call(request: Request) -> PublicContext:
+    surroundings = surroundings_of(request.app)
+    return PublicContext(surroundings.database, surroundings.clock, marks_of(request.scope).request_id)
+
+
+Call = Annotated[CallContext, Depends(_current_call)]
+"""Parameter of every endpoint that is not public."""
+
+PublicCall = Annotated[PublicContext, Depends(_current_public_call)]
+"""Parameter of a public endpoint."""

@@ -1,0 +1,95 @@
+"""The two statements around every endpoint. The first enters the clinic, reads what is known of client and practitioner, and claims
+the idempotency key; the last stores the answer under that key and appends the audit row.
+
+Order inside the first: the clinic is set in an optimisation fence on which the read of stored answers depends, because row-level
+security looks at the setting when that table is first touched.
+"""
+
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi.responses import Response
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared import failpoints
+from shared.db import enter_clinic, note_clinic
+from shared.security.audit import INSERT, AuditEvent, append, unwritable
+from shared.security.caller import Standing
+from shared.web.idempotency import Claim, Stored, in_flight, kept_headers
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the first statement found."""
+
+    standing: Standing
+    claimed: bool
+    stored: Stored | None
+
+
+async def open_frame(db: AsyncSession, clinic_id: UUID, client_id: str, practitioner_id: UUID | None, claim: Claim | None) -> Opened:
+    """Enter the clinic and read what decides about the request, in one round trip."""
+    parameters = {"clinic_id": str(clinic_id), "client_id": client_id, "practitioner_id": practitioner_id}
+    row = (await db.execute(_OPEN, {**parameters, "key": claim.key if claim else None})).one()
+    note_clinic(db, clinic_id)
+    standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or ())
+    stored = Stored(row.request_hash, row.status, json.loads(row.headers), row.body) if row.request_hash else None
+    return Opened(standing, bool(row.claimed), stored)
+
+
+async def close_frame(db: AsyncSession, row: AuditEvent, claim: Claim, route: str, response: Response) -> None:
+    """Store the answer and append the audit row, in one round trip. Raises Conflict when another request was first after all."""
+    kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
+    try:
+        written = await db.execute(_CLOSE, {**row.parameters(), **kept, "headers": kept_headers(response)})
+    except DBAPIError as error:
+        raise unwritable(error) from error
+    if not written.scalar_one():
+        raise in_flight()
+    failpoints.hit("audit.before_commit")
+
+
+async def close_frame_from_outside(
+    db: AsyncSession, row: AuditEvent, home: UUID, claim: Claim | None, route: str, response: Response
+) -> None:
+    """The same for an endpoint that went into a clinic from outside: its audit row stays there, its answer is stored outside."""
+    await append(db, row)
+    if claim is None:
+        return
+    await enter_clinic(db, home)
+    kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
+    stored = await db.execute(
+        _STORE, {**kept, "clinic_id": home, "client_id": row.client_id, "outcome": row.outcome, "headers": kept_headers(response)}
+    )
+    if stored.first() is None:
+        raise in_flight()
+
+
+_OPEN = text(
+    """
+    WITH entered AS MATERIALIZED (SELECT CAST(set_config('app.clinic_id', :clinic_id, true) AS uuid) AS clinic_id)
+    SELECT client.clinic_id AS client_clinic_id, client.active AS client_active, client.may_act,
+           practitioner.active AS practitioner_active, practitioner.roles,
+           CASE WHEN CAST(:key AS text) IS NOT NULL
+                THEN pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', entered.clinic_id, :client_id, :key), 0)) END AS claimed,
+           stored.request_hash, stored.status, stored.headers, stored.body
+    FROM entered
+    LEFT JOIN platform.client AS client ON client.client_id = :client_id
+    LEFT JOIN platform.practitioner AS practitioner
+           ON practitioner.clinic_id = entered.clinic_id AND practitioner.practitioner_id = CAST(:practitioner_id AS uuid)
+    LEFT JOIN LATERAL (
+        SELECT request_hash, status, headers::text AS headers, body FROM public.idempotency_key
+        WHERE clinic_id = entered.clinic_id AND client_id = :client_id AND key = CAST(:key AS text) OFFSET 0
+    ) AS stored ON true
+    """
+)
+_INSERT_STORED = """
+    INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body)
+    VALUES (CAST(:clinic_id AS uuid), :client_id, :key, :route, :request_hash, :outcome, CAST(:headers AS jsonb), :body)
+    ON CONFLICT DO NOTHING RETURNING 1
+"""
+_STORE = text(_INSERT_STORED)
+_CLOSE = text(f"WITH stored AS ({_INSERT_STORED}) {INSERT} RETURNING (SELECT count(*) FROM stored)")  # noqa: S608 - two constants of ours

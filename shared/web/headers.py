@@ -1,0 +1,99 @@
+"""The outermost layer of a service: marks every request, guards its size, sets safe headers, counts, and hides failures."""
+
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import telemetry
+from shared.web.marks import Marks, mark
+from shared.web.problems import problem
+
+MAX_URL_BYTES = 4096
+
+SAFE_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+"""Set on every answer that does not set them itself."""
+
+
+class Outermost:
+    """Pure ASGI middleware. An exception that nobody refused with becomes a 500 without content; only its class and place are logged."""
+
+    def __init__(self, app: ASGIApp, *, metrics: telemetry.Metrics, https: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log = telemetry.logger("http", service=metrics.service)
+        self._safe = {**SAFE_HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if https else {})}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        marks = mark(scope, headers.get("x-request-id"))
+        trace = telemetry.Trace(telemetry.child_traceparent(headers.get("traceparent")), marks.correlation_id)
+        with telemetry.tracing(trace):
+            await self._observed(scope, receive, _Answer(send, marks, self._safe), marks)
+
+    async def _observed(self, scope: Scope, receive: Receive, answer: "_Answer", marks: Marks) -> None:
+        began = time.perf_counter()
+        try:
+            await self._answered(scope, receive, answer, marks)
+        finally:
+            seconds = time.perf_counter() - began
+            operation = getattr(scope.get("route"), "name", None) or "unmatched"
+            self._metrics.requests.labels(operation, str(answer.status)).inc()
+            self._metrics.request_seconds.labels(operation).observe(seconds)
+            named = {"operation": operation, "method": scope["method"], "request_id": marks.request_id}
+            self._log.info("http.answered", status=answer.status, duration_ms=round(seconds * 1000, 1), **named)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer", marks: Marks) -> None:
+        try:
+            if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
+                await _too_long(marks)(scope, receive, answer)
+            else:
+                await self._app(scope, receive, answer)
+        except Exception as error:
+            place = telemetry.place_of(error)
+            self._log.error("http.failed", error_class=type(error).__name__, error_place=place, request_id=marks.request_id)
+            if answer.status is not None:
+                raise
+            await _failed(marks)(scope, receive, answer)
+
+
+class _Answer:
+    """The ``send`` of one request: adds the headers, remembers the status."""
+
+    def __init__(self, send: Send, marks: Marks, safe: Mapping[str, str]) -> None:
+        self._send = send
+        self._marks = marks
+        self._safe = safe
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._marks.request_id
+            for name, value in self._safe.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _too_long(marks: Marks) -> Response:
+    return problem(marks, 414, "uri-too-long", f"An address has at most {MAX_URL_BYTES} bytes.")
+
+
+def _failed(marks: Marks) -> Response:
+    return problem(marks, 500, "internal-error", "Something failed on our side; nothing was changed.")

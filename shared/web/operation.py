@@ -1,0 +1,172 @@
+"""The route class of every service: one order of checks, one transaction, one place to forget nothing.
+
+Authenticate, check the declared access, read the body, open the transaction, check client and practitioner, replay or run, store,
+audit, commit, and only then answer. A dependency could not do this: FastAPI ends dependencies after the answer has left.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared import failpoints, telemetry
+from shared.db import clinic_of
+from shared.errors import Conflict, DomainError, Forbidden, Unauthorized
+from shared.security.access import access_of
+from shared.security.audit import AuditEvent, append
+from shared.security.caller import Caller, acting, refuse_client
+from shared.web import asked, frame, idempotency
+from shared.web.asked import Asked
+from shared.web.call import CallContext, CallRequest, Surroundings, surroundings_of
+from shared.web.marks import marks_of
+from shared.web.openapi import describe, property_names, query_names
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: the send and throw types of a coroutine
+_PAGING = frozenset({"limit", "cursor"})
+_COLLISIONS = frozenset({"23503", "23505", "23P01"})
+"""Foreign key, unique and exclusion violations."""
+
+
+class Operation(APIRoute):
+    """A route with declared access; see the module for what it does around the endpoint."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # Any: passed through to APIRoute
+        self.access = access_of(endpoint)
+        super().__init__(path, endpoint, **options)
+        (self.method,) = self.methods or ("GET",)
+        self.query_names = query_names(self.dependant)
+        self.known_names = property_names(self) | self.query_names
+        describe(self)
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler inside ours; called again for every router that includes this one."""
+        inner = super().get_route_handler()
+        if self.access.kind is None:
+            return inner
+
+        async def handle(request: Request) -> Response:
+            return await self._answered(inner, request)
+
+        return handle
+
+    async def _answered(self, inner: Handler, request: Request) -> Response:
+        surroundings = surroundings_of(request.app)
+        caller: Caller | None = None
+        try:
+            caller = await surroundings.verifier.caller(request.headers.get("authorization"))
+            self.access.check(caller)
+            what = await asked.read(request, caller, query_names=self.query_names, takes_body=self.body_field is not None)
+            return await self._run(inner, request, surroundings, what)
+        except IntegrityError as error:
+            raise _collision(error, self.name) from error
+        except (Unauthorized, Forbidden) as denied:
+            await self._record_denial(request, surroundings, denied, caller or getattr(denied, "caller", None))
+            raise
+
+    async def _run(self, inner: Handler, request: Request, surroundings: Surroundings, what: Asked) -> Response:
+        async with surroundings.database.transaction() as db:
+            opened = await frame.open_frame(db, what.clinic_id, what.caller.client_id, what.practitioner_id, what.claim)
+            refuse_client(what.caller, opened.standing)
+            caller = acting(what.caller, opened.standing, what.practitioner_id, self.access.roles)
+            call = _call(request, surroundings, what, caller, db)
+            claim = what.claim
+            response = idempotency.settle(claim, claimed=opened.claimed, stored=opened.stored) if claim else None
+            if response is None:
+                response = await inner(CallRequest(request, call, what.body, what.document))
+                call.complete(response)
+                await db.flush()
+            else:
+                claim = None
+            await self._close(request, call, claim, response)
+        failpoints.hit("api.after_commit")
+        return response
+
+    async def _close(self, request: Request, call: CallContext, claim: idempotency.Claim | None, response: Response) -> None:
+        if self.method == "GET" and self.access.phi == "none":
+            return
+        entered = clinic_of(call.db)
+        row = self._audit_event(request, call.caller, entered, response.status_code, call)
+        route = f"{self.method} {self.path_format}"
+        if entered != call.clinic_id:
+            await frame.close_frame_from_outside(call.db, row, call.clinic_id, claim, route, response)
+        elif claim is not None:
+            await frame.close_frame(call.db, row, claim, route, response)
+        else:
+            await append(call.db, row)
+
+    def _audit_event(self, request: Request, caller: Caller, clinic_id: UUID, outcome: int, call: CallContext | None = None) -> AuditEvent:
+        return AuditEvent(
+            clinic_id=clinic_id,
+            client_id=caller.client_id,
+            practitioner_id=caller.practitioner_id,
+            operation=self.name,
+            action=self.access.action,
+            phi=self.access.phi,
+            patient_id=call.patient_id if call else None,
+            subject=(call.location if call else None) or _subject(self.path_format, request.path_params),
+            outcome=outcome,
+            request_id=marks_of(request.scope).request_id,
+        )
+
+    async def _record_denial(self, request: Request, surroundings: Surroundings, denied: DomainError, caller: Caller | None) -> None:
+        """In a transaction of its own, for the request's was rolled back. A denial that cannot be recorded stays a denial."""
+        if caller is None:
+            return
+        try:
+            clinic_id = asked.clinic_of(request, caller)
+            async with surroundings.database.transaction(clinic_id) as db:
+                await append(db, self._audit_event(request, caller, clinic_id, denied.status))
+        except DomainError as error:
+            telemetry.logger("audit").error("audit.denial_not_recorded", code=error.code, operation=self.name, client_id=caller.client_id)
+
+
+class Router(APIRouter):
+    """An APIRouter whose routes are Operations, each called by its endpoint's name."""
+
+    def __init__(self, **options: Any) -> None:  # Any: passed through to APIRouter
+        super().__init__(route_class=Operation, generate_unique_id_function=_operation_id, **options)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _call(request: Request, surroundings: Surroundings, what: Asked, caller: Caller, db: AsyncSession) -> CallContext:
+    query = parse_qsl(request.url.query, keep_blank_values=True)
+    return CallContext(
+        db=db,
+        caller=caller,
+        clinic_id=what.clinic_id,
+        now=surroundings.clock.now(),
+        request_id=marks_of(request.scope).request_id,
+        if_match=what.if_match,
+        path=request.url.path,
+        filters=[(name, value) for name, value in query if name not in _PAGING],
+        cursors=surroundings.cursors,
+    )
+
+
+def _collision(error: IntegrityError, operation: str) -> Exception:
+    """Two changes that each were right can still collide in a key or reference; anything else is a defect of ours."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    telemetry.logger("http").warning("http.collision", operation=operation, code=sqlstate)
+    if sqlstate in _COLLISIONS:
+        return Conflict("collision", "The change collides with another one; read again before you repeat it.")
+    return error
+
+
+def _subject(path_format: str, parameters: Mapping[str, object]) -> str:
+    """The path with its ids; whatever is not an id stays a placeholder, for a caller may have typed anything there."""
+    subject = path_format
+    for name, value in parameters.items():
+        try:
+            subject = subject.replace(f"{{{name}}}", str(UUID(str(value))))
+        except ValueError:
+            continue
+    return subject

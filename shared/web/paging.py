@@ -1,0 +1,110 @@
+"""Lists page by page: by key and never by offset, with a cursor that its holder can neither read nor change."""
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from fastapi import Depends, Query
+from sqlakeyset import BadBookmark
+from sqlakeyset.asyncio import select_page
+from sqlalchemy import Select
+
+from shared.errors import Malformed
+from shared.web.call import CallContext
+from shared.web.schemas import Listing
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 50
+_NONCE_BYTES = 12
+_FORM = "^[A-Za-z0-9_-]{1,1024}$"
+
+
+@dataclass(frozen=True, slots=True)
+class PageParams:
+    """How many items, and after which one."""
+
+    limit: int
+    cursor: str | None
+
+
+def page_params(
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items on one page.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(pattern=_FORM, description="From `next` of the page before; do not build one.")] = None,
+) -> PageParams:
+    """The query parameters of every list."""
+    return PageParams(limit, cursor)
+
+
+Page = Annotated[PageParams, Depends(page_params)]
+"""Parameter of an endpoint that lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """One page of rows and the address of the next one."""
+
+    items: Sequence[T]
+    next: str | None
+
+    def listing(self, shown: Callable[[T], U]) -> Listing[U]:
+        """The answer, every row shown by ``shown``."""
+        return Listing(items=[shown(item) for item in self.items], next=self.next)
+
+
+async def page_of(call: CallContext, statement: Select[T], page: PageParams) -> Slice[T]:
+    """One page of a statement that selects one entity and is ordered by columns that are never null and together unique.
+
+    Sets the Link header when there is a next page. Raises Malformed (400 cursor-invalid) for a cursor of another list.
+    """
+    bound_to = _bound_to(call)
+    bookmark = call.cursors.opened(page.cursor, bound_to) if page.cursor else None
+    try:
+        untyped: Any = statement  # Any: sqlakeyset's annotations are for the generics of SQLAlchemy 2.0
+        found = await select_page(call.db, untyped, per_page=page.limit, page=bookmark)
+    except BadBookmark:
+        raise _invalid() from None
+    following = None
+    if found.paging.has_next:
+        sealed = call.cursors.sealed(found.paging.bookmark_next, bound_to)
+        following = f"{call.path}?{urlencode([*call.filters, ('limit', page.limit), ('cursor', sealed)])}"
+        call.link(following, rel="next")
+    return Slice([row[0] for row in found], following)
+
+
+class Cursors:
+    """Seals bookmarks by AES-GCM, so that the sort values in them stay ours; each is bound to its list, filters and clinic."""
+
+    def __init__(self, secret: str) -> None:
+        self._box = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"afterglow paging cursor").derive(secret.encode()))
+
+    def sealed(self, bookmark: str, bound_to: bytes) -> str:
+        """A cursor for one list."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return base64.urlsafe_b64encode(nonce + self._box.encrypt(nonce, bookmark.encode(), bound_to)).decode().rstrip("=")
+
+    def opened(self, cursor: str, bound_to: bytes) -> str:
+        """The bookmark of a cursor. Raises Malformed unless it was sealed here for the same list."""
+        try:
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            return self._box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], bound_to).decode()
+        except (binascii.Error, InvalidTag, ValueError):
+            raise _invalid() from None
+
+
+def _bound_to(call: CallContext) -> bytes:
+    return urlencode([("path", call.path), ("clinic", str(call.clinic_id)), *sorted(call.filters)]).encode()
+
+
+def _invalid() -> Malformed:
+    return Malformed("cursor-invalid", "The cursor does not belong to this list with these filters.")
