@@ -1,0 +1,131 @@
+"""``python -m services``: the embedded product, and the commands that an operator needs around it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services import secrets as secret_files
+from shared import telemetry
+from shared.settings import EXIT_UNSAFE, UnsafeSettings
+
+cli = typer.Typer(
+    name="afterglow",
+    help="Afterglow: care coordination around ketamine infusions. Without a command it runs all three services in this process.",
+    epilog="Examples:  python -m services --folder ./data --port 8000   |   python -m services demo --once",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+)
+Folder = Annotated[Path, typer.Option(help="Data folder: database, secrets and, in a demo, messages.", envvar="AFTERGLOW_FOLDER")]
+
+
+@cli.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    folder: Folder = Path("afterglow-data"),
+    port: Annotated[int, typer.Option(help="Public port on 127.0.0.1; put a TLS gateway in front.")] = 8000,
+    ops_port: Annotated[int, typer.Option(help="Port on 127.0.0.1 for health and metrics.")] = 9000,
+) -> None:
+    """Run all three services on one data folder."""
+    if context.invoked_subcommand is None:
+        raise typer.Exit(start(folder, port, ops_port))
+
+
+def start(folder: Path, port: int, ops_port: int) -> int:
+    """Run the embedded product; returns its exit code."""
+    from services import embedded
+
+    env = os.environ.get("AFTERGLOW_ENV", "production")
+    telemetry.configure_logs(level=os.environ.get("AFTERGLOW_LOG_LEVEL", "INFO"))
+    embedding = embedded.Embedding(
+        folder=folder.resolve(),
+        port=port,
+        ops_port=ops_port,
+        env=env,
+        public_url=os.environ.get("AFTERGLOW_PUBLIC_URL", "") or ("" if env != "production" else "https://localhost"),
+        clock=os.environ.get("AFTERGLOW_CLOCK", ""),
+    )
+    try:
+        return asyncio.run(embedded.run(embedding))
+    except embedded.FolderInUse:
+        print(f"Another Afterglow runs on {folder}. Stop it first, or choose another --folder.", file=sys.stderr)
+        return embedded.EXIT_IN_USE
+    except UnsafeSettings as refused:
+        print(f"Refused to start: {refused}", file=sys.stderr)
+        return EXIT_UNSAFE
+
+
+@cli.command()
+def secrets(
+    folder: Annotated[Path, typer.Option(help="Where the files go; existing ones stay.")] = Path("deploy/secrets"),
+    containers: Annotated[bool, typer.Option("--containers", help="For the compose file: with the gateway's certificate authority.")] = False,
+) -> None:
+    """Make the secrets of an installation, one file each, readable by their owner only."""
+    made = (secret_files.generate_for_containers if containers else secret_files.generate)(folder)
+    print(f"{len(made)} new files in {folder}" if made else f"Nothing to do: all secrets are in {folder}")
+
+
+@cli.command()
+def migrate(
+    host: Annotated[str, typer.Option(help="PostgreSQL server.")] = "postgres",
+    port: Annotated[int, typer.Option(help="Its port.")] = 5432,
+    folder: Annotated[Path, typer.Option(help="Folder of the secrets.")] = Path("/run/secrets"),
+) -> None:
+    """Bring roles, databases and schemas of all services up to date; services wait for it at their start."""
+    from services.installation import migrate_all
+
+    telemetry.configure_logs()
+    asyncio.run(migrate_all(host, port, folder))
+
+
+@cli.command("kafka-acls")
+def kafka_acls() -> None:
+    """Print every right of every Kafka principal, as deploy/kafka/acls.txt holds them."""
+    from services.api_documents import built
+    from services.kafka_access import grants
+
+    print(*grants(built()), sep="\n")
+
+
+@cli.command("kafka-topics")
+def kafka_topics() -> None:
+    """Print every topic with its settings, as deploy/kafka/topics.txt holds them."""
+    from services.kafka_access import topics
+
+    print(*topics(), sep="\n")
+
+
+@cli.command("api-documents")
+def api_documents(folder: Annotated[Path, typer.Option(help="Where the documents go.")] = Path("docs/api")) -> None:
+    """Write the OpenAPI documents of the services and the AsyncAPI document of the topics."""
+    from services import api_documents as documents
+
+    documents.write(folder)
+    print(f"Written to {folder}")
+
+
+@cli.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Leave after the closing table; exit 1 when a promise is broken.")] = False,
+    failpoint: Annotated[str, typer.Option(help="Kill the product there once: relay.after_publish, inbox.before_commit=kill@5.")] = "",
+    port: Annotated[int, typer.Option(help="Public port on 127.0.0.1.")] = 8000,
+    ops_port: Annotated[int, typer.Option(help="Port for health and metrics.")] = 9000,
+    folder: Annotated[Path | None, typer.Option(help="Data folder to keep; a temporary one otherwise.")] = None,
+) -> None:
+    """Play one clinic day through the public APIs, on an accelerated clock, with a live view."""
+    from services.demo.run import run as play
+
+    raise typer.Exit(play(once=once, failpoint=failpoint, port=port, ops_port=ops_port, folder=folder))
+
+
+def main() -> None:
+    """Entry point of the ``afterglow`` script."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The patients' side: they open the link in their message, confirm the birth date and answer, or not, as their part says."""
+
+import asyncio
+import html
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from services.demo.cast import Person
+from services.demo.day import Day
+
+_RADIO = re.compile(r'<input type="radio" id="[^"]+" name="([^"]+)" value="([^"]+)"')
+_WORRYING = {"distress": "9", "call_today": "yes"}
+_LATE_BY = timedelta(hours=26)
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A message in the file outbox."""
+
+    message_id: str
+    to: str
+    link: str
+
+
+class Patients:
+    """Reads the outbox as the patients' mail programs would, and plays every patient's reply."""
+
+    def __init__(self, day: Day, outbox: Path) -> None:
+        self._day = day
+        self._outbox = outbox
+        self._seen: set[str] = set()
+        self._replies: set[asyncio.Task[None]] = set()
+
+    async def read_mail(self) -> None:
+        """Look for new messages until cancelled; every one gets its patient's reply."""
+        people = {person.email: person for person in self._day.people}
+        while True:
+            for mail in self._new_mail():
+                person = people[mail.to]
+                self._note(person, messages=1)
+                reply = asyncio.create_task(self._reply(person, mail))
+                self._replies.add(reply)
+                reply.add_done_callback(self._replies.discard)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def settle(self) -> None:
+        """Wait for the replies that are under way. Raises what went wrong in any."""
+        await asyncio.gather(*self._replies)
+
+    def _new_mail(self) -> list[Mail]:
+        found = []
+        for path in sorted(self._outbox.glob("*.json")):
+            if path.stem not in self._seen:
+                self._seen.add(path.stem)
+                message = json.loads(path.read_text())
+                found.append(Mail(message["message_id"], message["to"], message["link"]))
+        return found
+
+    async def _reply(self, person: Person, mail: Mail) -> None:
+        if person.role.reply == "never":
+            return
+        if person.role.reply == "late":
+            await self._day.until(self._day.clock.now() + _LATE_BY)
+        async with httpx.AsyncClient(base_url=self._origin(mail), timeout=10, trust_env=False) as browser:
+            if await self._open(browser, person, urlsplit(mail.link).path) and await self._answer(browser, person):
+                person.answered.append(mail.message_id)
+                self._note(person, answers=1)
+
+    async def _open(self, browser: httpx.AsyncClient, person: Person, path: str) -> bool:
+        """Confirm the birth date; whether the link let us in."""
+        year, month, day = person.birth_date.split("-")
+        for attempt in range(person.role.wrong_birth_dates + 1):
+            typed = {"birth_month": month, "birth_day": day, "birth_year": year}
+            if attempt < person.role.wrong_birth_dates:
+                typed["birth_year"] = str(int(year) + 1)
+            answer = await self._until_answered(browser, "POST", path, typed)
+            if answer.status_code == httpx.codes.SEE_OTHER:
+                return True
+            if answer.status_code == httpx.codes.GONE:
+                return False
+        return False
+
+    async def _answer(self, browser: httpx.AsyncClient, person: Person) -> bool:
+        page = await self._until_answered(browser, "GET", "/c")
+        if page.status_code != httpx.codes.OK:
+            return False
+        answers = _calm_answers(page.text)
+        if person.role.reply == "worrying" and not person.answered:
+            answers |= {name: value for name, value in _WORRYING.items() if name in answers}
+        sent = await self._until_answered(browser, "POST", "/c", answers)
+        return sent.status_code == httpx.codes.OK
+
+    async def _until_answered(
+        self, browser: httpx.AsyncClient, method: str, path: str, form: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """A person reloads the page when nothing comes."""
+        for _ in range(200):
+            try:
+                answer = await browser.request(method, path, data=form)
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+                continue
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"{method} {path.split('/')[1]} was never answered")
+
+    def _origin(self, mail: Mail) -> str:
+        parts = urlsplit(mail.link)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def _note(self, person: Person, *, messages: int = 0, answers: int = 0) -> None:
+        visit = next(visit for visit in self._day.board.visits if visit.patient_number == person.patient_number)
+        visit.messages += messages
+        visit.answers += answers
+        what = "has a message" if messages else "answered"
+        self._day.board.tell(self._day.clock.now(), f"{person.patient_number} {what}")
+
+
+def _calm_answers(page: str) -> dict[str, str]:
+    """For every question of a form the answer of a quiet day: no, not at all, slept well."""
+    offered: dict[str, list[str]] = {}
+    for name, value in _RADIO.findall(page):
+        offered.setdefault(name, []).append(html.unescape(value))
+    answers = {name: "no" if "no" in values else values[0] for name, values in offered.items()}
+    if "sleep_quality" in offered:
+        answers["sleep_quality"] = "8"
+    return answers

@@ -1,0 +1,205 @@
+"""All three services in one process on a private PostgreSQL, behind one origin; the only code that sees all three."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services import secrets
+from services.followup.app import build as build_followup
+from services.followup.settings import Settings as FollowupSettings
+from services.intake.app import build as build_intake
+from services.intake.settings import Settings as IntakeSettings
+from services.sessions.app import build as build_sessions
+from services.sessions.settings import Settings as SessionsSettings
+from shared.clock import AcceleratedClock, Clock, SystemClock
+from shared.local import LocalBus
+from shared.migrations import migrate
+from shared.postgres import SERVICES, provision
+from shared.private_postgres import PrivatePostgres
+from shared.serve import serve
+from shared.service import Service
+from shared.web import application
+
+EXIT_IN_USE = 75
+"""Exit code when another process has the data folder (EX_TEMPFAIL)."""
+
+
+class FolderInUse(Exception):
+    """Another process runs on this data folder."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Where and how to run: data folder, public port, port for health and metrics, and the environment's name."""
+
+    folder: Path
+    port: int = 8000
+    ops_port: int = 9000
+    env: str = "production"
+    public_url: str = ""
+    clock: str = ""
+
+    @property
+    def origin(self) -> str:
+        return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
+
+    @property
+    def messages(self) -> Path:
+        """Folder of the file-backed outgoing channel."""
+        return self.folder / "messages"
+
+
+async def prepare(embedding: Embedding) -> None:
+    """Make the folder ready for a fast start: secrets, database server, roles, schema. Raises FolderInUse."""
+    with _lock(embedding.folder):
+        secrets.generate(embedding.secrets)
+        server = private_postgres(embedding)
+        await server.start()
+        try:
+            await prepare_databases(server, embedding.secrets)
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+async def run(embedding: Embedding) -> int:
+    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse."""
+    with _lock(embedding.folder):
+        secrets.generate(embedding.secrets)
+        server = private_postgres(embedding)
+        await server.start()
+        try:
+            await prepare_databases(server, embedding.secrets)
+            return await _serve(embedding, server)
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+def private_postgres(embedding: Embedding) -> PrivatePostgres:
+    """The folder's own database server."""
+    return PrivatePostgres(embedding.folder / "postgres", admin_password=secrets.read(embedding.secrets, "postgres-admin-password"))
+
+
+async def prepare_databases(server: PrivatePostgres, folder: Path) -> None:
+    """Roles, databases and newest schema of all services."""
+    admin = await server.admin()
+    try:
+        for service in SERVICES:
+            password, owner_password = (secrets.read(folder, f"{service}-{which}-password") for which in ("database", "owner"))
+            await provision(admin, service, password=password, owner_password=owner_password)
+    finally:
+        await admin.close()
+    for service in SERVICES:
+        owner_password = secrets.read(folder, f"{service}-owner-password")
+        await migrate(service, server.url(f"{service}_owner", owner_password, service))
+
+
+async def _serve(embedding: Embedding, server: PrivatePostgres) -> int:
+    clock = AcceleratedClock.parse(embedding.clock) if embedding.clock else SystemClock()
+    services = build(embedding, server, clock)
+    bus = services[0].bus
+    assert isinstance(bus, LocalBus)
+    for service in services:
+        await bus.catch_up(service.database, f"{service.name}.events")
+    apps = {service.name: application(service) for service in services}
+    return await serve(
+        Origin(apps),
+        list(apps.values()),
+        services,
+        host="127.0.0.1",
+        port=embedding.port,
+        ops_host="127.0.0.1",
+        ops_port=embedding.ops_port,
+    )
+
+
+class DatabaseServer(Protocol):
+    """Where a service's database is."""
+
+    def url(self, role: str, password: str, database: str) -> str: ...
+
+
+def build(embedding: Embedding, server: DatabaseServer, clock: Clock) -> list[Service]:
+    """The three services over one local bus and one clock."""
+    bus = LocalBus()
+    settings = {service: environment(embedding, server, service) for service in SERVICES}
+    with _environment({name: value for values in settings.values() for name, value in values.items()}):
+        return [
+            build_intake(IntakeSettings(), bus, clock),
+            build_sessions(SessionsSettings(), bus, clock),
+            build_followup(FollowupSettings(), bus, clock),
+        ]
+
+
+def environment(embedding: Embedding, server: DatabaseServer, service: str) -> dict[str, str]:
+    """The variables that a service would be given by its container."""
+    prefix = service.upper()
+    folder = embedding.secrets
+    own = {
+        "AFTERGLOW_ENV": embedding.env,
+        "AFTERGLOW_PUBLIC_URL": embedding.origin,
+        "AFTERGLOW_CLOCK": embedding.clock,
+        "AFTERGLOW_INTAKE_URL": f"http://127.0.0.1:{embedding.port}",
+        f"{prefix}_DATABASE_URL": server.url(service, secrets.read(folder, f"{service}-database-password"), service),
+        f"{prefix}_CURSOR_KEY_FILE": str(folder / f"{service}-cursor-key"),
+        f"{prefix}_HTTP_PORT": str(embedding.port),
+    }
+    special = {
+        "intake": {
+            "INTAKE_SIGNING_KEYS_FILE": str(folder / "intake-signing-keys.json"),
+            "INTAKE_BUILT_IN_CLIENTS_FILE": str(folder / "intake-built-in-clients.json"),
+        },
+        "sessions": {},
+        "followup": {
+            "FOLLOWUP_CLIENT_KEY_FILE": str(folder / "followup-client-key.json"),
+            "FOLLOWUP_LINK_SECRET_FILE": str(folder / "followup-link-secret"),
+            "FOLLOWUP_SESSIONS_URL": f"http://127.0.0.1:{embedding.port}",
+            "FOLLOWUP_OUTBOX_FOLDER": str(embedding.messages),
+        },
+    }
+    return own | special[service]
+
+
+class Origin:
+    """One origin for three services, by the first segment of the path, as the gateway does it in front of containers."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._by_segment = dict(apps) | {"c": apps["followup"], "queue": apps["followup"], "static": apps["followup"]}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        segment = scope["path"].split("/", 2)[1] if scope["path"].count("/") else ""
+        app = self._by_segment.get(segment, self._by_segment["intake"])
+        await app(scope, receive, send)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse from None
+        yield
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Settings read the environment; the process's own wins over what the folder gives."""
+    added = {name: value for name, value in values.items() if name not in os.environ and f"{name}_FILE" not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]

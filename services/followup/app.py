@@ -1,0 +1,122 @@
+"""Composition root of followup: what it is made of, which event and which timer goes to which handler."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+
+from services.followup import handlers as on
+from services.followup.calls import Calls
+from services.followup.checkins.api import check_in_routes
+from services.followup.checkins.policy import load_setup
+from services.followup.checkins.timers import timer_handlers
+from services.followup.completeness.api import router as completeness_router
+from services.followup.completeness.audit import Auditor
+from services.followup.outreach.channels import Channel, FileChannel, SmtpChannel
+from services.followup.outreach.delivery import Letters
+from services.followup.outreach.policy import load_policy as load_outreach_policy
+from services.followup.outreach.texts import load_texts
+from services.followup.outreach.worker import Outreach
+from services.followup.pages.api import PatientPages, patient_pages
+from services.followup.plans import weeks
+from services.followup.plans.api import router as plans_router
+from services.followup.plans.means import Means
+from services.followup.plans.protocol import shipped_protocols
+from services.followup.settings import Settings
+from services.followup.tasks import timers as task_timers
+from services.followup.tasks.api import queue_routes, work_routes
+from services.followup.tasks.commands import CLOCK, WAKE
+from services.followup.tasks.policy import shipped_policy
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.db import Database
+from shared.events import Event, intake, sessions
+from shared.inbox import Handler, each
+from shared.security.projection import on_client_changed, on_practitioner_changed
+from shared.service import Service
+from shared.telemetry import Metrics
+
+
+def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
+    """The service, wired and not yet running."""
+    metrics = Metrics("followup")
+    database = Database(settings.database_url.get_secret_value(), name="followup", pool_size=settings.database_pool_size)
+    means = Means(clock, shipped_protocols(), shipped_policy())
+    setup, sending = load_setup(), load_outreach_policy()
+    calls = Calls(settings)
+    letters = Letters(settings.link_secret.get_secret_value().encode(), settings.public_url, load_texts())
+    outreach = Outreach(
+        database, clock, contacts=calls.intake, channels=channels_of(settings), policy=sending, letters=letters, metrics=metrics,
+        lease_seconds=settings.outreach_lease_seconds,
+    )  # fmt: skip
+    auditor = Auditor(
+        database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
+        look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
+    )  # fmt: skip
+    return Service(
+        name="followup",
+        settings=settings,
+        database=database,
+        bus=bus,
+        clock=clock,
+        metrics=metrics,
+        routers=[
+            queue_routes(means.policy),
+            work_routes(means.policy),
+            plans_router,
+            check_in_routes(setup.forms),
+            completeness_router,
+            patient_pages(PatientPages(database, clock, setup, settings.public_url)),
+        ],
+        subscriptions=subscriptions(means),
+        timers={
+            CLOCK: partial(task_timers.come_due, clock),
+            WAKE: partial(task_timers.wake, clock),
+            weeks.WEEK: partial(weeks.come_due, means),
+            **timer_handlers(clock, setup=setup, quiet=sending.quiet),
+        },
+        workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},
+    )
+
+
+def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
+    """Which event goes where."""
+    ended, none = partial(on.on_infusion_ended, means), partial(on.on_no_infusion, means)
+    return {
+        sessions.InfusionScheduled: on.on_infusion_ahead,
+        sessions.InfusionStarted: on.on_infusion_ahead,
+        sessions.InfusionCompleted: ended,
+        sessions.InfusionStoppedEarly: ended,
+        sessions.InfusionLeftAgainstAdvice: ended,
+        sessions.InfusionTransferred: ended,
+        sessions.InfusionAmended: ended,
+        sessions.InfusionNotDone: none,
+        sessions.InfusionNoShow: none,
+        sessions.InfusionCancelled: none,
+        sessions.InfusionEnteredInError: each(partial(on.on_infusion_entered_in_error, means)),
+        intake.ClinicChanged: each(on.on_clinic_changed),
+        intake.ClientChanged: on_client_changed,
+        intake.PractitionerChanged: on_practitioner_changed,
+        intake.PatientChanged: each(partial(on.on_patient_changed, means)),
+        intake.PatientDeceased: each(partial(on.on_patient_deceased, means)),
+        intake.PatientWithdrawn: each(partial(on.on_patient_withdrawn, means)),
+        intake.ConsentSigned: each(on.on_consent_signed),
+        intake.ConsentRevoked: each(partial(on.on_consent_revoked, means)),
+        intake.CourseChanged: each(partial(on.on_course_changed, means)),
+    }
+
+
+def channels_of(settings: Settings) -> dict[str, Channel]:
+    """What carries messages: a mail server, or a folder in demos and tests. A channel that is not here becomes a call by a person."""
+    if settings.outbox_folder is not None:
+        return {name: FileChannel(settings.outbox_folder) for name in ("email", "sms")}
+    if not settings.smtp_host:
+        return {}
+    channel = SmtpChannel(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_sender,
+        username=settings.smtp_username or None,
+        password=settings.smtp_password.get_secret_value() or None,
+        tls=settings.smtp_tls,
+    )
+    return {"email": channel}

@@ -1,0 +1,39 @@
+"""The calls that followup makes to the other services: who they are made as, how long they may take, and that they are closed."""
+
+import asyncio
+from json import loads
+
+import httpx
+from joserfc.jwk import ECKey
+
+from services.followup.intake_client import IntakeClient
+from services.followup.service_token import ServiceToken
+from services.followup.sessions_client import SessionsClient
+from services.followup.settings import Settings
+
+SCOPES = ("service/Directory.r", "service/Procedure.r")
+"""Intake's directory, and the infusions that have ended at sessions."""
+
+_TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=5.0)
+
+
+class Calls:
+    """One HTTP client and one token for all of them. Nothing here is needed to accept work, and nothing runs inside a transaction."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        token = ServiceToken(
+            self._http,
+            token_url=f"{settings.intake_url}/intake/oauth/token",
+            audience=f"{settings.token_issuer}/oauth/token",
+            client_id=settings.client_id,
+            key=ECKey.import_key(loads(settings.client_key.get_secret_value())),
+            scopes=SCOPES,
+        )
+        self.intake = IntakeClient(self._http, token, settings.intake_url)
+        self.sessions = SessionsClient(self._http, token, settings.sessions_url.rstrip("/"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the connections until the service stops."""
+        await stop.wait()
+        await self._http.aclose()

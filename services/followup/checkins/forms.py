@@ -1,0 +1,115 @@
+"""Forms as values: items with their answers, and the safety set as it is read from its file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+Answer = str | int
+"""``yes``, ``no``, a number, or DECLINED."""
+Answers = Mapping[str, Answer]
+"""Item id -> answer; an item that is left out was not answered."""
+
+DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One possible answer."""
+
+    value: Answer
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question. ``risk`` items ask about safety; ``low`` and ``high`` name the ends of a scale."""
+
+    item_id: str
+    kind: str
+    label: str
+    options: tuple[Option, ...]
+    risk: bool = False
+    hint: str = ""
+    low: str = ""
+    high: str = ""
+
+    def read(self, text: str) -> Answer | None:
+        """The answer that a form field's text stands for, or None where it is none of this item's options."""
+        return next((option.value for option in self.options if str(option.value) == text), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Questions that are asked together."""
+
+    section_id: str
+    title: str
+    intro: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a patient is asked: a version of it never changes, because answers name it."""
+
+    code: str
+    version: int
+    language: str
+    sections: tuple[Section, ...]
+
+    @cached_property
+    def items(self) -> Mapping[str, Item]:
+        """All items by id, in the order of the form."""
+        return {item.item_id: item for section in self.sections for item in section.items}
+
+
+@dataclass(frozen=True)
+class Forms:
+    """All forms that this installation can send."""
+
+    of_check_in: Mapping[str, Form]
+    """Check-in code -> the form to send now."""
+    known: Mapping[tuple[str, int], Form]
+    """(form code, version) -> form, also those that are no longer sent."""
+
+    def sent_with(self, form_code: str, form_version: int) -> Form:
+        """The form that a check-in was opened with. Raises KeyError when this installation never had it."""
+        return self.known[form_code, form_version]
+
+
+def load_forms() -> Forms:
+    """The forms that ship with the product: the safety set, after an infusion and weekly."""
+    document = yaml.safe_load((files(__package__) / "safety_set" / "form-v1.yaml").read_text(encoding="utf-8"))
+    forms = {code: _form(document, code, variant) for code, variant in document["variants"].items()}
+    of_check_in = {check_in: forms[code] for code, variant in document["variants"].items() for check_in in variant["check_ins"]}
+    return Forms(of_check_in, {(form.code, form.version): form for form in forms.values()})
+
+
+def _form(document: Mapping[str, Any], code: str, variant: Mapping[str, Any]) -> Form:  # Any: parsed YAML
+    sections = tuple(_section(document, section_id, variant["since"]) for section_id in variant["sections"])
+    return Form(code, document["version"], document["language"], sections)
+
+
+def _section(document: Mapping[str, Any], section_id: str, since: str) -> Section:  # Any: parsed YAML
+    section = document["sections"][section_id]
+    items = tuple(_item(document, item) for item in section["items"])
+    return Section(section_id, section["title"], section.get("intro", "").format(since=since), items)
+
+
+def _item(document: Mapping[str, Any], item: Mapping[str, Any]) -> Item:  # Any: parsed YAML
+    listed = document["kinds"][item["kind"]]
+    options = [Option(o["value"], o["label"]) if isinstance(o, dict) else Option(o, str(o)) for o in listed]
+    return Item(
+        item_id=item["id"],
+        kind=item["kind"],
+        label=item["label"],
+        options=(*options, Option(DECLINED, document["declined"])),
+        risk=item.get("risk", False),
+        hint=item.get("hint", ""),
+        low=item.get("low", ""),
+        high=item.get("high", ""),
+    )

@@ -1,0 +1,87 @@
+"""Links of patients: the token, and the table that tells to which clinic a token belongs before anything of a clinic can be read.
+
+For now every check-in has a link of its own, so a patient with two open check-ins holds two links.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from hmac import digest
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import CursorResult, text, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins.models import LinkStatus, PatientLink
+from shared.db import clinic_of
+
+TOKEN_LENGTH = 43
+
+
+def token_of(secret: bytes, check_in_id: UUID, issue: int) -> str:
+    """The token of a check-in's link: the same again for a message that is sent again, and unguessable without the secret."""
+    keyed = digest(secret, b"afterglow check-in link\0" + check_in_id.bytes + issue.to_bytes(4, "big"), "sha256")
+    return urlsafe_b64encode(keyed).rstrip(b"=").decode("ascii")
+
+
+def hash_of(token: str) -> bytes:
+    """What is stored of a token."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class LinkPlace(NamedTuple):
+    """Where a token leads."""
+
+    clinic_id: UUID
+    check_in_id: UUID
+
+
+async def place_of(db: AsyncSession, token_sha256: bytes) -> LinkPlace | None:
+    """The clinic and check-in of a token, outside any clinic; None for a token that never was."""
+    row = (await db.execute(_PLACE, {"token_sha256": token_sha256})).first()
+    return None if row is None else LinkPlace(row.clinic_id, row.check_in_id)
+
+
+async def find_link(db: AsyncSession, token_sha256: bytes, *, lock: bool = False) -> PatientLink | None:
+    """The link of a token, inside its clinic."""
+    query = select(PatientLink).where(PatientLink.token_sha256 == token_sha256)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return (await db.exec(query)).first()
+
+
+async def keep(db: AsyncSession, link: PatientLink) -> PatientLink:
+    """Store a link that is about to be sent, and return it as it is stored; on a retry only what intake says now is replaced."""
+    stored = await find_link(db, link.token_sha256, lock=True)
+    if stored is None:
+        db.add(link)
+        await db.flush()
+        await db.execute(_KEEP, {"token_sha256": link.token_sha256, "clinic_id": link.clinic_id, "check_in_id": link.check_in_id})
+        return link
+    stored.birth_date_salt, stored.birth_date_hash = link.birth_date_salt, link.birth_date_hash
+    stored.sender_name, stored.clinic_phone, stored.crisis_line = link.sender_name, link.clinic_phone, link.crisis_line
+    await db.flush()
+    return stored
+
+
+async def close(db: AsyncSession, check_in_ids: Sequence[UUID], status: LinkStatus) -> int:
+    """Use up or kill the open links of these check-ins; returns how many there were."""
+    closing = update(PatientLink).where(
+        col(PatientLink.clinic_id) == clinic_of(db),
+        col(PatientLink.check_in_id).in_(check_in_ids),
+        col(PatientLink.status) == LinkStatus.OPEN,
+    )
+    result = await db.execute(closing.values(status=status).execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+_PLACE = text("SELECT clinic_id, check_in_id FROM platform.check_in_link WHERE token_sha256 = :token_sha256")
+_KEEP = text(
+    """
+    INSERT INTO platform.check_in_link (token_sha256, clinic_id, check_in_id) VALUES (:token_sha256, :clinic_id, :check_in_id)
+    ON CONFLICT DO NOTHING
+    """
+)

@@ -1,0 +1,99 @@
+"""Clinic-owned numbers of the check-ins, read from their files: when silence becomes work, and by when a worry must be dealt with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time, timedelta
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from services.followup.checkins.forms import Forms, load_forms
+from services.followup.checkins.rules import Level, ResponseTime, ResponseTimes, Rule, RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInPolicy:
+    """When an unanswered check-in becomes somebody's work, and how long an answer still counts."""
+
+    call_after_due: Mapping[str, timedelta]
+    """Check-in code, or ``other`` -> elapsed time from due to the coordinator's task."""
+    call_within: str
+    """Name of the response time of that task."""
+    late_answers_for: timedelta
+    help_again_after: timedelta
+    max_wrong_tries: int
+    link_life: timedelta
+    session_life: timedelta
+    """Real time."""
+
+    def call_delay(self, code: str) -> timedelta:
+        """How long after its due time an unanswered check-in of this code becomes a call."""
+        return self.call_after_due.get(code, self.call_after_due["other"])
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInSetup:
+    """Everything that decides how check-ins are asked and read."""
+
+    forms: Forms
+    rules: RuleSet
+    times: ResponseTimes
+    policy: CheckInPolicy
+
+
+def load_setup() -> CheckInSetup:
+    """The project's defaults."""
+    return CheckInSetup(load_forms(), load_rules(), load_response_times(), load_policy())
+
+
+def load_policy() -> CheckInPolicy:
+    """The project's default policy."""
+    document = _read("policy.yaml")
+    return CheckInPolicy(
+        call_after_due={code: timedelta(hours=hours) for code, hours in document["call_hours_after_due"].items()},
+        call_within=document["call_within"],
+        late_answers_for=timedelta(hours=document["late_answers_for_hours"]),
+        help_again_after=timedelta(minutes=document["help_again_after_minutes"]),
+        max_wrong_tries=document["link"]["wrong_birth_dates"],
+        link_life=timedelta(days=document["link"]["life_days"]),
+        session_life=timedelta(minutes=document["link"]["session_minutes"]),
+    )
+
+
+def load_rules() -> RuleSet:
+    """The project's default rules for the safety set."""
+    document = _read("safety_set", "rules-v1.yaml")
+    return RuleSet(version=document["version"], rules=tuple(_rule(rule) for rule in document["rules"]))
+
+
+def load_response_times() -> ResponseTimes:
+    """The project's default response times."""
+    document = _read("safety_set", "response_times.yaml")
+    times = {name: _response_time(entry) for name, entry in document["times"].items()}
+    return ResponseTimes(opening=time.fromisoformat(document["opening"]), times=times)
+
+
+def _rule(rule: Mapping[str, Any]) -> Rule:  # Any: parsed YAML
+    return Rule(
+        rule_id=rule["id"],
+        item=rule.get("item"),
+        equals=rule.get("is"),
+        at_least=rule.get("at_least"),
+        level=Level(rule["level"]),
+        within=rule["within"],
+        why=rule["why"],
+        source=rule["source"],
+    )
+
+
+def _response_time(entry: Mapping[str, Any]) -> ResponseTime:  # Any: parsed YAML
+    return ResponseTime(
+        elapsed=timedelta(hours=entry.get("hours", entry.get("at_least_hours", 0)), minutes=entry.get("minutes", 0)),
+        until=time.fromisoformat(entry["until"]) if "until" in entry else None,
+        business_days=entry.get("business_days", 0),
+    )
+
+
+def _read(*path: str) -> Any:  # Any: parsed YAML
+    return yaml.safe_load(files(__package__).joinpath(*path).read_text(encoding="utf-8"))

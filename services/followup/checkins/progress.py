@@ -1,0 +1,64 @@
+"""What time does to check-ins: opened, overdue, somebody's call, expired. Batches of one clinic; what moved on meanwhile is left alone."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins.commands import CALL, EXPIRE, OVERDUE, locked, timer
+from services.followup.checkins.forms import Forms
+from services.followup.checkins.models import WAITING, CheckIn, CheckInStatus
+from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
+from services.followup.checkins.queries import find_zone, telephoned
+from services.followup.checkins.work import overdue_task
+from services.followup.outreach import commands as outreach
+from services.followup.outreach.rules import QuietHours
+from services.followup.tasks.commands import add
+from shared.outbox import emit
+from shared.timers import arm
+
+
+async def open_due(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, forms: Forms, quiet: QuietHours) -> None:
+    """Open planned check-ins and queue their messages, for the end of the patient's quiet hours where they fall into them."""
+    opened = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), {CheckInStatus.PLANNED})
+    for check_in in opened:
+        check_in.open(forms.of_check_in[check_in.code], now)
+    await db.flush()
+    asked = [check_in for check_in in opened if check_in.expires_at > now]
+    messages = [
+        outreach.NewMessage(item.check_in_id, item.patient_id, quiet.leaves_at(now, ZoneInfo(item.patient_time_zone))) for item in asked
+    ]
+    await outreach.queue(db, messages, now)
+    await arm(db, *(timer(OVERDUE, item.check_in_id, item.due_at) for item in opened))
+    await arm(db, *(timer(EXPIRE, item.check_in_id, item.expires_at) for item in opened))
+
+
+async def go_overdue(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, policy: CheckInPolicy) -> None:
+    """Mark open check-ins as overdue and set the time at which a person takes over."""
+    overdue = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), {CheckInStatus.OPEN})
+    for check_in in overdue:
+        emit(db, check_in.go_overdue(now))
+    await db.flush()
+    await arm(db, *(timer(CALL, item.check_in_id, item.due_at + policy.call_delay(item.code)) for item in overdue))
+
+
+async def hand_to_staff(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, setup: CheckInSetup) -> None:
+    """Somebody is to call the patients who still have not answered, unless somebody is to call them about it anyhow."""
+    silent = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), WAITING | {CheckInStatus.EXPIRED})
+    called = await telephoned(db, check_in_ids)
+    clinic = await find_zone(db)
+    within = setup.policy.call_within
+    due = {item.check_in_id: setup.times.due(within, now, clinic or ZoneInfo(item.patient_time_zone)) for item in silent}
+    await add(db, [overdue_task(item, now, due[item.check_in_id]) for item in silent if item.check_in_id not in called])
+
+
+async def expire(db: AsyncSession, check_in_ids: Sequence[UUID]) -> None:
+    """No answer is expected any more, and no message about it leaves any more."""
+    expired = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), WAITING)
+    for check_in in expired:
+        check_in.expire()
+    await db.flush()
+    await outreach.cancel(db, [check_in.check_in_id for check_in in expired], "expired")

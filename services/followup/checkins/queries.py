@@ -1,0 +1,78 @@
+"""Reading check-ins. Who may see answers is decided here, for every reader alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInWorry
+from services.followup.checkins.work import TELEPHONE_CHECK_IN
+from services.followup.subjects.models import Clinic
+from services.followup.tasks.models import CareTask
+from services.followup.tasks.rules import TaskStatus
+from shared.db import clinic_of
+from shared.errors import NotFound
+
+CLINICAL_ROLES = frozenset(
+    {"prescriber", "mental-health-reviewer", "therapist", "infusion-nurse", "intake-nurse", "on-call-clinician", "medical-director"}
+)
+"""Roles that see item answers; everybody else sees state and level only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInRecord:
+    """A check-in with what came of it; answers and worries are empty for a reader who must not see them."""
+
+    check_in: CheckIn
+    answers: CheckInAnswers | None
+    worries: tuple[CheckInWorry, ...]
+    may_see_answers: bool
+
+
+async def get_check_in(db: AsyncSession, check_in_id: UUID) -> CheckIn:
+    """A check-in. Raises NotFound."""
+    check_in = (await db.exec(select(CheckIn).where(CheckIn.check_in_id == check_in_id))).first()
+    if check_in is None:
+        raise NotFound
+    return check_in
+
+
+async def get_locked(db: AsyncSession, check_in_id: UUID) -> CheckIn:
+    """A check-in, locked until the end of the transaction. Raises NotFound."""
+    query = select(CheckIn).where(CheckIn.check_in_id == check_in_id).with_for_update()
+    check_in = (await db.exec(query.execution_options(populate_existing=True))).first()
+    if check_in is None:
+        raise NotFound
+    return check_in
+
+
+def check_ins_of(patient_id: UUID) -> SelectOfScalar[CheckIn]:
+    """A patient's check-ins, oldest first."""
+    return select(CheckIn).where(CheckIn.patient_id == patient_id).order_by(col(CheckIn.opens_at), col(CheckIn.check_in_id))
+
+
+async def find_zone(db: AsyncSession) -> ZoneInfo | None:
+    """The zone of this transaction's clinic, once an event has told it."""
+    name = (await db.exec(select(Clinic.time_zone).where(Clinic.clinic_id == clinic_of(db)))).first()
+    return ZoneInfo(name) if name else None
+
+
+async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these check-ins about which somebody calls anyhow, because they cannot be answered through a link."""
+    query = select(CareTask.focus_id).where(col(CareTask.focus_id).in_(check_in_ids), CareTask.kind == TELEPHONE_CHECK_IN)
+    return set(await db.exec(query.where(CareTask.status != TaskStatus.CANCELLED)))
+
+
+async def get_record(db: AsyncSession, check_in_id: UUID, *, roles: frozenset[str]) -> CheckInRecord:
+    """One check-in as this reader may see it. Raises NotFound."""
+    check_in = await get_check_in(db, check_in_id)
+    if not roles & CLINICAL_ROLES:
+        return CheckInRecord(check_in, None, (), may_see_answers=False)
+    answers = (await db.exec(select(CheckInAnswers).where(CheckInAnswers.check_in_id == check_in_id))).first()
+    query = select(CheckInWorry).where(CheckInWorry.check_in_id == check_in_id)
+    worries = await db.exec(query.order_by(col(CheckInWorry.raised_at), col(CheckInWorry.rule_id), col(CheckInWorry.item)))
+    return CheckInRecord(check_in, answers, tuple(worries), may_see_answers=True)

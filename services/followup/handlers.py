@@ -1,0 +1,111 @@
+"""What this service does about each event it consumes: one function per event, as thin as a route."""
+
+from collections.abc import Sequence
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.plans import cancellations, weeks
+from services.followup.plans import commands as plans
+from services.followup.plans.items import Whose
+from services.followup.plans.means import Means
+from services.followup.subjects import commands as subjects
+from services.followup.subjects.models import PatientStatus
+from services.followup.tasks.policy import CancelCause
+from shared.events import Delivery
+from shared.events.intake import (
+    ClinicChanged,
+    ConsentRevoked,
+    ConsentSigned,
+    CourseChanged,
+    PatientChanged,
+    PatientDeceased,
+    PatientWithdrawn,
+)
+from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, InfusionEvent
+
+TREATMENT = "treatment"
+"""The consent type that follow-up depends on; that of messages counts where they are sent."""
+
+_CAUSES = {PatientStatus.DECEASED: CancelCause.DEATH, PatientStatus.WITHDRAWN: CancelCause.WITHDRAWAL}
+
+
+async def on_infusion_ended(means: Means, db: AsyncSession, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
+    """Completed, stopped early, left against advice, transferred or amended: the follow-up of these infusions."""
+    await plans.follow(db, means, deliveries)
+
+
+async def on_no_infusion(means: Means, db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """Not done, no-show or cancelled: somebody books a new visit."""
+    await plans.ask_for_new_visits(db, means, deliveries)
+
+
+async def on_infusion_ahead(db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """Scheduled or started: know of it."""
+    await plans.note_visits(db, deliveries)
+
+
+async def on_infusion_entered_in_error(means: Means, db: AsyncSession, delivery: Delivery[InfusionEnteredInError]) -> None:
+    """The record should never have existed, and so should not its follow-up."""
+    await cancellations.void(db, means, delivery)
+
+
+async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged]) -> None:
+    """Know the clinic's zone."""
+    await subjects.note_clinic(db, delivery.event)
+
+
+async def on_patient_changed(means: Means, db: AsyncSession, delivery: Delivery[PatientChanged]) -> None:
+    """Know the patient's number and zone; the status too, should its own event not have come."""
+    news = await subjects.note_patient(db, delivery.event)
+    await _on_status(means, db, delivery, PatientStatus(delivery.event.status), news=news)
+
+
+async def on_patient_deceased(means: Means, db: AsyncSession, delivery: Delivery[PatientDeceased]) -> None:
+    """Nothing more is asked of the patient, in this same transaction."""
+    event, status = delivery.event, PatientStatus.DECEASED
+    await _on_status(
+        means, db, delivery, status, news=await subjects.note_patient_status(db, event.patient_id, status, event.patient_version)
+    )
+
+
+async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Delivery[PatientWithdrawn]) -> None:
+    """Nothing more is asked of the patient, but for the offer of a safety call soon after an infusion."""
+    event, status = delivery.event, PatientStatus.WITHDRAWN
+    await _on_status(
+        means, db, delivery, status, news=await subjects.note_patient_status(db, event.patient_id, status, event.patient_version)
+    )
+
+
+async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
+    """Follow-up of later infusions goes on as usual."""
+    event = delivery.event
+    if event.consent_type == TREATMENT:
+        await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
+
+
+async def on_consent_revoked(means: Means, db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
+    """Without consent to treatment nothing is asked automatically any more; the integration session stays on offer."""
+    event = delivery.event
+    if event.consent_type == TREATMENT and await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at):
+        whose = Whose(event.patient_id, "", "Consent", event.consent_id, caused_by=delivery.event_id)
+        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=0)
+
+
+async def on_course_changed(means: Means, db: AsyncSession, delivery: Delivery[CourseChanged]) -> None:
+    """Know whether the course runs; its weekly check-ins end with it and go on when it is taken up again."""
+    if await subjects.note_course(db, delivery.event):
+        await weeks.take_up(db, means, delivery.event.course_id)
+
+
+async def _on_status(
+    means: Means,
+    db: AsyncSession,
+    delivery: Delivery[PatientChanged | PatientDeceased | PatientWithdrawn],
+    status: PatientStatus,
+    *,
+    news: bool,
+) -> None:
+    if news and status in _CAUSES:
+        patient_id, version = delivery.event.patient_id, delivery.event.patient_version
+        whose = Whose(patient_id, "", "Patient", patient_id, caused_by=delivery.event_id)
+        await cancellations.call_off_patient(db, means, _CAUSES[status], whose, ordinal=version)

@@ -1,0 +1,83 @@
+"""The two read-only calls to intake's directory: names for a page, contact details at the moment of sending."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.followup.service_token import ServiceToken
+from shared.errors import Unavailable
+
+_NAMES_KEPT_SECONDS = 60.0
+_NAMES_AT_MOST = 10_000
+
+
+class Contact(BaseModel):
+    """Intake's answer to who may be reached and how; without ``may_send`` there is no address."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    may_send: bool
+    reason: str | None
+    channel: str | None
+    address: str | None
+    language: str | None
+    birth_date_salt: str | None
+    birth_date_hash: str | None
+    sender_name: str
+    clinic_phone: str
+    crisis_line: str
+
+
+class IntakeClient:
+    """Intake as followup sees it. Never called inside a transaction; every call ends within the HTTP client's timeout."""
+
+    def __init__(self, http: httpx.AsyncClient, token: ServiceToken, intake_url: str) -> None:
+        self._http = http
+        self._token = token
+        self._directory = f"{intake_url}/intake/v1/directory"
+        self._names: dict[tuple[UUID, UUID], tuple[float, str]] = {}
+
+    async def names(self, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Display names by patient, for those that could be had: a page shows the patient's number for the others."""
+        now = time.monotonic()
+        known = {patient: self._names.get((clinic_id, patient), (0.0, "")) for patient in patient_ids}
+        missing = sorted({patient for patient, (until, _) in known.items() if until < now})
+        found = {patient: name for patient, (until, name) in known.items() if until >= now}
+        for start in range(0, len(missing), 200):
+            try:
+                answer = await self._post("names", clinic_id, {"patient_ids": [str(patient) for patient in missing[start : start + 200]]})
+            except Unavailable:
+                return found
+            fresh = {UUID(patient): str(name) for patient, name in answer["names"].items()}
+            self._keep(clinic_id, fresh, now)
+            found |= fresh
+        return found
+
+    async def contact(self, clinic_id: UUID, patient_id: UUID) -> Contact:
+        """Whether and how this patient may be reached right now. Raises Unavailable when intake does not say."""
+        answer = await self._post("contact", clinic_id, {"patient_id": str(patient_id)})
+        try:
+            return Contact.model_validate(answer)
+        except ValidationError:
+            raise Unavailable("Intake's answer is not understood.") from None
+
+    async def _post(self, what: str, clinic_id: UUID, body: dict[str, object]) -> dict[str, Any]:  # Any: a decoded JSON document
+        headers = await self._token.headers() | {"Afterglow-Clinic": str(clinic_id), "Idempotency-Key": str(uuid4())}
+        try:
+            answer = await self._http.post(f"{self._directory}/{what}", json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise Unavailable("Intake cannot be reached.") from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._token.forget()
+        if not answer.is_success:
+            raise Unavailable("Intake gives no answer.")
+        return dict(answer.json())
+
+    def _keep(self, clinic_id: UUID, names: dict[UUID, str], now: float) -> None:
+        if len(self._names) > _NAMES_AT_MOST:
+            self._names.clear()
+        self._names |= {(clinic_id, patient): (now + _NAMES_KEPT_SECONDS, name) for patient, name in names.items()}

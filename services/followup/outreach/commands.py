@@ -1,0 +1,110 @@
+"""Queueing messages and calling them off, in the transaction of the change that wants it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.outreach.models import Message, MessageStatus
+from shared.db import clinic_of
+
+FIRST_ISSUE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message that asks for a check-in's answers, leaving at ``leaves_at`` or later."""
+
+    check_in_id: UUID
+    patient_id: UUID
+    leaves_at: datetime
+
+
+class CancelledMessage(NamedTuple):
+    """A message that will not leave."""
+
+    message_id: UUID
+    check_in_id: UUID
+
+
+async def queue(db: AsyncSession, new: Sequence[NewMessage], now: datetime) -> None:
+    """Queue messages; a check-in that has one gets no second one."""
+    if not new:
+        return
+    await db.execute(
+        _QUEUE,
+        {
+            "clinic_id": clinic_of(db),
+            "issue": FIRST_ISSUE,
+            "now": now,
+            "ids": [uuid4() for _ in new],
+            "check_ins": [message.check_in_id for message in new],
+            "patients": [message.patient_id for message in new],
+            "leaves": [message.leaves_at for message in new],
+        },
+    )
+
+
+async def cancel(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str) -> list[CancelledMessage]:
+    """Call off what these check-ins still have queued; returns it."""
+    if not check_in_ids:
+        return []
+    cancelling = (
+        update(Message)
+        .where(col(Message.clinic_id) == clinic_of(db), col(Message.check_in_id).in_(check_in_ids))
+        .where(col(Message.status) == MessageStatus.QUEUED)
+        .values(status=MessageStatus.CANCELLED, reason=reason)
+        .returning(col(Message.message_id), col(Message.check_in_id))
+    )
+    cancelled = [CancelledMessage(*row) for row in (await db.execute(cancelling)).all()]
+    await forget(db, [message.message_id for message in cancelled])
+    return cancelled
+
+
+async def move(db: AsyncSession, leaves_at: Mapping[UUID, datetime]) -> None:
+    """Give the queued messages of these check-ins a new time to leave; what was sent is not touched."""
+    if leaves_at:
+        await db.execute(_MOVE, {"check_ins": list(leaves_at), "leaves": list(leaves_at.values()), "clinic_id": clinic_of(db)})
+
+
+async def forget(db: AsyncSession, message_ids: Sequence[UUID]) -> None:
+    """Take messages out of the sending queue."""
+    if message_ids:
+        await db.execute(_FORGET, {"ids": list(message_ids)})
+
+
+async def find_message(db: AsyncSession, message_id: UUID) -> Message | None:
+    """A message, locked until the end of the transaction."""
+    query = select(Message).where(Message.message_id == message_id).with_for_update()
+    return (await db.exec(query.execution_options(populate_existing=True))).first()
+
+
+_QUEUE = text(
+    """
+    WITH queued AS (
+        INSERT INTO message (clinic_id, message_id, check_in_id, patient_id, issue, status, queued_at, leaves_at, attempts)
+        SELECT CAST(:clinic_id AS uuid), message_id, check_in_id, patient_id, :issue, 'queued', :now, leaves_at, 0
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:check_ins AS uuid[]), CAST(:patients AS uuid[]), CAST(:leaves AS timestamptz[]))
+             AS given(message_id, check_in_id, patient_id, leaves_at)
+        ON CONFLICT DO NOTHING RETURNING clinic_id, message_id, leaves_at
+    )
+    INSERT INTO platform.message_queue (clinic_id, message_id, leaves_at) SELECT clinic_id, message_id, leaves_at FROM queued
+    """
+)
+_FORGET = text("DELETE FROM platform.message_queue WHERE message_id = ANY(CAST(:ids AS uuid[]))")
+_MOVE = text(
+    """
+    WITH moved AS (
+        UPDATE message m SET leaves_at = n.leaves_at
+        FROM unnest(CAST(:check_ins AS uuid[]), CAST(:leaves AS timestamptz[])) AS n(check_in_id, leaves_at)
+        WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.check_in_id = n.check_in_id AND m.status = 'queued'
+        RETURNING m.message_id, m.leaves_at
+    )
+    UPDATE platform.message_queue q SET leaves_at = moved.leaves_at FROM moved WHERE q.message_id = moved.message_id
+    """
+)

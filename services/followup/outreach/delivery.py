@@ -1,0 +1,149 @@
+"""The steps of one message's way out that touch the database, each inside a transaction of the message's clinic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins import links
+from services.followup.checkins.models import WAITING, CheckIn, CheckInStatus, LinkStatus, PatientLink
+from services.followup.checkins.queries import get_locked
+from services.followup.checkins.work import telephone_task
+from services.followup.outreach.channels import Outgoing
+from services.followup.outreach.commands import find_message, forget
+from services.followup.outreach.models import Message, MessageStatus
+from services.followup.outreach.rules import QuietHours, Recipient, Unreachable
+from services.followup.outreach.texts import MessageText
+from services.followup.tasks.commands import add
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One message of the queue, ours until its lease ends. ``attempts`` counts this one."""
+
+    message_id: UUID
+    clinic_id: UUID
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What turns a message into something that can be read. Without ``secret`` nobody can guess a link."""
+
+    secret: bytes
+    public_url: str
+    texts: Mapping[str, MessageText]
+
+    def token(self, message: Message) -> str:
+        """The token of a message's link, the same at every try."""
+        return links.token_of(self.secret, message.check_in_id, message.issue)
+
+    def written(self, message: Message, recipient: Recipient) -> Outgoing:
+        """The message as it leaves."""
+        content, link = self.texts[recipient.language], f"{self.public_url}/c/{self.token(message)}"
+        return Outgoing(
+            message_id=message.message_id,
+            channel=recipient.channel,
+            address=recipient.address,
+            language=recipient.language,
+            sender_name=recipient.sender_name,
+            subject=content.subject,
+            text=content.filled(sender=recipient.sender_name, link=link, phone=recipient.clinic_phone),
+            link=link,
+        )
+
+
+async def wanted(db: AsyncSession, claim: Claim, now: datetime, quiet: QuietHours) -> UUID | None:
+    """The patient to write to, or None when the message is settled already or has to wait for the end of the quiet hours."""
+    check_in, message = await _load(db, claim)
+    if await _settled(db, check_in, message, now):
+        return None
+    leaves_at = quiet.leaves_at(now, ZoneInfo(check_in.patient_time_zone))
+    if leaves_at == now:
+        return message.patient_id
+    message.leaves_at = leaves_at
+    await db.execute(_POSTPONE, {"message_id": message.message_id, "leaves_at": leaves_at})
+    return None
+
+
+async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters) -> Outgoing | None:
+    """The last look before a message leaves, and its link; None when it must not leave any more."""
+    check_in, message = await _load(db, claim)
+    if await _settled(db, check_in, message, now):
+        return None
+    link = await links.keep(db, _link(message, recipient, links.hash_of(letters.token(message)), now))
+    if link.status != LinkStatus.OPEN:
+        await _came_through(db, message, now)
+        return None
+    message.handed_over_at, message.channel = now, recipient.channel
+    message.attempts += 1
+    return letters.written(message, recipient)
+
+
+async def mark_sent(db: AsyncSession, claim: Claim, now: datetime) -> None:
+    """The channel has taken it."""
+    _, message = await _load(db, claim)
+    await _came_through(db, message, now)
+
+
+async def give_up(db: AsyncSession, claim: Claim, why: Unreachable, now: datetime) -> None:
+    """Nothing leaves; a person takes over, unless there is nobody to call."""
+    check_in, message = await _load(db, claim)
+    if await _settled(db, check_in, message, now):
+        return
+    message.not_sent(why.reason)
+    await forget(db, [message.message_id])
+    if why.to_be_called:
+        await add(db, [telephone_task(check_in, now, why.reason)])
+
+
+async def _settled(db: AsyncSession, check_in: CheckIn, message: Message, now: datetime) -> bool:
+    """Whether nothing is left to do: called off with its check-in, or answered, so that an earlier try of ours had come through."""
+    queued = message.status == MessageStatus.QUEUED
+    if queued and check_in.status in WAITING:
+        return False
+    if queued and check_in.status == CheckInStatus.SUBMITTED:
+        await _came_through(db, message, now)
+    await forget(db, [message.message_id])
+    return True
+
+
+async def _came_through(db: AsyncSession, message: Message, now: datetime) -> None:
+    if message.status != MessageStatus.SENT:
+        message.sent(message.handed_over_at or now)
+    await forget(db, [message.message_id])
+
+
+def _link(message: Message, recipient: Recipient, token_sha256: bytes, now: datetime) -> PatientLink:
+    return PatientLink(
+        clinic_id=message.clinic_id,
+        check_in_id=message.check_in_id,
+        issue=message.issue,
+        token_sha256=token_sha256,
+        birth_date_salt=recipient.birth_date_salt,
+        birth_date_hash=recipient.birth_date_hash,
+        language=recipient.language,
+        sender_name=recipient.sender_name,
+        clinic_phone=recipient.clinic_phone,
+        crisis_line=recipient.crisis_line,
+        created_at=now,
+    )
+
+
+async def _load(db: AsyncSession, claim: Claim) -> tuple[CheckIn, Message]:
+    """The check-in and the message, both locked, the check-in first as everywhere."""
+    check_in_id = (await db.execute(_CHECK_IN_OF, {"message_id": claim.message_id})).scalar_one()
+    check_in = await get_locked(db, check_in_id)
+    message = await find_message(db, claim.message_id)
+    assert message is not None
+    return check_in, message
+
+
+_CHECK_IN_OF = text("SELECT check_in_id FROM message WHERE message_id = :message_id")
+_POSTPONE = text(
+    "UPDATE platform.message_queue SET leaves_at = :leaves_at, attempts = 0, free_at = clock_timestamp() WHERE message_id = :message_id"
+)

@@ -1,0 +1,144 @@
+"""The worker that lets messages leave. All talking to intake and channels happens outside transactions.
+
+A message is claimed under a lease, so that one process at a time has it and a killed one loses it. Intake is asked at that moment;
+then the check-in is looked at again in the transaction that stores the link, and only then the message is handed over. A death or
+withdrawal that was handled before that transaction stops the message; one that comes in the milliseconds after cannot any more.
+A process that dies between handing over and marking repeats the message: same id, same link.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from services.followup.outreach import delivery
+from services.followup.outreach.channels import AddressRefused, Channel, ChannelAway
+from services.followup.outreach.contacts import Contacts
+from services.followup.outreach.delivery import Claim, Letters
+from services.followup.outreach.rules import OutreachPolicy, Unreachable, recipient_of
+from shared import failpoints, telemetry
+from shared.clock import Clock
+from shared.db import Database
+from shared.errors import Unavailable
+
+_BATCH = 5
+"""Messages under way at once: each takes a database connection now and then, and requests need some too."""
+_POLL_SECONDS = 1.0
+_OF_LEASE = 0.8
+"""The part of its lease after which a message is let go."""
+
+
+class Outreach:
+    """Sends queued messages of one service. ``channels`` carry what patients agreed to, by name; ``lease_seconds`` is real time."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        contacts: Contacts,
+        channels: Mapping[str, Channel],
+        policy: OutreachPolicy,
+        letters: Letters,
+        metrics: telemetry.Metrics,
+        lease_seconds: float = 30.0,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._contacts = contacts
+        self._channels = channels
+        self._policy = policy
+        self._letters = letters
+        self._lease_seconds = lease_seconds
+        self._log = telemetry.logger("outreach", service=database.name)
+        self._failures = metrics.worker_failures.labels("outreach")
+        self._outcomes = metrics.counter("afterglow_messages_total", "Messages to patients by what became of them", ("outcome",))
+
+    async def run(self, stop: asyncio.Event, *, poll_seconds: float = _POLL_SECONDS) -> None:
+        """Send what is due, again and again, until ``stop``."""
+        while not stop.is_set():
+            claimed = 0
+            try:
+                claimed = await self.send_due()
+            except Exception as error:  # noqa: BLE001 - a worker's loop: it must survive and say so
+                self._failures.inc()
+                self._log.warning("outreach.round_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
+            if claimed < _BATCH:
+                await _pause(stop, poll_seconds)
+
+    async def send_due(self) -> int:
+        """One round: claim a few messages and see to each; returns how many were claimed. Raises what none of them expected."""
+        async with self._database.transaction() as db:
+            rows = await db.execute(_CLAIM, {"now": self._clock.now(), "lease": self._lease_seconds, "limit": _BATCH})
+            claims = [Claim(**row) for row in rows.mappings()]
+        for failure in await asyncio.gather(*map(self._see_to, claims), return_exceptions=True):
+            if failure is not None:
+                raise failure
+        return len(claims)
+
+    async def _see_to(self, claim: Claim) -> None:
+        """Bring one message as far as it gets; without an answer of intake or the channel it is tried again later, never guessed."""
+        try:
+            async with asyncio.timeout(self._lease_seconds * _OF_LEASE):
+                outcome = await self._send(claim)
+        except (Unavailable, ChannelAway, TimeoutError):
+            outcome = "later"
+            await self._later(claim)
+        self._outcomes.labels(outcome).inc()
+        self._log.info("outreach.seen_to", message_id=str(claim.message_id), outcome=outcome, attempt=claim.attempts)
+
+    async def _send(self, claim: Claim) -> str:
+        """Returns what became of it."""
+        async with self._database.transaction(claim.clinic_id) as db:
+            patient_id = await delivery.wanted(db, claim, self._clock.now(), self._policy.quiet)
+        if patient_id is None:
+            return "not-now"
+        contact = await self._contacts.contact(claim.clinic_id, patient_id)
+        recipient = recipient_of(contact, self._channels.keys(), self._policy)
+        if isinstance(recipient, Unreachable):
+            return await self._give_up(claim, recipient)
+        async with self._database.transaction(claim.clinic_id) as db:
+            outgoing = await delivery.prepare(db, claim, recipient, self._clock.now(), self._letters)
+        if outgoing is None:
+            return "called-off"
+        failpoints.hit("outreach.before_send")
+        try:
+            await self._channels[outgoing.channel].send(outgoing)
+        except AddressRefused:
+            return await self._give_up(claim, Unreachable("address-refused"))
+        failpoints.hit("outreach.after_send")
+        async with self._database.transaction(claim.clinic_id) as db:
+            await delivery.mark_sent(db, claim, self._clock.now())
+        return "sent"
+
+    async def _give_up(self, claim: Claim, why: Unreachable) -> str:
+        async with self._database.transaction(claim.clinic_id) as db:
+            await delivery.give_up(db, claim, why, self._clock.now())
+        self._log.info("outreach.not_sent", message_id=str(claim.message_id), reason=why.reason)
+        return "not-sent"
+
+    async def _later(self, claim: Claim) -> None:
+        wait = self._policy.backoff.after(claim.attempts)
+        async with self._database.transaction() as db:
+            await db.execute(_LATER, {"message_id": claim.message_id, "wait": wait / timedelta(seconds=1)})
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+_CLAIM = text(
+    """
+    UPDATE platform.message_queue q SET free_at = clock_timestamp() + make_interval(secs => :lease), attempts = q.attempts + 1
+    FROM (
+        SELECT message_id FROM platform.message_queue WHERE leaves_at <= :now AND free_at <= clock_timestamp()
+        ORDER BY leaves_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE q.message_id = due.message_id RETURNING q.message_id, q.clinic_id, q.attempts
+    """
+)
+_LATER = text("UPDATE platform.message_queue SET free_at = clock_timestamp() + make_interval(secs => :wait) WHERE message_id = :message_id")

@@ -1,0 +1,63 @@
+"""Reading what a browser sends to a page: where it came from, and a small form, strictly."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from fastapi import Request
+
+from services.followup.checkins.forms import Answer, Form
+from services.followup.pages.rendering import PageError
+from shared.errors import DomainError, Forbidden, Malformed
+from shared.web import read_form
+
+MAX_CHARACTERS = 16 * 1024
+
+
+def require_own_page(request: Request, public_url: str) -> None:
+    """Refuse a form that another site's page sent. Raises Forbidden.
+
+    A browser that sends Sec-Fetch-Site is believed; of an older one the Origin must be ours. Who sends neither is no browser, and has no
+    cookie that another page could abuse.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    own = site in ("same-origin", "none") if site is not None else origin in (None, public_url)
+    if not own:
+        raise Forbidden("foreign-page", "This form was not sent from our page. Please open your link again and send the form from there.")
+
+
+async def read_fields(request: Request, allowed: Iterable[str]) -> dict[str, str]:
+    """The fields of a small form, none of them unknown. Raises a DomainError with the status to answer."""
+    fields = await read_form(request)
+    if sum(len(name) + len(value) for name, value in fields.items()) > MAX_CHARACTERS:
+        raise DomainError("body-too-large", "The form is too large.", status=413)
+    if not set(fields) <= set(allowed):
+        raise Malformed("form-malformed", "The form has a field that does not belong to it.")
+    return fields
+
+
+BIRTH_DATE_FIELDS = ("birth_month", "birth_day", "birth_year")
+
+
+def birth_date_of(fields: dict[str, str]) -> date | None:
+    """The date that the three fields give, or None where they give none."""
+    month, day, year = (fields.get(name, "").strip() for name in BIRTH_DATE_FIELDS)
+    if not all(part.isascii() and part.isdigit() and len(part) <= 4 for part in (month, day, year)):
+        return None
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+
+
+def answers_of(form: Form, fields: dict[str, str]) -> tuple[dict[str, Answer], list[PageError]]:
+    """The good answers in a sent form, and what has to be put right before it counts as sent."""
+    answers: dict[str, Answer] = {}
+    errors: list[PageError] = []
+    for item in form.items.values():
+        given = fields.get(item.item_id, "")
+        answer = item.read(given)
+        if answer is not None:
+            answers[item.item_id] = answer
+        elif given or item.risk:
+            errors.append(PageError(f"{item.item_id}-0", f"Choose an answer: {item.label}"))
+    return answers, errors

@@ -1,0 +1,110 @@
+"""What calls open follow-up off: a death, a withdrawal, a revoked consent, a record that should never have been."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins import commands as check_ins
+from services.followup.plans import items, weeks
+from services.followup.plans.items import Whose
+from services.followup.plans.means import REASON_OF, Means, clinic_zone
+from services.followup.plans.models import PlanStatus
+from services.followup.plans.rules import office_task, safety_offer
+from services.followup.plans.slots import Item, Kind
+from services.followup.plans.told import note_infusions
+from services.followup.subjects.commands import Standing, lock_patients
+from services.followup.tasks import commands as tasks
+from services.followup.tasks.policy import CancelCause
+from services.followup.tasks.rules import CancelledItem, TaskStatus
+from shared.db import clinic_of
+from shared.events import Delivery
+from shared.events.sessions import InfusionEnteredInError
+
+_UTC = ZoneInfo("UTC")
+
+
+async def call_off_patient(db: AsyncSession, means: Means, cause: CancelCause, whose: Whose, *, ordinal: int) -> None:
+    """Call off what is open about a patient, and leave what people have to do: an offer by telephone, a review of what was cancelled.
+
+    The check-ins come first: somebody who opens or answers one holds its lock, and the task that they make is then found as well.
+    """
+    now, reason, patient_ids = means.now(), REASON_OF[cause], [whose.patient_id]
+    standing = (await lock_patients(db, patient_ids))[whose.patient_id]
+    whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
+    cancelled = await check_ins.cancel_open(db, patient_ids=patient_ids, reason=reason)
+    kept = means.policy.kept_after(cause)
+    cancelled += await tasks.cancel_open(db, now=now, patient_ids=patient_ids, kept=kept, reason=reason, caused_by=whose.caused_by)
+    if offered := means.calling_off(cause).offered:
+        await tasks.offer(db, whose.patient_id, offered, now, caused_by=whose.caused_by)
+    running_since = now - timedelta(days=means.protocols.default.integration.expires.days)
+    await _revoke_plans(db, "patient_id", patient_ids, PlanStatus.REVOKED, reason, now, since=running_since)
+    await tasks.add(
+        db, [*await _offer(db, means, cause, whose, now, ordinal), *_review(means, whose, standing, cancelled, reason, now, ordinal)]
+    )
+
+
+async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEnteredInError]) -> None:
+    """Two people agreed that this infusion's record should never have existed. Answers and reviews stay, for they tell of somebody."""
+    event, now, reason = delivery.event, means.now(), REASON_OF[CancelCause.ENTERED_IN_ERROR]
+    standing = (await lock_patients(db, [event.patient_id]))[event.patient_id]
+    if not await note_infusions(db, [event]):
+        return
+    ids, kept = [event.infusion_id], means.policy.kept_after(CancelCause.ENTERED_IN_ERROR)
+    cancelled = await check_ins.cancel_open(db, infusion_ids=ids, reason=reason)
+    cancelled += await tasks.cancel_open(
+        db, now=now, infusion_ids=ids, kept=kept, reason=reason, status=TaskStatus.ENTERED_IN_ERROR, caused_by=delivery.event_id
+    )
+    await weeks.stop(db, ids)
+    await _revoke_plans(db, "infusion_id", ids, PlanStatus.ENTERED_IN_ERROR, reason, now)
+    whose = Whose.of_event(event, delivery.event_id)
+    await tasks.add(db, _review(means, whose, standing, cancelled, reason, now, event.infusion_version))
+
+
+async def _offer(db: AsyncSession, means: Means, cause: CancelCause, whose: Whose, now: datetime, ordinal: int) -> list[tasks.NewTask]:
+    if not means.calling_off(cause).offers_safety:
+        return []
+    parameters = {"clinic_id": clinic_of(db), "patient_id": whose.patient_id}
+    last = (await db.execute(_LAST_INFUSION, parameters)).scalar_one()
+    why = f"{REASON_OF[cause]} after an infusion: offer a safety call, by telephone only."
+    slot = None if last is None else safety_offer(last, why, means.protocols.default, now, ordinal=ordinal)
+    return [] if slot is None else [items.new_task(whose, Item(slot), now)]
+
+
+def _review(
+    means: Means, whose: Whose, standing: Standing, cancelled: list[CancelledItem], reason: str, now: datetime, ordinal: int
+) -> list[tasks.NewTask]:
+    if not cancelled:
+        return []
+    why = f"{reason}: {len(cancelled)} open items cancelled ({', '.join(sorted({item.code for item in cancelled}))})."
+    zone = clinic_zone(standing, ZoneInfo(standing.time_zone) if standing.time_zone else _UTC)
+    slot = office_task(Kind.CANCELLATION_REVIEW, why, means.protocols.default, now, zone, ordinal=ordinal)
+    return [items.new_task(whose, Item(slot), now, details=items.listed(cancelled, reason))]
+
+
+async def _revoke_plans(
+    db: AsyncSession, column: str, ids: list[UUID], status: PlanStatus, reason: str, now: datetime, *, since: datetime | None = None
+) -> None:
+    parameters = {"clinic_id": clinic_of(db), "ids": ids, "status": status.value, "reason": reason, "now": now, "since": since}
+    await db.execute(_REVOKE[column], parameters)
+
+
+_LAST_INFUSION = text(
+    """
+    SELECT max(pump_ended_at) FROM infusion
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) AND drug_given AND state <> 'entered-in-error'
+    """
+)
+_REVOKE = {
+    column: text(
+        f"""
+        UPDATE plan SET status = :status, status_reason = :reason, changed_at = :now, version = version + 1
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND {column} = ANY(CAST(:ids AS uuid[])) AND status = 'active'
+          AND pump_ended_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+        """  # noqa: S608 - our own text
+    )
+    for column in ("patient_id", "infusion_id")
+}

@@ -1,0 +1,118 @@
+"""From infusions to their follow-up, many at once: the number of statements does not grow with the number of infusions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.plans import corrections, items, weeks
+from services.followup.plans.means import Means, clinic_zone
+from services.followup.plans.models import Plan, PlanStatus
+from services.followup.plans.rules import follow_up
+from services.followup.plans.slots import Kind
+from services.followup.plans.told import Told, note_infusions, state_of
+from services.followup.subjects.commands import Standing, lock_patients
+from services.followup.tables import arrays_of, rows_of, types_of
+from services.followup.tasks import commands as tasks
+from shared.db import clinic_of
+from shared.events import Delivery
+from shared.events.sessions import EndedInfusionEvent, InfusionEvent
+
+
+async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
+    """Give ended infusions their follow-up, or correct it where it exists. What is older than what is known changes nothing."""
+    now = means.now()
+    events = {delivery.event.infusion_id: delivery for delivery in sorted(deliveries, key=lambda one: one.event.infusion_version)}
+    standings = await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
+    given_before = await note_infusions(db, [delivery.event for delivery in deliveries])
+    told = [Told.of(events[infusion_id]) for infusion_id in sorted(given_before)]
+    plans = await _new_plans(db, means, [one for one in told if one.infusion.drug_given], standings, now)
+    begun = [one for one in told if one.infusion.infusion_id in plans]
+    await _begin(db, means, begun, plans, standings, now)
+    await _no_new_visit(db, [one.infusion.infusion_id for one in begun if given_before[one.infusion.infusion_id] is False], now)
+    for one in told:
+        if one.infusion.infusion_id not in plans:
+            await corrections.correct(db, means, one, standings[one.patient_id], now)
+
+
+async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """A visit without an infusion: somebody books a new one, unless the patient has left or died."""
+    now = means.now()
+    standings = await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
+    noted = await note_infusions(db, [delivery.event for delivery in deliveries])
+    new = []
+    for delivery in deliveries:
+        event, standing = delivery.event, standings[delivery.event.patient_id]
+        if event.infusion_id in noted and means.called_off(standing) is None:
+            why = f"Visit {state_of(event).value}: book a new one."
+            whose = items.Whose.of_event(event, delivery.event_id)
+            new.append(items.rebooking(whose, why, means, standing, ZoneInfo(event.patient_time_zone), now))
+    await tasks.add(db, new)
+
+
+async def note_visits(db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """Know of visits that were booked or have begun."""
+    await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
+    await note_infusions(db, [delivery.event for delivery in deliveries])
+
+
+async def _new_plans(
+    db: AsyncSession, means: Means, told: Sequence[Told], standings: Mapping[UUID, Standing], now: datetime
+) -> dict[UUID, UUID]:
+    """Make the plans of infusions that have none; returns the new plans' ids by infusion."""
+    if not told:
+        return {}
+    rows = arrays_of(_PLAN, [_row_of(one, means, standings[one.patient_id], now) for one in told])
+    made = await db.execute(_MAKE, {**rows, "clinic_id": clinic_of(db)})
+    return {row.infusion_id: row.plan_id for row in made}
+
+
+async def _begin(
+    db: AsyncSession, means: Means, told: Sequence[Told], plans: Mapping[UUID, UUID], standings: Mapping[UUID, Standing], now: datetime
+) -> None:
+    sets = []
+    for one in told:
+        standing, protocol = standings[one.patient_id], means.protocols.get(one.protocol_code, one.protocol_version)
+        zone, called_off = clinic_zone(standing, one.infusion.zone), means.called_off(standing)
+        follows = follow_up(one.infusion, protocol, now, clinic_zone=zone, called_off=called_off)
+        sets.append((one, plans[one.infusion.infusion_id], follows))
+    await items.make(db, sets, now)
+    await weeks.begin(db, means, [one for one in told if one.first_of_course], now)
+
+
+async def _no_new_visit(db: AsyncSession, infusion_ids: Sequence[UUID], now: datetime) -> None:
+    """What was said to have given nothing gave something after all."""
+    if infusion_ids:
+        await tasks.cancel_open(db, now=now, infusion_ids=infusion_ids, only=[Kind.REBOOK], reason="drug-given")
+
+
+_PLAN = types_of(
+    Plan, "plan_id", "infusion_id", "infusion_version", "patient_id", "patient_number", "patient_time_zone", "course_id",
+    "protocol_code", "protocol_version", "asked_protocol", "outcome", "started_at", "pump_ended_at", "discharged_at",
+    "first_of_course", "therapist_id", "coordinator_id", "status", "status_reason", "made_at",
+)  # fmt: skip
+
+
+def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> tuple[object, ...]:
+    infusion, protocol = told.infusion, means.protocols.get(told.protocol_code, told.protocol_version)
+    known = (protocol.code, protocol.version) == (told.protocol_code, told.protocol_version)
+    called_off = means.called_off(standing)
+    return (
+        uuid4(), infusion.infusion_id, told.version, told.patient_id, told.patient_number, infusion.zone.key, told.course_id,
+        protocol.code, protocol.version, None if known else f"{told.protocol_code}-v{told.protocol_version}", infusion.outcome.value,
+        infusion.started_at, infusion.pump_ended_at, infusion.discharged_at, told.first_of_course, infusion.therapist_id,
+        infusion.coordinator_id, (PlanStatus.REVOKED if called_off else PlanStatus.ACTIVE).value,
+        called_off.reason if called_off else None, now,
+    )  # fmt: skip
+
+
+_MAKE = text(
+    f"""
+    INSERT INTO plan (clinic_id, generation, version, changed_at, {", ".join(_PLAN)})
+    SELECT CAST(:clinic_id AS uuid), 0, 1, made_at, {", ".join(_PLAN)} FROM {rows_of(_PLAN)}
+    ON CONFLICT (clinic_id, infusion_id) DO NOTHING RETURNING infusion_id, plan_id
+    """  # noqa: S608 - column names of our own
+)

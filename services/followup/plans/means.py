@@ -1,0 +1,62 @@
+"""What plans are made with besides the database: the business clock and the versioned data. Built once, handed in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from services.followup.plans.protocol import Protocols
+from services.followup.plans.slots import CalledOff, Kind
+from services.followup.subjects.commands import Standing
+from services.followup.subjects.models import PatientStatus
+from services.followup.tasks.policy import CancelCause, TaskPolicy
+from shared.clock import Clock
+
+REASON_OF = {
+    CancelCause.DEATH: "patient-deceased",
+    CancelCause.WITHDRAWAL: "patient-withdrawn",
+    CancelCause.TREATMENT_CONSENT_REVOKED: "treatment-consent-revoked",
+    CancelCause.ENTERED_IN_ERROR: "infusion-entered-in-error",
+    CancelCause.NO_DRUG_GIVEN: "no-drug-given",
+}
+"""The code under which an item says why it was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Clock, protocols and the policy of the queue."""
+
+    clock: Clock
+    protocols: Protocols
+    policy: TaskPolicy
+
+    def now(self) -> datetime:
+        """Business time."""
+        return self.clock.now()
+
+    def called_off(self, standing: Standing) -> CalledOff | None:
+        """Why nothing automatic happens for this patient, or None. Death counts before withdrawal, withdrawal before consent."""
+        cause = cause_of(standing)
+        return None if cause is None else self.calling_off(cause)
+
+    def calling_off(self, cause: CancelCause) -> CalledOff:
+        """What a cause calls off and what it leaves."""
+        return CalledOff(
+            reason=REASON_OF[cause],
+            kept=frozenset(self.policy.kept_after(cause)),
+            offered=frozenset({Kind.INTEGRATION.value}) if cause is CancelCause.TREATMENT_CONSENT_REVOKED else frozenset(),
+            offers_safety=cause in (CancelCause.WITHDRAWAL, CancelCause.TREATMENT_CONSENT_REVOKED),
+        )
+
+
+def cause_of(standing: Standing) -> CancelCause | None:
+    """What is known of a patient that calls follow-up off."""
+    if standing.status is PatientStatus.DECEASED:
+        return CancelCause.DEATH
+    if standing.status is PatientStatus.WITHDRAWN:
+        return CancelCause.WITHDRAWAL
+    return CancelCause.TREATMENT_CONSENT_REVOKED if standing.treatment_revoked else None
+
+
+def clinic_zone(standing: Standing, otherwise: ZoneInfo) -> ZoneInfo:
+    """The zone of the clinic's business days; the patient's as long as the clinic's is not known."""
+    return ZoneInfo(standing.clinic_time_zone) if standing.clinic_time_zone else otherwise

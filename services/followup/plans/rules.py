@@ -1,0 +1,258 @@
+"""Which work and which check-ins follow an infusion, and when: values in, values out. This is the file that a clinical change edits.
+
+Hours are elapsed time, days and times of day are wall-clock time in the patient's zone; a limit itself is still inside, so that
+something is past due only strictly after its due time. All times are aware; all results are in UTC.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from services.followup.plans.local_time import business_days_later, days_later, on_the_clock
+from services.followup.plans.protocol import DayAfter, Protocol
+from services.followup.plans.slots import (
+    PAST_DUE,
+    CalledOff,
+    CheckInSlot,
+    EndedInfusion,
+    FollowUp,
+    InfusionOutcome,
+    Item,
+    Kind,
+    Rederived,
+    S,
+    Slot,
+    TaskSlot,
+)
+
+
+def tasks_after(infusion: EndedInfusion, protocol: Protocol, now: datetime, *, generation: int = 0) -> list[TaskSlot]:
+    """The tasks that follow an infusion: always the integration session where drug was given, and a person where the end was not the usual.
+
+    ``generation`` counts how often follow-up was begun anew, after a dose corrected to 0 and back.
+    """
+    slots = []
+    if infusion.outcome is InfusionOutcome.LEFT_AGAINST_ADVICE:
+        slots.append(_clinician_at_once(infusion, protocol, now, generation))
+    if not infusion.drug_given:
+        return slots
+    slots.append(_integration(infusion, protocol, generation))
+    if infusion.outcome is InfusionOutcome.STOPPED_EARLY:
+        slots.append(_same_evening_call(infusion, protocol, generation))
+    if infusion.outcome is InfusionOutcome.TRANSFERRED:
+        slots.append(_staff_check_in(infusion, protocol, generation))
+    return slots
+
+
+def check_ins_after(infusion: EndedInfusion, protocol: Protocol, *, generation: int = 0) -> list[CheckInSlot]:
+    """The check-ins that follow an infusion with drug given. After a transfer to emergency care a person asks in place of C24."""
+    if not infusion.drug_given:
+        return []
+    third = protocol.check_ins.C72
+    t0 = infusion.pump_ended_at
+    c72 = CheckInSlot("C72", generation, t0 + third.opens.delta, t0 + third.due.delta, t0 + third.expires.delta)
+    if infusion.outcome is InfusionOutcome.TRANSFERRED:
+        return [c72]
+    return [_day_after(infusion, protocol.check_ins.C24, generation), c72]
+
+
+def course_day_0(infusion: EndedInfusion) -> date:
+    """The local date from which a course's weeks are counted, if this is its first infusion with drug given."""
+    return infusion.started_at.astimezone(infusion.zone).date()
+
+
+def weekly_check_in(day_0: date, week: int, zone: ZoneInfo, protocol: Protocol) -> CheckInSlot:
+    """WK number ``week`` (from 1) of a course."""
+    weekly = protocol.weekly
+    opens_at = on_the_clock(day_0 + timedelta(days=weekly.every.days * week), weekly.opens.at, zone)
+    return CheckInSlot("WK", week, opens_at, opens_at + weekly.due.delta, opens_at + weekly.expires.delta)
+
+
+def first_week_after(day_0: date, zone: ZoneInfo, protocol: Protocol, now: datetime) -> int:
+    """The first week whose check-in has not opened yet, for a course that is taken up again."""
+    days = (now.astimezone(zone).date() - day_0).days
+    week = max(1, days // protocol.weekly.every.days)
+    return week if weekly_check_in(day_0, week, zone, protocol).opens_at > now else week + 1
+
+
+def is_past_due(slot: Slot, now: datetime) -> bool:
+    """Whether the due time itself has passed."""
+    return slot.due_at < now
+
+
+def follow_up(
+    infusion: EndedInfusion,
+    protocol: Protocol,
+    now: datetime,
+    *,
+    clinic_zone: ZoneInfo,
+    called_off: CalledOff | None = None,
+    generation: int = 0,
+    ordinal: int = 0,
+) -> FollowUp:
+    """Everything that follows an infusion, complete and countable: what cannot be done any more is there as cancelled, with its reason.
+
+    One catch-up call covers what was past due when we heard of the infusion. For a patient who has died or left, what is called off
+    is there as well, with one review that lists it. ``ordinal`` numbers these covering tasks.
+    """
+    tasks = items_of(tasks_after(infusion, protocol, now, generation=generation), now, called_off)
+    check_ins = items_of(check_ins_after(infusion, protocol, generation=generation), now, called_off)
+    tasks += covering(infusion, [*tasks, *check_ins], protocol, now, clinic_zone=clinic_zone, called_off=called_off, ordinal=ordinal)
+    return FollowUp(tuple(tasks), tuple(check_ins))
+
+
+def items_of(slots: Iterable[S], now: datetime, called_off: CalledOff | None) -> list[Item[S]]:
+    """Slots as they can be made now: open, or cancelled with the reason."""
+    items = []
+    for slot in slots:
+        reason = PAST_DUE if is_past_due(slot, now) else None
+        if called_off is not None and slot.name not in called_off.kept:
+            reason = called_off.reason
+        items.append(Item(slot, reason, offered=reason is None and called_off is not None and slot.name in called_off.offered))
+    return items
+
+
+def covering(
+    infusion: EndedInfusion,
+    items: Sequence[Item[TaskSlot] | Item[CheckInSlot]],
+    protocol: Protocol,
+    now: datetime,
+    *,
+    clinic_zone: ZoneInfo,
+    called_off: CalledOff | None,
+    ordinal: int,
+) -> list[Item[TaskSlot]]:
+    """The people's work that makes up for items which cannot be made open: a catch-up call, a safety offer, a review."""
+    slots: list[TaskSlot | None] = []
+    late = [item.slot.name for item in items if item.cancelled_because == PAST_DUE]
+    if late:
+        slots.append(catch_up(infusion, late, protocol, now, ordinal=ordinal))
+    if called_off is not None:
+        names = [item.slot.name for item in items if item.cancelled_because == called_off.reason]
+        if called_off.offers_safety and infusion.drug_given:
+            why = f"{infusion.told}; {called_off.reason}: offer a safety call, by telephone only."
+            slots.append(safety_offer(infusion.pump_ended_at, why, protocol, now, ordinal=ordinal))
+        if names:
+            why = f"{infusion.told}; {called_off.reason}: {', '.join(names)} cancelled."
+            slots.append(office_task(Kind.CANCELLATION_REVIEW, why, protocol, now, clinic_zone, ordinal=ordinal))
+    return [Item(slot) for slot in slots if slot is not None]
+
+
+def catch_up(infusion: EndedInfusion, late: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+    """The one call that covers everything that was past due when we heard of it."""
+    rule = protocol.catch_up
+    why = f"{infusion.told}, heard of after the due time of {', '.join(late)}: speak to the patient."
+    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
+
+
+def safety_offer(pump_ended_at: datetime, why: str, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot | None:
+    """The offer of a safety call to a patient who has left, or None when the last infusion is longer ago."""
+    rule = protocol.safety_offer
+    last = pump_ended_at + rule.within.delta
+    if now > last:
+        return None
+    due_at = min(last, max(pump_ended_at + rule.not_before.delta, now + rule.due.delta))
+    return TaskSlot(Kind.SAFETY_OFFER, ordinal, rule.priority, why, due_at, expires_at=last, anchored=False)
+
+
+def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+    """A person looks at once at what could not be moved into the past."""
+    rule = protocol.due_time_review
+    why = f"{infusion.told}, as corrected: the new due time of {', '.join(kept)} is in the past, so the old one was kept."
+    return TaskSlot(Kind.DUE_TIME_REVIEW, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
+
+
+def office_task(kind: Kind, why: str, protocol: Protocol, now: datetime, zone: ZoneInfo, *, ordinal: int = 0) -> TaskSlot:
+    """Work without a clinical clock, due in business days of the clinic's ``zone``."""
+    office = protocol.office
+    due_at = business_days_later(now.astimezone(zone), office.due_business_days.days, office.opening.at)
+    return TaskSlot(kind, ordinal, office.priority, why, due_at, anchored=False)
+
+
+def re_derive(
+    open_items: Iterable[tuple[str, int]], known_items: Iterable[tuple[str, int]], wanted: Sequence[S], now: datetime
+) -> Rederived[S]:
+    """Compare what follows from the corrected facts with what is there.
+
+    Open items that are wanted move, unless the new due time has passed: those keep the old one. Open items that are not wanted any
+    more are dropped. What was never made is added. Answered, done and cancelled items are known and stay as they are.
+    """
+    opened, known = set(open_items), set(known_items)
+    of_key = {(slot.name, slot.ordinal): slot for slot in wanted}
+    movable = [slot for key, slot in of_key.items() if key in opened and slot.anchored]
+    return Rederived(
+        move=tuple(slot for slot in movable if not is_past_due(slot, now)),
+        keep_due=tuple(slot for slot in movable if is_past_due(slot, now)),
+        add=tuple(slot for key, slot in of_key.items() if key not in known),
+        drop=tuple(sorted(opened - of_key.keys())),
+    )
+
+
+def _clinician_at_once(infusion: EndedInfusion, protocol: Protocol, now: datetime, generation: int) -> TaskSlot:
+    rule = protocol.left_against_advice
+    why = f"{infusion.told}: the patient left before discharge."
+    return TaskSlot(Kind.LEFT_AGAINST_ADVICE, generation, rule.priority, why, now + rule.due.delta, anchored=False)
+
+
+def _integration(infusion: EndedInfusion, protocol: Protocol, generation: int) -> TaskSlot:
+    rule, t0 = protocol.integration, infusion.pump_ended_at
+    opens_at = t0 + rule.opens.delta
+    if rule.not_on_the_infusion_day:
+        next_day = t0.astimezone(infusion.zone).date() + timedelta(days=1)
+        opens_at = max(opens_at, on_the_clock(next_day, time.min, infusion.zone))
+    return TaskSlot(
+        Kind.INTEGRATION,
+        generation,
+        rule.priority,
+        f"{infusion.told}: integration session between {rule.opens.hours} and {rule.due.hours} hours after it.",
+        due_at=t0 + rule.due.delta,
+        window_starts_at=opens_at,
+        expires_at=days_later(t0, rule.expires.days, infusion.zone),
+        suggested_owner_id=infusion.therapist_id,
+    )
+
+
+def _same_evening_call(infusion: EndedInfusion, protocol: Protocol, generation: int) -> TaskSlot:
+    rule = protocol.stopped_early
+    evening = on_the_clock(infusion.pump_ended_at.astimezone(infusion.zone).date(), rule.call.at, infusion.zone)
+    due_at = max(evening, (infusion.discharged_at or infusion.pump_ended_at) + rule.after_discharge.delta)
+    why = f"{infusion.told}: call the patient on the same evening."
+    return TaskSlot(Kind.SAME_EVENING_CALL, generation, rule.priority, why, due_at, expires_at=due_at + rule.expires.delta)
+
+
+def _staff_check_in(infusion: EndedInfusion, protocol: Protocol, generation: int) -> TaskSlot:
+    rule = protocol.check_ins.C24
+    slot = _day_after(infusion, rule, generation)
+    why = f"{infusion.told}: ask the questions of the 24-hour check-in by telephone."
+    return TaskSlot(
+        Kind.STAFF_CHECK_IN,
+        generation,
+        rule.staff_priority,
+        why,
+        due_at=slot.due_at,
+        window_starts_at=slot.opens_at,
+        expires_at=slot.expires_at,
+        stands_in_for=slot.code,
+    )
+
+
+def _day_after(infusion: EndedInfusion, rule: DayAfter, generation: int) -> CheckInSlot:
+    t0, zone = infusion.pump_ended_at, infusion.zone
+    next_noon = on_the_clock(t0.astimezone(zone).date() + timedelta(days=rule.due_not_before.days), rule.due_not_before.at, zone)
+    return CheckInSlot(
+        "C24",
+        generation,
+        opens_at=_after_quiet_hours(t0 + rule.opens.delta, rule.quiet_from.at, rule.quiet_until.at, zone),
+        due_at=max(t0 + rule.due.delta, next_noon),
+        expires_at=t0 + rule.expires.delta,
+    )
+
+
+def _after_quiet_hours(moment: datetime, quiet_from: time, quiet_until: time, zone: ZoneInfo) -> datetime:
+    """The moment itself, or the end of the night into which it falls. The first minute of the night belongs to it, the last does not."""
+    local = moment.astimezone(zone)
+    if local.time() >= quiet_from:
+        return on_the_clock(local.date() + timedelta(days=1), quiet_until, zone)
+    if local.time() < quiet_until:
+        return on_the_clock(local.date(), quiet_until, zone)
+    return moment.astimezone(UTC)

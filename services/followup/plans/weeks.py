@@ -1,0 +1,192 @@
+"""The weekly check-ins of a course: begun by its first infusion with drug given, one week at a time, until the course ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins import commands as check_ins
+from services.followup.checkins.commands import NewCheckIn
+from services.followup.checkins.models import CheckInStatus
+from services.followup.plans.means import Means
+from services.followup.plans.models import WeeklySeries
+from services.followup.plans.rules import course_day_0, first_week_after, weekly_check_in
+from services.followup.plans.slots import PAST_DUE, CheckInSlot
+from services.followup.plans.told import Told
+from services.followup.subjects.commands import lock_patients
+from services.followup.subjects.models import ENDED_COURSE, PatientStatus
+from services.followup.tables import arrays_of, rows_of, types_of
+from shared.db import clinic_of
+from shared.timers import DueTimer, Timer, arm, disarm
+
+WEEK = "course-week"
+"""Kind of the timer that is due when a week's check-in opens; its subject is the course."""
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The next week of one course, with how the course stands; the zone is the patient's present one where it is known."""
+
+    course_id: UUID
+    patient_id: UUID
+    patient_number: str
+    patient_time_zone: str
+    protocol_code: str
+    protocol_version: int
+    day_0: date
+    begun_at: datetime
+    week: int
+    active: bool
+    course_status: str | None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the course is still asked about."""
+        return self.active and self.course_status not in ENDED_COURSE
+
+
+async def begin(db: AsyncSession, means: Means, told: Sequence[Told], now: datetime) -> None:
+    """Begin to count the weeks of these infusions' courses, or count them from a corrected day. Two statements."""
+    if not told:
+        return
+    first = {one.course_id: one for one in sorted(told, key=lambda one: one.infusion.started_at, reverse=True)}
+    rows = arrays_of(_SERIES, [_row_of(first[course_id], means, now) for course_id in sorted(first)])
+    begun = await db.execute(_BEGIN, {**rows, "clinic_id": clinic_of(db)})
+    await arm(db, *(_timer(Week(**row, course_status=None), means) for row in begun.mappings()))
+
+
+async def stop(db: AsyncSession, infusion_ids: Sequence[UUID]) -> None:
+    """These infusions begin no course any more: they gave nothing, or never were."""
+    stopped = (await db.execute(_STOP, {"clinic_id": clinic_of(db), "ids": list(infusion_ids)})).all()
+    await disarm(db, *(_key(row.course_id, row.next_week) for row in stopped))
+
+
+async def take_up(db: AsyncSession, means: Means, course_id: UUID) -> None:
+    """A course that had ended runs again: its weeks go on from the next one."""
+    now = means.now()
+    for week in await _weeks(db, [course_id]):
+        protocol = means.protocols.get(week.protocol_code, week.protocol_version)
+        following = first_week_after(week.day_0, ZoneInfo(week.patient_time_zone), protocol, now)
+        if week.active and following >= week.week:
+            await _go_on(db, means, [(week, following)])
+
+
+async def come_due(means: Means, db: AsyncSession, timers: Sequence[DueTimer]) -> None:
+    """Ask for the check-ins of weeks that have come, and set the clock for the next ones.
+
+    On hold, a course goes on being asked about; once it has ended, or the patient has died, it is not. A patient who has withdrawn or
+    revoked consent is left alone, week by week, for that can change.
+    """
+    courses, keys = [timer.subject_id for timer in timers], {timer.timer_key for timer in timers}
+    standings = await lock_patients(db, [week.patient_id for week in await _weeks(db, courses)])
+    due = [week for week in await _weeks(db, courses) if _key(week.course_id, week.week) in keys and week.goes_on]
+    alive = [week for week in due if standings[week.patient_id].status is not PatientStatus.DECEASED]
+    asked = [week for week in alive if means.called_off(standings[week.patient_id]) is None]
+    await check_ins.request(db, [_check_in(week, means) for week in asked])
+    await _go_on(db, means, [(week, week.week + 1) for week in alive])
+
+
+async def _weeks(db: AsyncSession, course_ids: Sequence[UUID]) -> list[Week]:
+    rows = await db.execute(_WEEKS, {"clinic_id": clinic_of(db), "ids": sorted(course_ids)})
+    return [Week(**row) for row in rows.mappings()]
+
+
+async def _go_on(db: AsyncSession, means: Means, weeks: Sequence[tuple[Week, int]]) -> None:
+    if weeks:
+        parameters = {
+            "clinic_id": clinic_of(db),
+            "courses": [week.course_id for week, _ in weeks],
+            "weeks": [number for _, number in weeks],
+        }
+        await db.execute(_GO_ON, parameters)
+        await arm(db, *(_timer(week, means, number) for week, number in weeks))
+
+
+def _check_in(week: Week, means: Means) -> NewCheckIn:
+    """The week's check-in. One that was due before we heard of the course is only there to be counted."""
+    slot = _slot(week, means, week.week)
+    missed = slot.due_at < week.begun_at
+    return NewCheckIn(
+        check_in_id=uuid4(),
+        plan_id=None,
+        patient_id=week.patient_id,
+        patient_number=week.patient_number,
+        patient_time_zone=week.patient_time_zone,
+        infusion_id=None,
+        course_id=week.course_id,
+        code=slot.code,
+        ordinal=slot.ordinal,
+        opens_at=slot.opens_at,
+        due_at=slot.due_at,
+        expires_at=slot.expires_at,
+        status=CheckInStatus.CANCELLED if missed else CheckInStatus.PLANNED,
+        ended_reason=PAST_DUE if missed else None,
+    )
+
+
+def _slot(week: Week, means: Means, number: int) -> CheckInSlot:
+    protocol = means.protocols.get(week.protocol_code, week.protocol_version)
+    return weekly_check_in(week.day_0, number, ZoneInfo(week.patient_time_zone), protocol)
+
+
+def _timer(week: Week, means: Means, number: int | None = None) -> Timer:
+    number = number or week.week
+    return Timer(_key(week.course_id, number), WEEK, _slot(week, means, number).opens_at, week.course_id)
+
+
+def _key(course_id: UUID, week: int) -> str:
+    return f"course:{course_id}:week:{week}"
+
+
+_SERIES = types_of(
+    WeeklySeries, "course_id", "infusion_id", "patient_id", "patient_number", "patient_time_zone", "protocol_code", "protocol_version",
+    "day_0", "begun_at",
+)  # fmt: skip
+
+
+def _row_of(told: Told, means: Means, now: datetime) -> tuple[object, ...]:
+    infusion, protocol = told.infusion, means.protocols.get(told.protocol_code, told.protocol_version)
+    return (
+        told.course_id, infusion.infusion_id, told.patient_id, told.patient_number, infusion.zone.key, protocol.code, protocol.version,
+        course_day_0(infusion), now,
+    )  # fmt: skip
+
+
+_READ = (
+    "course_id, patient_id, patient_number, patient_time_zone, protocol_code, protocol_version, day_0, begun_at, next_week AS week, active"
+)
+_BEGIN = text(
+    f"""
+    INSERT INTO weekly_series AS known (clinic_id, next_week, active, {", ".join(_SERIES)})
+    SELECT CAST(:clinic_id AS uuid), 1, true, {", ".join(_SERIES)} FROM {rows_of(_SERIES)}
+    ON CONFLICT (clinic_id, course_id) DO UPDATE
+    SET infusion_id = EXCLUDED.infusion_id, day_0 = EXCLUDED.day_0, patient_time_zone = EXCLUDED.patient_time_zone, active = true
+    RETURNING {_READ}
+    """  # noqa: S608 - column names of our own
+)
+_WEEKS = text(
+    """
+    SELECT s.course_id, s.patient_id, s.patient_number, coalesce(p.time_zone, s.patient_time_zone) AS patient_time_zone, s.protocol_code,
+           s.protocol_version, s.day_0, s.begun_at, s.next_week AS week, s.active, c.status AS course_status
+    FROM weekly_series s
+    LEFT JOIN patient p ON p.clinic_id = s.clinic_id AND p.patient_id = s.patient_id
+    LEFT JOIN course c ON c.clinic_id = s.clinic_id AND c.course_id = s.course_id
+    WHERE s.clinic_id = CAST(:clinic_id AS uuid) AND s.course_id = ANY(CAST(:ids AS uuid[])) ORDER BY s.patient_id, s.course_id
+    """
+)
+_GO_ON = text(
+    """
+    UPDATE weekly_series s SET next_week = n.week FROM unnest(CAST(:courses AS uuid[]), CAST(:weeks AS int[])) AS n(course_id, week)
+    WHERE s.clinic_id = CAST(:clinic_id AS uuid) AND s.course_id = n.course_id
+    """
+)
+_STOP = text(
+    """
+    UPDATE weekly_series SET active = false
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND infusion_id = ANY(CAST(:ids AS uuid[])) AND active RETURNING course_id, next_week
+    """
+)

@@ -1,0 +1,137 @@
+"""Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Patient, PatientStatus
+from shared.db import clinic_of
+from shared.events.intake import ClinicChanged, CourseChanged, PatientChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a patient stands at this moment; the row is locked until the transaction ends."""
+
+    patient_id: UUID
+    status: PatientStatus
+    treatment_revoked: bool
+    patient_number: str | None
+    time_zone: str | None
+    clinic_time_zone: str | None
+    """The zone of the clinic's business days, where it is known."""
+
+
+async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict[UUID, Standing]:
+    """Lock patients, in one statement and one order, whether anything was heard of them or not.
+
+    Whatever makes or cancels follow-up comes through here first, so that a death and an infusion that arrive from two topics at the
+    same moment are handled one after the other.
+    """
+    rows = await db.execute(_LOCK, {"clinic_id": clinic_of(db), "ids": sorted(set(patient_ids))})
+    return {
+        row.patient_id: Standing(
+            row.patient_id, PatientStatus(row.status), row.revoked, row.patient_number, row.time_zone, row.clinic_time_zone
+        )
+        for row in rows
+    }
+
+
+async def note_clinic(db: AsyncSession, event: ClinicChanged) -> None:
+    """Take over a clinic's state unless a newer one is known."""
+    given = insert(Clinic).values(clinic_id=event.clinic_id, time_zone=event.time_zone, active=event.active, version=event.clinic_version)
+    taken = {name: given.excluded[name] for name in ("time_zone", "active", "version")}
+    newer = col(Clinic.version) < given.excluded.version
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id"], set_=taken, where=newer))
+
+
+async def note_patient(db: AsyncSession, event: PatientChanged) -> bool:
+    """Take over a patient's number and zone, and the status; each unless a newer one is known. Says whether the status is news."""
+    given = insert(Patient).values(
+        clinic_id=clinic_of(db),
+        patient_id=event.patient_id,
+        patient_number=event.patient_number,
+        time_zone=event.time_zone,
+        version=event.patient_version,
+        status=PatientStatus.ACTIVE,
+        status_version=0,
+    )
+    taken = {"patient_number": given.excluded.patient_number, "time_zone": given.excluded.time_zone, "version": given.excluded.version}
+    newer = col(Patient.version) < given.excluded.version
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=taken, where=newer))
+    return await note_patient_status(db, event.patient_id, PatientStatus(event.status), event.patient_version)
+
+
+async def note_patient_status(db: AsyncSession, patient_id: UUID, status: PatientStatus, version: int) -> bool:
+    """Take over a death or a withdrawal, also of a patient of whom nothing else is known. Says whether it is news. Death is for ever."""
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "status": status.value, "version": version}
+    changed = (await db.execute(_STATUS, parameters)).first()
+    return changed is not None and changed.before != status.value
+
+
+async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> None:
+    """Know a signature under which treatment may go on."""
+    await _note_treatment(db, patient_id, "treatment_signed_at", signed_at)
+
+
+async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> bool:
+    """Know a revocation; it takes back what was signed up to then. Says whether no consent stands any more."""
+    await _note_treatment(db, patient_id, "treatment_revoked_at", revoked_at)
+    return (await lock_patients(db, [patient_id]))[patient_id].treatment_revoked
+
+
+async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
+    """Take over a course's state unless a newer one is known. Says whether a course that had ended runs again."""
+    parameters = {
+        "clinic_id": clinic_of(db),
+        "course_id": event.course_id,
+        "patient_id": event.patient_id,
+        "status": CourseStatus(event.status).value,
+        "version": event.course_version,
+    }
+    changed = (await db.execute(_COURSE, parameters)).first()
+    return changed is not None and changed.before in ENDED_COURSE and changed.status not in ENDED_COURSE
+
+
+async def _note_treatment(db: AsyncSession, patient_id: UUID, column: str, at: datetime) -> None:
+    given = insert(Patient).values(
+        clinic_id=clinic_of(db), patient_id=patient_id, version=0, status=PatientStatus.ACTIVE, status_version=0, **{column: at}
+    )
+    latest = func.greatest(Patient.__table__.c[column], given.excluded[column])  # type: ignore[attr-defined]  # set by SQLAlchemy
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_={column: latest}))
+
+
+_LOCK = text(
+    """
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
+    SELECT CAST(:clinic_id AS uuid), id, 0, 'active', 0 FROM unnest(CAST(:ids AS uuid[])) AS given(id) ORDER BY id
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE SET version = known.version
+    RETURNING patient_id, status, time_zone, patient_number,
+              coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false) AS revoked,
+              (SELECT c.time_zone FROM clinic c WHERE c.clinic_id = CAST(:clinic_id AS uuid)) AS clinic_time_zone
+    """
+)
+_STATUS = text(
+    """
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, :status, :version)
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE SET status = EXCLUDED.status, status_version = EXCLUDED.status_version
+    WHERE known.status_version < EXCLUDED.status_version AND known.status <> 'deceased'
+    RETURNING coalesce(OLD.status, 'active') AS before
+    """
+)
+_COURSE = text(
+    """
+    INSERT INTO course AS known (clinic_id, course_id, patient_id, status, version)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:course_id AS uuid), CAST(:patient_id AS uuid), :status, :version)
+    ON CONFLICT (clinic_id, course_id) DO UPDATE SET status = EXCLUDED.status, version = EXCLUDED.version
+    WHERE known.version < EXCLUDED.version
+    RETURNING status, OLD.status AS before
+    """
+)

@@ -1,0 +1,49 @@
+"""The base of this service's tables, and how many rows go into one statement whose text does not depend on their number."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, Enum
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
+
+from shared.db import service_metadata
+
+_DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its dialects untyped
+
+
+class Table(SQLModel, registry=registry(metadata=service_metadata())):
+    """Base of all tables here. Table models are only ever filled by our own code and never parse input."""
+
+
+def code_column(codes: type[StrEnum], *, nullable: bool = False) -> Column[Any]:  # Any: SQLAlchemy's Enum is typed by its argument only
+    """A fresh column that holds the kebab-case values of ``codes`` as text."""
+    return Column(Enum(codes, native_enum=False, length=32, values_callable=_values), nullable=nullable)
+
+
+def _values(codes: type[StrEnum]) -> list[str]:
+    return [member.value for member in codes]
+
+
+def types_of(model: type[Table], *columns: str) -> dict[str, str]:
+    """The PostgreSQL types of some columns of a table."""
+    table: SqlTable = model.__table__  # type: ignore[attr-defined]  # set by SQLAlchemy when the class is mapped
+    return {name: table.c[name].type.compile(_DIALECT) for name in columns}
+
+
+def rows_of(types: Mapping[str, str]) -> str:
+    """``unnest(...) AS given(...)``: a FROM item that takes one array per column, under the column's name as parameter.
+
+    A statement made with it is the same text for one row and for a thousand, so it is planned once and never grows.
+    """
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in types.items())
+    return f"unnest({arrays}) AS given({', '.join(types)})"
+
+
+def arrays_of(types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:  # Any: values of several types
+    """The parameters for ``rows_of``: rows turned on their side."""
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in types]
+    return dict(zip(types, columns, strict=True))

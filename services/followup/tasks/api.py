@@ -1,0 +1,138 @@
+"""The queue for clinic systems: lists by view, and what a practitioner does with a task."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query
+
+from services.followup.tasks import queries, work
+from services.followup.tasks.models import CareTask
+from services.followup.tasks.policy import TaskPolicy
+from services.followup.tasks.queries import COUNT_LIMIT, Filters, Sort, View
+from services.followup.tasks.rules import Priority
+from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
+from services.followup.tasks.work import Worker
+from shared.errors import Forbidden
+from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of
+
+READ, WORK = "system/Task.r", "system/Task.u"
+WORKERS = (
+    "coordinator", "intake-nurse", "infusion-nurse", "prescriber", "mental-health-reviewer", "therapist", "on-call-clinician",
+    "medical-director",
+)  # fmt: skip
+"""Roles that work at the queue; which tasks each one may have is the policy's business."""
+LEADS_TOO = (*WORKERS, "clinic-admin")
+
+
+def filters_of(
+    call: Call,
+    kind: Annotated[str | None, Query(pattern="^[a-z0-9-]{1,40}$")] = None,
+    priority: Priority | None = None,
+    patient_id: UUID | None = None,
+    owner_id: UUID | None = None,
+    overdue: bool | None = None,
+    due_before: Annotated[Moment | None, Query()] = None,
+) -> Filters:
+    """The filters that lists and counts share."""
+    return Filters(call.now, call.caller.practitioner_id, owner_id, kind, priority, patient_id, overdue, due_before)
+
+
+Wanted = Annotated[Filters, Depends(filters_of)]
+
+
+def queue_routes(policy: TaskPolicy) -> Router:
+    """Looking at the queue."""
+    router = Router(prefix="/followup/v1", tags=["Task"])
+
+    @router.get("/tasks", response_model=Listing[TaskOut])
+    @access(READ, phi="read")
+    async def list_tasks(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN, sort: Sort | None = None) -> Listing[TaskOut]:
+        """One view of the queue. ``mine`` needs the header Afterglow-Practitioner."""
+        if view is View.MINE and wanted.me is None:
+            raise Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+        if wanted.patient_id is not None:
+            call.patient(wanted.patient_id)
+        found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
+        return found.listing(lambda task: TaskOut.of(task, call.now))
+
+    @router.get("/tasks/counts", response_model=TaskCounts)
+    @access(READ)
+    async def count_tasks(call: Call, wanted: Wanted) -> TaskCounts:
+        """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named."""
+        return TaskCounts.of(await queries.count(call.db, wanted), COUNT_LIMIT)
+
+    @router.get("/tasks/{task_id}", response_model=TaskDetail)
+    @access(READ, phi="read")
+    async def show_task(task_id: UUID, call: Call) -> TaskDetail:
+        """One task. Its note is shown to clinical roles only."""
+        return _shown(call, policy, await queries.get_task(call.db, task_id))
+
+    @router.get("/tasks/{task_id}/history", response_model=Listing[TaskChange])
+    @access(READ, phi="read")
+    async def show_history(task_id: UUID, page: Page, call: Call) -> Listing[TaskChange]:
+        """Everything that happened to a task, oldest first, with who did it."""
+        call.patient((await queries.get_task(call.db, task_id)).patient_id)
+        return (await page_of(call, queries.history_of(call.db, task_id), page)).listing(TaskChange.of)
+
+    return router
+
+
+def work_routes(policy: TaskPolicy) -> Router:
+    """What a practitioner does with a task. With If-Match it is refused when the task has changed since it was seen."""
+    router = Router(prefix="/followup/v1", tags=["Task"])
+
+    @router.post("/tasks/{task_id}/claim", response_model=TaskDetail)
+    @access(WORK, roles=WORKERS, phi="write")
+    async def claim_task(task_id: UUID, call: Call) -> TaskDetail:
+        """Take a task that nobody has. 409 already-claimed names who was faster."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.claim(call.db, policy, task_id, Worker.of(call.caller), call.now))
+
+    @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
+    @access(WORK, roles=LEADS_TOO, phi="write")
+    async def assign_task(task_id: UUID, body: AssignTask, call: Call) -> TaskDetail:
+        """Give a task to a practitioner whose roles fit, whoever has it now."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller), call.now))
+
+    @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
+    @access(WORK, roles=LEADS_TOO, phi="write")
+    async def release_task(task_id: UUID, call: Call) -> TaskDetail:
+        """Put a task back for everybody."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.release(call.db, task_id, Worker.of(call.caller), call.now))
+
+    @router.post("/tasks/{task_id}/hold", response_model=TaskDetail)
+    @access(WORK, roles=WORKERS, phi="write")
+    async def hold_task(task_id: UUID, body: HoldTask, call: Call) -> TaskDetail:
+        """Let a task wait until a time, with a reason. Pressing work may not wait."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller), call.now))
+
+    @router.post("/tasks/{task_id}/resume", response_model=TaskDetail)
+    @access(WORK, roles=WORKERS, phi="write")
+    async def resume_task(task_id: UUID, call: Call) -> TaskDetail:
+        """End a hold before its time."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.resume(call.db, task_id, Worker.of(call.caller), call.now))
+
+    @router.post("/tasks/{task_id}/complete", response_model=TaskDetail)
+    @access(WORK, roles=WORKERS, phi="write")
+    async def complete_task(task_id: UUID, body: CompleteTask, call: Call) -> TaskDetail:
+        """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own."""
+        await _unchanged(call, task_id)
+        return _shown(call, policy, await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller), call.now))
+
+    return router
+
+
+async def _unchanged(call: CallContext, task_id: UUID) -> None:
+    """Holds the task at the version that the caller has seen, if they say which one."""
+    if call.if_match is not None:
+        call.require_version((await queries.get_locked(call.db, task_id)).version)
+
+
+def _shown(call: CallContext, policy: TaskPolicy, task: CareTask) -> TaskDetail:
+    call.patient(task.patient_id)
+    call.etag(task.version)
+    return TaskDetail.of_reader(task, call.now, may_read_note=not policy.note_readers.isdisjoint(call.caller.roles))

@@ -1,0 +1,158 @@
+"""Writing many tasks at once: what follows from events and from time. Each function issues a number of statements that is fixed."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.tables import arrays_of
+from services.followup.tasks.models import MACHINE
+from services.followup.tasks.rules import OPEN, BusinessStatus, CancelledItem, Priority, TaskStatus, just_after
+from services.followup.tasks.statements import ADD, CANCEL, GIVEN, KEEP_DUE, MOVE, OFFER, TIMES
+from shared.db import clinic_of
+from shared.timers import Timer, arm, disarm
+
+CLOCK, WAKE = "task-clock", "task-wake"
+"""Kinds of timers: the due time and then the last useful moment of a task; the end of its hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to be made, unless its natural key (focus, kind, ordinal, attempt) was ever used.
+
+    ``why`` is made of codes and facts only. With status cancelled it exists to be listed and counted; ``status_reason`` says why.
+    ``caused_by`` is the event that asked for it.
+    """
+
+    kind: str
+    focus_kind: str
+    focus_id: UUID
+    patient_id: UUID
+    patient_number: str
+    priority: Priority
+    why: str
+    due_at: datetime
+    created_at: datetime
+    ordinal: int = 0
+    attempt: int = 1
+    window_starts_at: datetime | None = None
+    expires_at: datetime | None = None
+    plan_id: UUID | None = None
+    infusion_id: UUID | None = None
+    owner_id: UUID | None = None
+    suggested_owner_id: UUID | None = None
+    status: TaskStatus = TaskStatus.REQUESTED
+    status_reason: str | None = None
+    business_status: BusinessStatus = BusinessStatus.TO_DO
+    details: Mapping[str, object] = field(default_factory=dict)
+    actor: str = MACHINE
+    caused_by: UUID | None = None
+    task_id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTimes:
+    """What a correction makes of a task that is there."""
+
+    kind: str
+    ordinal: int
+    why: str
+    window_starts_at: datetime | None
+    due_at: datetime
+    expires_at: datetime | None
+    suggested_owner_id: UUID | None
+
+
+async def add(db: AsyncSession, new: Sequence[NewTask]) -> list[UUID]:
+    """Make tasks with their first history rows in one statement and arm their timers in another; returns the ids of those made."""
+    if not new:
+        return []
+    rows = arrays_of(GIVEN, [_row_of(task) for task in new])
+    made = set((await db.execute(ADD, {**rows, "clinic_id": clinic_of(db)})).scalars())
+    chased = [task for task in new if task.task_id in made and task.status in OPEN and task.business_status is BusinessStatus.TO_DO]
+    await arm(db, *(clock_timer(task.task_id, task.due_at) for task in chased))
+    return [task.task_id for task in new if task.task_id in made]
+
+
+async def cancel_open(
+    db: AsyncSession,
+    *,
+    now: datetime,
+    reason: str,
+    patient_ids: Sequence[UUID] = (),
+    infusion_ids: Sequence[UUID] = (),
+    focus_ids: Sequence[UUID] = (),
+    kept: Collection[str] = (),
+    only: Collection[str] | None = None,
+    status: TaskStatus = TaskStatus.CANCELLED,
+    caused_by: UUID | None = None,
+) -> list[CancelledItem]:
+    """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off."""
+    parameters = {
+        "clinic_id": clinic_of(db),
+        "patient_ids": list(patient_ids),
+        "infusion_ids": list(infusion_ids),
+        "focus_ids": list(focus_ids),
+        "kept": sorted(kept),
+        "only": None if only is None else sorted(only),
+        "status": status.value,
+        "reason": reason,
+        "now": now,
+        "actor": MACHINE,
+        "caused_by": caused_by,
+    }
+    cancelled = [CancelledItem("task", row.kind, row.task_id) for row in await db.execute(CANCEL, parameters)]
+    await disarm(db, *(key(kind, item.id) for item in cancelled for kind in (CLOCK, WAKE)))
+    return cancelled
+
+
+async def move(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, *, caused_by: UUID | None = None) -> None:
+    """Give open tasks about one thing new times; one that was overdue and is so no more is to be done again."""
+    if times:
+        moved = await db.execute(MOVE, _moved(db, focus_id, times, now, caused_by))
+        await arm(db, *(clock_timer(row.task_id, row.due_at) for row in moved if row.business_status == BusinessStatus.TO_DO))
+
+
+async def keep_due(
+    db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, *, caused_by: UUID | None = None
+) -> list[str]:
+    """Mark open tasks whose new due time would be in the past; returns the kinds newly marked."""
+    if not times:
+        return []
+    return list((await db.execute(KEEP_DUE, _moved(db, focus_id, times, now, caused_by))).scalars())
+
+
+async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now: datetime, *, caused_by: UUID | None = None) -> None:
+    """Keep a patient's open tasks of these kinds as an offer, and stop to chase them."""
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "kinds": sorted(kinds), "now": now}
+    offered = await db.execute(OFFER, {**parameters, "actor": MACHINE, "caused_by": caused_by})
+    await disarm(db, *(key(CLOCK, task_id) for task_id in offered.scalars()))
+
+
+def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:
+    rows = arrays_of(TIMES, [astuple(one) for one in times])
+    return {**rows, "clinic_id": clinic_of(db), "focus_id": focus_id, "now": now, "actor": MACHINE, "caused_by": caused_by}
+
+
+def key(kind: str, task_id: UUID) -> str:
+    """The key of a task's timer."""
+    return f"{kind}:{task_id}"
+
+
+def clock_timer(task_id: UUID, limit: datetime) -> Timer:
+    """Fires at the first moment past a task's due time, or past its last useful moment."""
+    return Timer(key(CLOCK, task_id), CLOCK, just_after(limit), task_id)
+
+
+def _row_of(task: NewTask) -> tuple[object, ...]:
+    """In the order of ``GIVEN``."""
+    closed_at = None if task.status in OPEN else task.created_at
+    return (
+        task.task_id, task.kind, task.focus_kind, task.focus_id, task.ordinal, task.attempt, task.plan_id, task.infusion_id,
+        task.patient_id, task.patient_number, task.status.value, task.status_reason, task.business_status.value, task.priority.value,
+        task.priority.rank, task.why, json.dumps(task.details), task.window_starts_at, task.due_at, task.expires_at,
+        task.suggested_owner_id, task.owner_id, task.created_at, closed_at, task.actor, task.caused_by,
+    )  # fmt: skip

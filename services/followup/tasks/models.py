@@ -1,0 +1,179 @@
+"""Care tasks and their history. A transition checks the state, changes the task and returns the history row that tells of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, Column, ForeignKeyConstraint, Index, UniqueConstraint, literal_column
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from services.followup.tables import Table, code_column
+from services.followup.tasks.rules import OPEN, Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
+from shared.db import utc_column
+from shared.errors import Conflict
+
+MACHINE = "Service/followup"
+"""The actor of what follows from an event or from time; the history names the event where there was one."""
+
+IS_OPEN = literal_column("status IN ('requested', 'accepted', 'on-hold')", Boolean)
+IS_REQUESTED = literal_column("status = 'requested'", Boolean)
+IS_ACCEPTED = literal_column("status = 'accepted'", Boolean)
+IS_ON_HOLD = literal_column("status = 'on-hold'", Boolean)
+HAS_ENDED = literal_column("closed_at IS NOT NULL", Boolean)
+"""Conditions of the views, as literals: the same words in an index and in a query, so that PostgreSQL sees that they are the same."""
+
+
+class CareTask(Table, table=True):
+    """One piece of work for a person. Its natural key (focus, kind, ordinal, attempt) is used once for ever, whatever becomes of it."""
+
+    __tablename__ = "care_task"
+    __table_args__ = (
+        UniqueConstraint("clinic_id", "focus_id", "kind", "ordinal", "attempt", name="uq_care_task_natural_key"),
+        ForeignKeyConstraint(["clinic_id", "plan_id"], ["plan.clinic_id", "plan.plan_id"]),
+        # The views of the queue, each in the order of its pages; an index holds the rows of its view and no others.
+        Index("ix_care_task_open_by_due", "clinic_id", "due_at", "task_id", postgresql_where=IS_OPEN),
+        Index("ix_care_task_open_by_priority", "clinic_id", "priority_rank", "due_at", "task_id", postgresql_where=IS_OPEN),
+        Index("ix_care_task_open_by_age", "clinic_id", "created_at", "task_id", postgresql_where=IS_OPEN),
+        Index("ix_care_task_open_by_kind", "clinic_id", "kind", "due_at", "task_id", postgresql_where=IS_OPEN),
+        Index("ix_care_task_unassigned", "clinic_id", "due_at", "task_id", postgresql_where=IS_REQUESTED),
+        Index("ix_care_task_mine", "clinic_id", "owner_id", "due_at", "task_id", postgresql_where=IS_ACCEPTED),
+        Index("ix_care_task_on_hold", "clinic_id", "due_at", "task_id", postgresql_where=IS_ON_HOLD),
+        Index("ix_care_task_ended", "clinic_id", "changed_at", "task_id", postgresql_where=HAS_ENDED),
+        Index("ix_care_task_patient", "clinic_id", "patient_id", "due_at", "task_id"),
+        Index("ix_care_task_infusion", "clinic_id", "infusion_id"),
+    )
+
+    clinic_id: UUID = Field(primary_key=True)
+    task_id: UUID = Field(primary_key=True)
+    version: int
+    kind: str
+    focus_kind: str
+    """What the work is about: Infusion, CheckIn, Patient, Consent or CarePlan."""
+    focus_id: UUID
+    ordinal: int
+    attempt: int
+    """From 1; another attempt after one without an answer is a task of its own."""
+    plan_id: UUID | None
+    infusion_id: UUID | None
+    patient_id: UUID
+    patient_number: str
+    status: TaskStatus = Field(sa_column=code_column(TaskStatus))
+    business_status: BusinessStatus = Field(sa_column=code_column(BusinessStatus))
+    status_reason: str | None
+    """A code: why it is on hold or was cancelled."""
+    priority: Priority = Field(sa_column=code_column(Priority))
+    priority_rank: int
+    why: str
+    """One sentence of codes and facts; nothing that anybody typed."""
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON
+    window_starts_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    due_at: datetime = Field(sa_column=utc_column())
+    expires_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    due_kept: bool
+    """A correction would have moved the due time into the past, so the old one was kept."""
+    suggested_owner_id: UUID | None
+    """Whom the course's care team names for this kind of work."""
+    owner_id: UUID | None
+    held_since: datetime | None = Field(sa_column=utc_column(nullable=True))
+    held_until: datetime | None = Field(sa_column=utc_column(nullable=True))
+    held_seconds: int
+    """How long it has been on hold in all, without the present hold."""
+    outcome: Outcome | None = Field(sa_column=code_column(Outcome, nullable=True))
+    note: str | None
+    """What a person wrote when completing it. It may tell of the patient, so only clinical roles read it."""
+    performed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    created_at: datetime = Field(sa_column=utc_column())
+    changed_at: datetime = Field(sa_column=utc_column())
+    closed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+
+    def assign(self, owner_id: UUID, now: datetime, actor: str) -> "TaskHistory":
+        """Give it to somebody, whoever has it; a hold ends."""
+        self._require(OPEN)
+        self._end_hold(now)
+        self.status, self.owner_id = TaskStatus.ACCEPTED, owner_id
+        return self._changed(Action.ASSIGNED, now, actor)
+
+    def release(self, now: datetime, actor: str) -> "TaskHistory":
+        """Put it back for everybody."""
+        self._require({TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+        self._end_hold(now)
+        self.status, self.owner_id = TaskStatus.REQUESTED, None
+        return self._changed(Action.RELEASED, now, actor)
+
+    def hold(self, until: datetime, reason: HoldReason, now: datetime, actor: str) -> "TaskHistory":
+        """Let it wait. Whether it may is decided before, by the rules."""
+        self._require({TaskStatus.ACCEPTED})
+        self.status, self.status_reason, self.held_since, self.held_until = TaskStatus.ON_HOLD, reason.value, now, until
+        return self._changed(Action.HELD, now, actor, until=until.isoformat(), reason=reason.value)
+
+    def resume(self, now: datetime, actor: str, *, action: Action = Action.RESUMED) -> "TaskHistory":
+        """End the hold; its owner keeps it."""
+        self._require({TaskStatus.ON_HOLD})
+        self._end_hold(now)
+        self.status = TaskStatus.ACCEPTED
+        return self._changed(action, now, actor)
+
+    def complete(self, outcome: Outcome, note: str | None, performed_at: datetime, now: datetime, actor: str) -> "TaskHistory":
+        """The work is done, or will not be."""
+        self._require({TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+        self._end_hold(now)
+        self.status, self.outcome, self.note, self.performed_at, self.closed_at = TaskStatus.COMPLETED, outcome, note, performed_at, now
+        return self._changed(Action.COMPLETED, now, actor, outcome=outcome.value, performed_at=performed_at.isoformat())
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it is open and chased and past its due time, whatever its timer has said yet."""
+        return self.status in OPEN and self.business_status is not BusinessStatus.OFFERED and self.due_at < now
+
+    def refusal(self, code: str, detail: str) -> Conflict:
+        """A 409 that says where the task stands and who has it."""
+        return Conflict(code, detail, extra={"status": self.status.value, "owner_id": str(self.owner_id) if self.owner_id else None})
+
+    def _require(self, states: frozenset[TaskStatus] | set[TaskStatus]) -> None:
+        if self.status not in states:
+            raise self.refusal("task-state", "The task's state does not allow this.")
+
+    def _end_hold(self, now: datetime) -> None:
+        if self.held_since is not None:
+            self.held_seconds += max(0, int((now - self.held_since).total_seconds()))
+        self.status_reason, self.held_since, self.held_until = None, None, None
+
+    def _changed(self, action: Action, now: datetime, actor: str, **details: object) -> "TaskHistory":
+        self.version += 1
+        self.changed_at = now
+        return TaskHistory(
+            clinic_id=self.clinic_id,
+            task_id=self.task_id,
+            version=self.version,
+            action=action,
+            changed_at=now,
+            actor=actor,
+            caused_by=None,
+            status=self.status,
+            business_status=self.business_status,
+            owner_id=self.owner_id,
+            due_at=self.due_at,
+            details=dict(details),
+        )
+
+
+class TaskHistory(Table, table=True):
+    """One change of a care task: what it was, who made it, how the task stood afterwards. Never changed, never removed."""
+
+    __tablename__ = "task_history"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "task_id"], ["care_task.clinic_id", "care_task.task_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    task_id: UUID = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    action: Action = Field(sa_column=code_column(Action))
+    changed_at: datetime = Field(sa_column=utc_column())
+    actor: str
+    caused_by: UUID | None
+    """The event from which the change followed."""
+    status: TaskStatus = Field(sa_column=code_column(TaskStatus))
+    business_status: BusinessStatus = Field(sa_column=code_column(BusinessStatus))
+    owner_id: UUID | None
+    due_at: datetime = Field(sa_column=utc_column())
+    details: Mapping[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON

@@ -1,0 +1,145 @@
+"""What can become of a care task: its states, who may work on it, how long it may wait. Values in, values out."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from services.followup.tasks.policy import HoldPolicy, KindPolicy, RetryPolicy
+
+
+class TaskStatus(StrEnum):
+    """FHIR R4 Task.status, as far as it is used here. The last three are ends."""
+
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    ON_HOLD = "on-hold"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+OPEN = frozenset({TaskStatus.REQUESTED, TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+
+
+class BusinessStatus(StrEnum):
+    """Where the work stands in time: to be done, past its due time, past its last useful moment, or offered and not chased."""
+
+    TO_DO = "to-do"
+    OVERDUE = "overdue"
+    MISSED = "missed"
+    OFFERED = "offered"
+
+
+class Priority(StrEnum):
+    """FHIR R4 request priority, highest first; in FHIR, asap is more pressing than urgent."""
+
+    STAT = "stat"
+    ASAP = "asap"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most pressing."""
+        return list(Priority).index(self)
+
+
+class Outcome(StrEnum):
+    """How a task ended for the person who did it."""
+
+    REACHED = "reached"
+    LEFT_MESSAGE = "left-message"
+    NO_ANSWER = "no-answer"
+    DECLINED = "declined"
+    UNABLE = "unable"
+    DONE = "done"
+
+
+class HoldReason(StrEnum):
+    """Why a task waits. Codes only: a sentence here could tell of the patient."""
+
+    WAITING_FOR_PATIENT = "waiting-for-patient"
+    WAITING_FOR_CLINICIAN = "waiting-for-clinician"
+    WAITING_FOR_RECORD = "waiting-for-record"
+    OUTSIDE_HOURS = "outside-hours"
+
+
+class Action(StrEnum):
+    """What happened to a task, as its history says it."""
+
+    CREATED = "created"
+    CLAIMED = "claimed"
+    ASSIGNED = "assigned"
+    RELEASED = "released"
+    HELD = "held"
+    RESUMED = "resumed"
+    WOKE = "woke"
+    MOVED = "moved"
+    DUE_KEPT = "due-kept"
+    OFFERED = "offered"
+    OVERDUE = "overdue"
+    MISSED = "missed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class CancelledItem(NamedTuple):
+    """Something that was called off: what sort of thing, its code, its id."""
+
+    kind: str
+    code: str
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How a task ended. ``performed_at`` is when the work was really done, where that was earlier."""
+
+    outcome: Outcome
+    note: str | None
+    performed_at: datetime | None
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not allowed: a stable code, and the allowed range in words."""
+
+    code: str
+    allowed: str
+
+
+def may_work(kind: KindPolicy, roles: Collection[str]) -> bool:
+    """Whether one of these roles may have such a task and complete it."""
+    return not kind.roles.isdisjoint(roles)
+
+
+def hold_refusal(policy: HoldPolicy, priority: Priority, *, held_seconds: int, now: datetime, until: datetime) -> Refusal | None:
+    """Why a task may not be put on hold until then, or None. The limit counts all holds of one task together."""
+    if priority not in policy.priorities:
+        return Refusal("hold-not-allowed", f"only work of priority {', '.join(policy.priorities)} may wait")
+    if until <= now:
+        return Refusal("hold-not-ahead", "a time to come")
+    if until - now + timedelta(seconds=held_seconds) > policy.at_most:
+        return Refusal("hold-too-long", f"at most {policy.max_hours_in_all} hours in all")
+    return None
+
+
+def retry_refusal(kind: KindPolicy, policy: RetryPolicy, outcome: Outcome, *, now: datetime, retry_at: datetime | None) -> Refusal | None:
+    """Why this outcome may not come with, or without, a time for the next attempt, or None."""
+    if retry_at is None:
+        needed = outcome == Outcome.NO_ANSWER or (outcome == Outcome.LEFT_MESSAGE and kind.until_spoken)
+        return Refusal("retry-required", "a time for the next attempt") if needed else None
+    if outcome not in (Outcome.NO_ANSWER, Outcome.LEFT_MESSAGE):
+        return Refusal("retry-not-applicable", "only where nobody was spoken to")
+    if not now < retry_at <= now + policy.within:
+        return Refusal("retry-out-of-range", f"a time to come, at most {policy.within_days} days ahead")
+    return None
+
+
+def just_after(limit: datetime) -> datetime:
+    """The first moment that is past a limit: the limit itself is still inside."""
+    return limit + timedelta(microseconds=1)

@@ -1,0 +1,129 @@
+"""Bodies and answers of the queue."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from services.followup.tasks.models import CareTask, TaskHistory
+from services.followup.tasks.rules import Action, BusinessStatus, Completion, HoldReason, Outcome, Priority, TaskStatus
+from shared.web import Answer, Body, Moment, Text
+
+Note = Annotated[str, Text(2000, lines=True)]
+
+
+class AssignTask(Body):
+    """To whom a task is given."""
+
+    owner_id: UUID
+
+
+class HoldTask(Body):
+    """Until when a task waits, and why."""
+
+    until: Moment
+    reason: HoldReason
+
+
+class CompleteTask(Body):
+    """How a task ended. ``retry_at`` comes with no-answer, and with left-message where somebody has to be spoken to."""
+
+    outcome: Outcome
+    note: Note | None = None
+    performed_at: Moment | None = None
+    retry_at: Moment | None = None
+
+    @property
+    def completion(self) -> Completion:
+        return Completion(self.outcome, self.note, self.performed_at, self.retry_at)
+
+
+class TaskOut(Answer):
+    """A row of the queue: what, for whom, why, by when, who has it."""
+
+    task_id: UUID
+    version: int
+    kind: str
+    focus: str
+    """What it is about, such as ``Infusion/<id>``."""
+    ordinal: int
+    attempt: int
+    infusion_id: UUID | None
+    plan_id: UUID | None
+    patient_id: UUID
+    patient_number: str
+    status: TaskStatus
+    business_status: BusinessStatus
+    status_reason: str | None
+    priority: Priority
+    why: str
+    window_starts_at: datetime | None
+    due_at: datetime
+    due_kept: bool
+    expires_at: datetime | None
+    overdue: bool
+    owner_id: UUID | None
+    suggested_owner_id: UUID | None
+    held_until: datetime | None
+    outcome: Outcome | None
+    created_at: datetime
+    changed_at: datetime
+    closed_at: datetime | None
+
+    @classmethod
+    def of(cls, task: CareTask, now: datetime) -> Self:
+        """As it stands at ``now``."""
+        return cls.model_validate(_shown(cls, task, now))
+
+
+class TaskDetail(TaskOut):
+    """A task with what it lists, and the note where the reader may see it: null and withheld for other roles."""
+
+    details: dict[str, Any]  # Any: JSON of our own making
+    performed_at: datetime | None
+    note: str | None
+    note_withheld: bool
+
+    @classmethod
+    def of_reader(cls, task: CareTask, now: datetime, *, may_read_note: bool) -> Self:
+        """As this reader may see it."""
+        shown = _shown(cls, task, now)
+        withheld = task.note is not None and not may_read_note
+        return cls.model_validate({**shown, "note": None if withheld else task.note, "note_withheld": withheld})
+
+
+class TaskChange(Answer):
+    """One line of a task's history."""
+
+    version: int
+    action: Action
+    changed_at: datetime
+    actor: str
+    caused_by: UUID | None
+    status: TaskStatus
+    business_status: BusinessStatus
+    owner_id: UUID | None
+    due_at: datetime
+    details: dict[str, Any]  # Any: JSON of our own making
+
+    @classmethod
+    def of(cls, change: TaskHistory) -> Self:
+        """From its row."""
+        return cls.model_validate({name: getattr(change, name) for name in cls.model_fields})
+
+
+class TaskCounts(Answer):
+    """How many tasks each view holds with the given filters; ``at_least`` is true where counting stopped."""
+
+    counts: dict[str, int]
+    at_least: dict[str, bool]
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int], limit: int) -> Self:
+        """A count at the limit may be more."""
+        return cls(counts=dict(counts), at_least={view: number >= limit for view, number in counts.items()})
+
+
+def _shown(answer: type[TaskOut], task: CareTask, now: datetime) -> dict[str, Any]:  # Any: fields of several types
+    computed = {"focus": f"{task.focus_kind}/{task.focus_id}", "overdue": task.is_overdue(now)}
+    return {name: getattr(task, name) for name in answer.model_fields if hasattr(task, name)} | computed

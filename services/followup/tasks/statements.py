@@ -1,0 +1,148 @@
+"""The statements that write tasks. Each changes any number of tasks and tells of every change in their history, in one go."""
+
+from sqlalchemy import text
+
+from services.followup.tables import rows_of, types_of
+from services.followup.tasks.models import CareTask, TaskHistory
+
+_OPEN = "status IN ('requested', 'accepted', 'on-hold')"
+_NOTHING = "'{}'::jsonb"
+
+
+def telling(changed: str, action: str, *, details: str = _NOTHING, caused_by: str = "CAST(:caused_by AS uuid)") -> str:
+    """An INSERT that tells of the tasks which the part ``changed`` of a statement has changed; ``action`` and ``details`` are SQL."""
+    return f"""
+        INSERT INTO task_history
+            (clinic_id, task_id, version, action, changed_at, actor, caused_by, status, business_status, owner_id, due_at, details)
+        SELECT clinic_id, task_id, version, {action}, changed_at, :actor, {caused_by}, status, business_status, owner_id, due_at, {details}
+        FROM {changed}
+    """  # noqa: S608 - our own text
+
+
+COLUMNS = types_of(
+    CareTask, "task_id", "kind", "focus_kind", "focus_id", "ordinal", "attempt", "plan_id", "infusion_id", "patient_id",
+    "patient_number", "status", "status_reason", "business_status", "priority", "priority_rank", "why", "details",
+    "window_starts_at", "due_at", "expires_at", "suggested_owner_id", "owner_id", "created_at", "closed_at",
+)  # fmt: skip
+GIVEN = COLUMNS | types_of(TaskHistory, "actor", "caused_by")
+"""What a new task's row is made of, and what its first line of history needs besides."""
+
+_NAMES = ", ".join(COLUMNS)
+ADD = text(
+    f"""
+    WITH given AS (SELECT * FROM {rows_of(GIVEN)}),
+    made AS (
+        INSERT INTO care_task (clinic_id, version, due_kept, held_seconds, changed_at, {_NAMES})
+        SELECT CAST(:clinic_id AS uuid), 1, false, 0, created_at, {_NAMES} FROM given
+        ON CONFLICT (clinic_id, focus_id, kind, ordinal, attempt) DO NOTHING RETURNING *
+    ),
+    told AS (
+        INSERT INTO task_history
+            (clinic_id, task_id, version, action, changed_at, actor, caused_by, status, business_status, owner_id, due_at, details)
+        SELECT m.clinic_id, m.task_id, 1, 'created', m.created_at, g.actor, g.caused_by, m.status, m.business_status, m.owner_id, m.due_at,
+               {_NOTHING}
+        FROM made m JOIN given g USING (task_id)
+    )
+    SELECT task_id FROM made
+    """  # noqa: S608 - our own text
+)
+
+CANCEL = text(
+    f"""
+    WITH ended AS (
+        UPDATE care_task SET status = :status, status_reason = :reason, closed_at = :now, changed_at = :now, version = version + 1,
+            held_since = NULL, held_until = NULL,
+            held_seconds = held_seconds + coalesce(extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int, 0)
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND {_OPEN}
+          AND (patient_id = ANY(CAST(:patient_ids AS uuid[])) OR infusion_id = ANY(CAST(:infusion_ids AS uuid[]))
+               OR focus_id = ANY(CAST(:focus_ids AS uuid[])))
+          AND kind <> ALL(CAST(:kept AS text[]))
+          AND (CAST(:only AS text[]) IS NULL OR kind = ANY(CAST(:only AS text[])))
+        RETURNING *
+    ),
+    told AS ({telling("ended", "'cancelled'", details="jsonb_build_object('reason', status_reason)")})
+    SELECT kind, task_id FROM ended ORDER BY due_at, task_id
+    """  # noqa: S608 - our own text
+)
+
+TIMES = types_of(CareTask, "kind", "ordinal", "why", "window_starts_at", "due_at", "expires_at", "suggested_owner_id")
+_THESE = f"""
+    t.clinic_id = CAST(:clinic_id AS uuid) AND t.focus_id = CAST(:focus_id AS uuid) AND t.kind = given.kind
+    AND t.ordinal = given.ordinal AND t.attempt = 1 AND t.{_OPEN}
+"""
+MOVE = text(
+    f"""
+    WITH moved AS (
+        UPDATE care_task t SET why = given.why, window_starts_at = given.window_starts_at, due_at = given.due_at,
+            expires_at = given.expires_at, suggested_owner_id = given.suggested_owner_id, changed_at = :now, version = version + 1,
+            business_status = CASE business_status WHEN 'offered' THEN 'offered' ELSE 'to-do' END
+        FROM {rows_of(TIMES)}
+        WHERE {_THESE} AND (t.window_starts_at, t.due_at, t.expires_at)
+              IS DISTINCT FROM (given.window_starts_at, given.due_at, given.expires_at)
+        RETURNING t.*, OLD.due_at AS due_before
+    ),
+    told AS ({telling("moved", "'moved'", details="jsonb_build_object('due_before', due_before)")})
+    SELECT task_id, due_at, business_status FROM moved
+    """  # noqa: S608 - our own text
+)
+KEEP_DUE = text(
+    f"""
+    WITH kept AS (
+        UPDATE care_task t SET due_kept = true, changed_at = :now, version = version + 1
+        FROM {rows_of(TIMES)}
+        WHERE {_THESE} AND NOT t.due_kept AND t.due_at <> given.due_at
+        RETURNING t.*, given.due_at AS due_refused
+    ),
+    told AS ({telling("kept", "'due-kept'", details="jsonb_build_object('due_refused', due_refused)")})
+    SELECT kind FROM kept ORDER BY kind
+    """  # noqa: S608 - our own text
+)
+OFFER = text(
+    f"""
+    WITH offered AS (
+        UPDATE care_task SET business_status = 'offered', changed_at = :now, version = version + 1
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) AND kind = ANY(CAST(:kinds AS text[]))
+          AND {_OPEN} AND business_status <> 'offered'
+        RETURNING *
+    ),
+    told AS ({telling("offered", "'offered'")})
+    SELECT task_id FROM offered
+    """  # noqa: S608 - our own text
+)
+
+MARK_LATE = text(
+    f"""
+    WITH marked AS (
+        UPDATE care_task SET changed_at = :now, version = version + 1,
+            business_status = CASE WHEN expires_at < :now THEN 'missed' ELSE 'overdue' END
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = ANY(CAST(:ids AS uuid[])) AND {_OPEN} AND due_at < :now
+          AND (business_status = 'to-do' OR (business_status = 'overdue' AND expires_at < :now))
+        RETURNING *
+    ),
+    told AS ({telling("marked", "business_status", caused_by="NULL::uuid")})
+    SELECT task_id, business_status, expires_at FROM marked
+    """  # noqa: S608 - our own text
+)
+WAKE_UP = text(
+    f"""
+    WITH woken AS (
+        UPDATE care_task SET status = 'accepted', status_reason = NULL, held_since = NULL, held_until = NULL, changed_at = :now,
+            version = version + 1, held_seconds = held_seconds + extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = ANY(CAST(:ids AS uuid[])) AND status = 'on-hold' AND held_until <= :now
+        RETURNING *
+    ),
+    told AS ({telling("woken", "'woke'", caused_by="NULL::uuid")})
+    SELECT count(*) FROM woken
+    """  # noqa: S608 - our own text
+)
+CLAIM = text(
+    f"""
+    WITH claimed AS (
+        UPDATE care_task SET status = 'accepted', owner_id = CAST(:owner_id AS uuid), changed_at = :now, version = version + 1
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = CAST(:task_id AS uuid) AND owner_id IS NULL AND status = 'requested'
+        RETURNING *
+    ),
+    told AS ({telling("claimed", "'claimed'", caused_by="NULL::uuid")})
+    SELECT version FROM claimed
+    """  # noqa: S608 - our own text
+)

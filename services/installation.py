@@ -1,0 +1,31 @@
+"""The databases of an installation whose services run by themselves; the embedded mode sees to its own."""
+
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import URL
+
+from services import secrets
+from shared import telemetry
+from shared.migrations import migrate
+from shared.postgres import SERVICES, provision
+
+
+async def migrate_all(host: str, port: int, folder: Path) -> None:
+    """Bring roles, passwords, databases and schemas of all services up to date, as the server's admin and then as each owner.
+
+    ``folder`` holds the secrets. Safe to run again, and while services of the last release run: a migration only adds.
+    """
+    log = telemetry.logger("migrate")
+    password = secrets.read(folder, "postgres-admin-password")
+    admin = await asyncpg.connect(host=host, port=port, user="postgres", database="postgres", password=password)
+    try:
+        await admin.execute("SELECT pg_advisory_lock(hashtext('afterglow installation'))")
+        for service in SERVICES:
+            owner_password = secrets.read(folder, f"{service}-owner-password")
+            await provision(admin, service, password=secrets.read(folder, f"{service}-database-password"), owner_password=owner_password)
+            owner = URL.create("postgresql+asyncpg", f"{service}_owner", owner_password, host, port, service)
+            await migrate(service, owner.render_as_string(hide_password=False))
+            log.info("migrate.done", service=service)
+    finally:
+        await admin.close()

@@ -1,0 +1,51 @@
+"""Intake, wired: settings, routes, and the work besides requests."""
+
+from services.intake import policy as policies
+from services.intake.clinics import api as clinics
+from services.intake.consents import api as consents
+from services.intake.courses import api as courses
+from services.intake.directory import api as directory
+from services.intake.identity import api as identity
+from services.intake.identity.registration import built_in
+from services.intake.identity.tokens import SigningKeys, TokenIssuer
+from services.intake.identity.workers import Housekeeping
+from services.intake.patients import api as patients
+from services.intake.practitioners import api as practitioners
+from services.intake.settings import Settings
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.db import Database
+from shared.security.tokens import StaticJwks
+from shared.service import Service
+from shared.telemetry import Metrics
+
+NAME = "intake"
+
+
+def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
+    """The service, ready to run. It consumes no events and verifies tokens with the keys that it signs them with."""
+    policy = policies.load()
+    metrics = Metrics(NAME)
+    database = Database(settings.database_url.get_secret_value(), name=NAME, pool_size=settings.database_pool_size)
+    issuer = TokenIssuer(SigningKeys(settings.signing_keys.get_secret_value()), issuer=settings.token_issuer)
+    housekeeping = Housekeeping(database, clock, built_in(settings.built_in_clients), metrics)
+    return Service(
+        name=NAME,
+        settings=settings,
+        database=database,
+        bus=bus,
+        clock=clock,
+        metrics=metrics,
+        jwks=StaticJwks(issuer.keys.public()),
+        routers=[
+            clinics.router,
+            identity.router,
+            identity.token_routes(issuer),
+            practitioners.router,
+            patients.routes(policy),
+            consents.routes(policy),
+            courses.routes(policy),
+            directory.router,
+        ],
+        workers={"identity": housekeeping.run},
+    )

@@ -1,0 +1,1 @@
+"""Consents: signed for a time, revocable at any time."""

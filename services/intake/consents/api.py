@@ -1,0 +1,58 @@
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from services.intake.consents import commands
+from services.intake.consents.models import Consent
+from services.intake.consents.queries import get_consent
+from services.intake.consents.schemas import ConsentOut, RevokeConsent, SignConsent
+from services.intake.patients.queries import get_patient
+from services.intake.policy import Policy
+from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
+
+
+def routes(policy: Policy) -> Router:
+    """Consents, valid for as long as the policy says."""
+    router = Router(prefix="/intake/v1", tags=["Consent"])
+
+    @router.post("/patients/{patient_id}/consents", status_code=201)
+    @access("system/Consent.c", phi="write")
+    async def sign_consent(patient_id: UUID, body: SignConsent, call: Call) -> ConsentOut:
+        """Record a consent that the patient has signed."""
+        consent = await commands.sign(call, patient_id, body, policy)
+        call.created(f"/intake/v1/consents/{consent.consent_id}")
+        return _shown(call, consent)
+
+    @router.get("/patients/{patient_id}/consents")
+    @access("system/Consent.r", phi="read")
+    async def list_consents(patient_id: UUID, call: Call, page: Page) -> Listing[ConsentOut]:
+        """A patient's consents, oldest signature first."""
+        call.patient(patient_id)
+        await get_patient(call.db, patient_id)
+        statement = (
+            select(Consent)
+            .where(Consent.clinic_id == call.clinic_id, Consent.patient_id == patient_id)
+            .order_by(col(Consent.signed_at), col(Consent.consent_id))
+        )
+        return (await page_of(call, statement, page)).listing(lambda consent: ConsentOut.of(consent, call.now))
+
+    @router.get("/consents/{consent_id}")
+    @access("system/Consent.r", phi="read")
+    async def read_consent(consent_id: UUID, call: Call) -> ConsentOut:
+        """One consent."""
+        consent = await get_consent(call.db, consent_id)
+        call.patient(consent.patient_id)
+        return _shown(call, consent)
+
+    @router.post("/consents/{consent_id}/revoke")
+    @access("system/Consent.u", phi="write")
+    async def revoke_consent(consent_id: UUID, body: RevokeConsent, call: Call) -> ConsentOut:
+        """Take a consent back, from now on."""
+        return _shown(call, await commands.revoke(call, consent_id, body))
+
+    return router
+
+
+def _shown(call: CallContext, consent: Consent) -> ConsentOut:
+    call.etag(consent.version)
+    return ConsentOut.of(consent, call.now)

@@ -1,0 +1,101 @@
+from collections.abc import Mapping
+from uuid import UUID, uuid4
+
+from services.intake.courses.models import Course, CourseChange
+from services.intake.courses.queries import find_open_course, get_course
+from services.intake.courses.rules import CARE_TEAM_ROLES, PLANNING_FIELDS, RESPONSIBLE_ROLES, CourseStep
+from services.intake.courses.schemas import ChangeCourse, StartCourse
+from services.intake.patients.queries import get_patient, referenced_patient
+from services.intake.policy import Policy
+from services.intake.practitioners.queries import find_practitioners
+from services.intake.refusals import refused, unknown_reference
+from shared.errors import Conflict, FieldError, Forbidden
+from shared.outbox import emit
+from shared.web import CallContext
+
+
+async def start(call: CallContext, body: StartCourse, policy: Policy) -> Course:
+    """Start a course. Raises 422 for unknown or unqualified people and too many infusions, 409 unless the patient is active and free."""
+    call.patient(body.patient_id)
+    patient = await referenced_patient(call.db, body.patient_id, lock=True)
+    patient.require_active()
+    _refuse_planned(body.planned_infusions, policy)
+    await _refuse_unqualified(call, {name: getattr(body, name) for name in CARE_TEAM_ROLES})
+    if (open_course := await find_open_course(call.db, body.patient_id)) is not None:
+        detail = "The patient has a course that has not ended."
+        raise Conflict("course-already-open", detail, extra={"state": open_course.status, "course_id": open_course.course_id})
+    course = Course(
+        clinic_id=call.clinic_id,
+        course_id=uuid4(),
+        status_changed_at=call.now,
+        status_changed_by=call.caller.actor,
+        started_at=call.now,
+        **body.model_dump(),
+    )
+    call.db.add(course)
+    emit(call.db, course.changed(call.now))
+    return course
+
+
+async def change(call: CallContext, course_id: UUID, body: ChangeCourse, policy: Policy) -> Course:
+    """Change care team or plan. Raises NotFound, 428 or 412 for the version, 409 for an ended course, and as for a start.
+
+    What is planned is changed by those who may be responsible; a coordinator may change the care team.
+    """
+    course = await _locked(call, course_id)
+    call.require_version(course.version)
+    fields = {name: getattr(body, name) for name in body.model_fields_set}
+    if fields.keys() & PLANNING_FIELDS and call.caller.roles.isdisjoint(RESPONSIBLE_ROLES):
+        raise Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(RESPONSIBLE_ROLES))}.")
+    if "planned_infusions" in fields:
+        _refuse_planned(body.planned_infusions, policy)
+    await _refuse_unqualified(call, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})
+    emit(call.db, course.replan(call.now, **fields))
+    return course
+
+
+async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str | None) -> Course:
+    """Hold, resume, stop or complete. Raises NotFound, 409 when the state does not allow it or, to resume, the patient's does not."""
+    course = await _locked(call, course_id)
+    changed = course.take(step, reason, call.now, call.caller.actor)
+    if step is CourseStep.RESUME:
+        (await get_patient(call.db, course.patient_id, lock=True)).require_active()
+    call.db.add(
+        CourseChange(
+            clinic_id=call.clinic_id,
+            course_change_id=uuid4(),
+            course_id=course_id,
+            step=step,
+            changed_at=call.now,
+            changed_by=call.caller.actor,
+            reason=reason,
+        )
+    )
+    emit(call.db, changed)
+    return course
+
+
+async def _locked(call: CallContext, course_id: UUID) -> Course:
+    course = await get_course(call.db, course_id, lock=True)
+    call.patient(course.patient_id)
+    return course
+
+
+def _refuse_planned(planned: int, policy: Policy) -> None:
+    limits = policy.planned_infusions
+    if not limits.minimum <= planned <= limits.maximum:
+        allowed = f"Allowed: {limits.minimum} to {limits.maximum}."
+        raise refused(FieldError("/planned_infusions", "planned-infusions-out-of-range", allowed))
+
+
+async def _refuse_unqualified(call: CallContext, places: Mapping[str, UUID | None]) -> None:
+    """Everybody named must be an active practitioner of this clinic with a role for the place."""
+    named = {place: practitioner_id for place, practitioner_id in places.items() if practitioner_id is not None}
+    known = await find_practitioners(call.db, set(named.values())) if named else {}
+    for place, practitioner_id in named.items():
+        practitioner = known.get(practitioner_id)
+        if practitioner is None:
+            raise unknown_reference(f"/{place}")
+        if not practitioner.active or CARE_TEAM_ROLES[place].isdisjoint(practitioner.roles):
+            allowed = f"Allowed: an active {' or '.join(sorted(CARE_TEAM_ROLES[place]))}."
+            raise refused(FieldError(f"/{place}", "practitioner-not-qualified", allowed))

@@ -1,0 +1,20 @@
+from services.intake.directory import queries
+from services.intake.directory.schemas import AskContact, AskNames, Contact, Names
+from shared.web import Call, Router, service_access
+
+router = Router(prefix="/intake/v1/directory", tags=["Directory"])
+
+
+@router.post("/names")
+@service_access("service/Directory.r", phi="read")
+async def names(body: AskNames, call: Call) -> Names:
+    """Display names of up to 200 patients, for a page that is being shown."""
+    return await queries.names_of(call.db, body.patient_ids)
+
+
+@router.post("/contact")
+@service_access("service/Directory.r", phi="read")
+async def contact(body: AskContact, call: Call) -> Contact:
+    """How to reach a patient at this moment, or why nothing may be sent. To be asked again before every message."""
+    call.patient(body.patient_id)
+    return await queries.contact_of(call.db, body.patient_id, call.now)

@@ -1,0 +1,48 @@
+from collections.abc import Collection
+from datetime import datetime
+from secrets import token_bytes
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.intake.clinics.queries import own_clinic
+from services.intake.consents.queries import consents_of
+from services.intake.consents.rules import ConsentType, standing
+from services.intake.directory.rules import Standing, birth_date_hash, refusal
+from services.intake.directory.schemas import Contact, Names
+from services.intake.patients.models import Patient
+from services.intake.patients.queries import find_patients, referenced_patient
+from services.intake.patients.rules import Channel
+
+_SALT_BYTES = 16
+
+
+async def names_of(db: AsyncSession, patient_ids: Collection[UUID]) -> Names:
+    """Display names, in one statement."""
+    return Names(names={patient.patient_id: patient.display_name for patient in await find_patients(db, patient_ids)})
+
+
+async def contact_of(db: AsyncSession, patient_id: UUID, now: datetime) -> Contact:
+    """How to reach a patient at this moment, or why not. Raises Invalid for an id that is no patient of this clinic."""
+    patient = await referenced_patient(db, patient_id)
+    messaging = standing(await consents_of(db, patient_id, ConsentType.MESSAGING), now)
+    why_not = refusal(Standing(patient.status, patient.opted_out, messaging, _address(patient)))
+    clinic = await own_clinic(db)
+    salt = token_bytes(_SALT_BYTES)
+    return Contact(
+        may_send=why_not is None,
+        reason=why_not,
+        channel=None if why_not else patient.preferred_channel,
+        address=None if why_not else _address(patient),
+        language=None if why_not else patient.language,
+        birth_date_salt=None if why_not else salt.hex(),
+        birth_date_hash=None if why_not else birth_date_hash(patient.birth_date, salt),
+        clinic_name=clinic.name,
+        sender_name=clinic.sender_name,
+        clinic_phone=clinic.phone,
+        crisis_line=clinic.crisis_line,
+    )
+
+
+def _address(patient: Patient) -> str | None:
+    return {Channel.EMAIL: patient.email, Channel.SMS: patient.phone}.get(patient.preferred_channel)

@@ -1,0 +1,1 @@
+"""Machine clients and the token endpoint (SMART Backend Services)."""

@@ -1,0 +1,49 @@
+"""What a client is registered with, whoever registers it: an operator by the API, or an installation by its settings."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from services.intake.identity.assertions import InvalidKeys, checked_keys
+from services.intake.identity.rules import ClientKind, expanded, known
+from services.intake.refusals import refused
+from shared.errors import DomainError, FieldError
+
+
+class Registration(BaseModel):
+    """A client to be. ``clinic_id`` belongs to clinic systems and to no other kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    client_id: str
+    kind: ClientKind
+    clinic_id: UUID | None = None
+    name: str = ""
+    jwks: dict[str, Any]  # Any: a JSON Web Key Set is JSON
+    scopes: list[str]
+    may_act_for_practitioners: bool = False
+
+
+def built_in(document: str) -> list[Registration]:
+    """The clients that exist before anybody can register one, from a JSON list. Raises ValueError for anything else."""
+    registrations = TypeAdapter(list[Registration]).validate_json(document)
+    try:
+        registrations = [checked(one) for one in registrations]
+    except DomainError as refusal:
+        raise ValueError(refusal.code) from None
+    if any(one.kind is ClientKind.CLINIC_SYSTEM for one in registrations):
+        raise ValueError("clinic systems are registered by an operator")
+    return registrations
+
+
+def checked(registration: Registration) -> Registration:
+    """The registration with its public keys only and its scopes one by one. Raises Invalid (422)."""
+    try:
+        jwks = checked_keys(registration.jwks)
+    except InvalidKeys as invalid:
+        raise refused(FieldError("/jwks", invalid.code, invalid.detail)) from None
+    scopes = expanded(registration.scopes)
+    if not scopes or not known(registration.kind).issuperset(scopes):
+        raise refused(FieldError("/scopes", "scope-not-allowed", f"A client of kind {registration.kind} cannot have one of these."))
+    return registration.model_copy(update={"jwks": jwks, "scopes": scopes})

@@ -1,0 +1,54 @@
+"""What identity does besides requests: register the built-in clients once, then forget old assertions for ever."""
+
+import asyncio
+from collections.abc import Sequence
+
+from services.intake.identity.commands import forget_used_assertions, register_client
+from services.intake.identity.registration import Registration
+from shared import telemetry
+from shared.clock import Clock
+from shared.db import Database, is_away
+
+_FORGET_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+_BY = "Installation/settings"
+
+
+class Housekeeping:
+    """Runs until told to stop, and survives the loss of the database."""
+
+    def __init__(self, database: Database, clock: Clock, registrations: Sequence[Registration], metrics: telemetry.Metrics) -> None:
+        self._database = database
+        self._clock = clock
+        self._registrations = list(registrations)
+        self._metrics = metrics
+        self._log = telemetry.logger("identity", service=database.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Register first, since nobody can do anything before; then keep the table of used assertions small."""
+        while not stop.is_set():
+            try:
+                await self.register_built_in()
+                await forget_used_assertions(self._database)
+                wait = _FORGET_SECONDS
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                self._metrics.worker_failures.labels("identity").inc()
+                self._log.warning("identity.database_away", error_class=type(error).__name__)
+                wait = _RETRY_SECONDS
+            await _pause(stop, wait)
+
+    async def register_built_in(self) -> None:
+        """Bring every client of the settings up to date, each in a transaction of its own. Raises what a registration raises."""
+        for registration in self._registrations:
+            async with self._database.transaction() as db:
+                await register_client(db, registration, at=self._clock.now(), by=_BY)
+        self._registrations.clear()
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

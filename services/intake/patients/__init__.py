@@ -1,0 +1,1 @@
+"""Patients: who they are, how they may be reached, and whether they still may be."""

@@ -1,0 +1,158 @@
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+
+from services.intake.patients.models import Patient, PatientChange
+from services.intake.patients.queries import get_patient
+from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
+from services.intake.patients.schemas import ChangePatient, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
+from services.intake.policy import Policy
+from services.intake.refusals import refused
+from shared.errors import Conflict, FieldError
+from shared.events.registry import Event
+from shared.outbox import emit
+from shared.web import CallContext
+
+
+async def register(call: CallContext, body: RegisterPatient, policy: Policy) -> Patient:
+    """Register a patient under the clinic's next number. Raises 422 for what cannot be, 409 under the minimum age."""
+    _refuse_birth_date(body.birth_date, _today(call, body.time_zone), policy)
+    _refuse_unreachable(body.preferred_channel, body.email, body.phone)
+    patient = Patient(
+        clinic_id=call.clinic_id,
+        patient_id=uuid4(),
+        patient_number=await _next_number(call),
+        status_changed_at=call.now,
+        status_changed_by=call.caller.actor,
+        registered_at=call.now,
+        **_columns(body, set(RegisterPatient.model_fields)),
+    )
+    call.patient(patient.patient_id)
+    call.db.add(patient)
+    emit(call.db, patient.changed(call.now))
+    return patient
+
+
+async def change(call: CallContext, patient_id: UUID, body: ChangePatient, policy: Policy) -> Patient:
+    """Change what was sent. Raises NotFound, 428 or 412 for the version, 409 after death, and as for a registration."""
+    patient = await _locked(call, patient_id)
+    call.require_version(patient.version)
+    columns = _columns(body, body.model_fields_set)
+    changed = patient.correct(call.now, **columns)
+    if "birth_date" in columns:
+        _refuse_birth_date(patient.birth_date, _today(call, patient.time_zone), policy)
+    if columns.keys() & {"preferred_channel", "email", "phone"}:
+        _refuse_unreachable(patient.preferred_channel, patient.email, patient.phone)
+    emit(call.db, changed)
+    return patient
+
+
+async def record_death(call: CallContext, patient_id: UUID, body: RecordDeath) -> Patient:
+    """From the commit of this on nothing is sent to the patient. Raises NotFound, 409 when it is recorded already."""
+    patient = await _locked(call, patient_id)
+    died = patient.die(body.died_on, call.now, call.caller.actor)
+    if body.died_on is not None and not patient.birth_date <= body.died_on <= _today(call, patient.time_zone):
+        raise refused(FieldError("/died_on", "time-out-of-range", "Allowed: from the birth date to today."))
+    _record(call, patient, Change.DEATH, died)
+    return patient
+
+
+async def record_withdrawal(call: CallContext, patient_id: UUID, body: RecordWithdrawal) -> Patient:
+    """The patient leaves the programme. Raises NotFound, 409 unless active."""
+    patient = await _locked(call, patient_id)
+    withdrawn = patient.withdraw(call.now, call.caller.actor)
+    _record(call, patient, Change.WITHDRAWAL, withdrawn, body.requested_by, body.reason)
+    return patient
+
+
+async def opt_out(call: CallContext, patient_id: UUID, body: OptOut) -> Patient:
+    """No more messages by machine; care goes on. Raises NotFound, 409 when it is so already."""
+    patient = await _locked(call, patient_id)
+    patient.opt(Change.MESSAGE_OPT_OUT)
+    _record(call, patient, Change.MESSAGE_OPT_OUT, None, body.requested_by, body.reason)
+    return patient
+
+
+async def opt_in(call: CallContext, patient_id: UUID, body: OptIn) -> Patient:
+    """Take an opt-out back. Raises NotFound, 409 without one."""
+    patient = await _locked(call, patient_id)
+    patient.opt(Change.MESSAGE_OPT_IN)
+    _record(call, patient, Change.MESSAGE_OPT_IN, None, body.requested_by)
+    return patient
+
+
+async def _locked(call: CallContext, patient_id: UUID) -> Patient:
+    call.patient(patient_id)
+    return await get_patient(call.db, patient_id, lock=True)
+
+
+def _record(
+    call: CallContext,
+    patient: Patient,
+    change: Change,
+    event: Event | None,
+    requested_by: RequestedBy | None = None,
+    reason: str | None = None,
+) -> None:
+    """Keep who did it, when and why, and tell the others: the special event first, then the whole current state."""
+    call.db.add(
+        PatientChange(
+            clinic_id=call.clinic_id,
+            patient_change_id=uuid4(),
+            patient_id=patient.patient_id,
+            change=change,
+            changed_at=call.now,
+            changed_by=call.caller.actor,
+            requested_by=requested_by,
+            reason=reason,
+        )
+    )
+    if event is not None:
+        emit(call.db, event)
+    emit(call.db, patient.changed(call.now))
+
+
+def _today(call: CallContext, time_zone: str) -> date:
+    """The patient's local date."""
+    return call.now.astimezone(ZoneInfo(time_zone)).date()
+
+
+def _refuse_birth_date(birth_date: date, today: date, policy: Policy) -> None:
+    if birth_date > today:
+        raise refused(FieldError("/birth_date", "birth-date-in-future", "Allowed: up to today."))
+    minimum = policy.minimum_age.years
+    if age_on(birth_date, today) < minimum:
+        raise Conflict("under-minimum-age", f"Patients are at least {minimum} years old.", extra={"minimum_age_years": minimum})
+
+
+def _refuse_unreachable(channel: Channel, email: str | None, phone: str | None) -> None:
+    missing = missing_address(channel, email=email, phone=phone)
+    if missing is not None:
+        raise refused(FieldError(f"/{missing}", "required", "Is needed for the preferred channel."))
+
+
+def _columns(body: RegisterPatient | ChangePatient, sent: Collection[str]) -> dict[str, Any]:  # Any: values of columns
+    """The sent members as columns; contact flags are columns of their own, the emergency contact is one document."""
+    columns: dict[str, Any] = {name: getattr(body, name) for name in sent}
+    if "safe_contact" in columns:
+        columns |= columns.pop("safe_contact").model_dump()
+    if columns.get("emergency_contact") is not None:
+        columns["emergency_contact"] = columns["emergency_contact"].model_dump(mode="json")
+    return columns
+
+
+async def _next_number(call: CallContext) -> str:
+    return patient_number((await call.db.execute(_NEXT_NUMBER, {"clinic_id": call.clinic_id})).scalar_one())
+
+
+_NEXT_NUMBER = text(
+    """
+    INSERT INTO patient_counter AS counter (clinic_id, last_number) VALUES (:clinic_id, 1)
+    ON CONFLICT (clinic_id) DO UPDATE SET last_number = counter.last_number + 1
+    RETURNING last_number
+    """
+)

@@ -1,0 +1,138 @@
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from services.intake.patients.rules import Change, Channel, PatientStatus, RequestedBy, allowed_changes, messages_allowed
+from services.intake.tables import Table, code_column
+from shared.db import utc_column
+from shared.errors import Conflict
+from shared.events.intake import PatientChanged, PatientDeceased, PatientWithdrawn
+
+
+class Patient(Table, table=True):
+    """A patient of one clinic. Name and contact details never leave this table but through the API and the directory."""
+
+    __tablename__ = "patient"
+    __table_args__ = (UniqueConstraint("clinic_id", "patient_number"), ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]))
+
+    clinic_id: UUID = Field(primary_key=True)
+    patient_id: UUID = Field(primary_key=True)
+    patient_number: str
+    given_name: str
+    family_name: str
+    preferred_name: str | None = None
+    birth_date: date
+    email: str | None = None
+    phone: str | None = None
+    language: str
+    time_zone: str
+    preferred_channel: Channel = Field(sa_column=code_column(Channel))
+    may_leave_message: bool = False
+    neutral_text_only: bool = True
+    emergency_contact: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))  # Any: JSON
+    status: PatientStatus = Field(default=PatientStatus.ACTIVE, sa_column=code_column(PatientStatus))
+    status_changed_at: datetime = Field(sa_column=utc_column())
+    status_changed_by: str
+    died_on: date | None = None
+    opted_out: bool = False
+    version: int = 1
+    registered_at: datetime = Field(sa_column=utc_column())
+
+    def die(self, died_on: date | None, at: datetime, by: str) -> PatientDeceased:
+        """Record the death: final, and nothing may be sent any more. Raises Conflict when it is recorded already."""
+        self._require(Change.DEATH)
+        self._become(PatientStatus.DECEASED, at, by)
+        self.died_on = died_on
+        return PatientDeceased(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
+
+    def withdraw(self, at: datetime, by: str) -> PatientWithdrawn:
+        """Record that the patient left the programme. Raises Conflict unless active."""
+        self._require(Change.WITHDRAWAL)
+        self._become(PatientStatus.WITHDRAWN, at, by)
+        return PatientWithdrawn(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
+
+    def opt(self, change: Change) -> None:
+        """Record an opt-out of messages, or an opt-in after one. Raises Conflict when that is so already."""
+        self._require(change)
+        self.opted_out = change is Change.MESSAGE_OPT_OUT
+        self.version += 1
+
+    def correct(self, at: datetime, **fields: object) -> PatientChanged:
+        """Change names, contact details and the like. Raises Conflict after death: the chart is read-only."""
+        if self.status is PatientStatus.DECEASED:
+            raise self._refusal("A deceased patient's chart is read-only.")
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self.version += 1
+        return self.changed(at)
+
+    def require_alive(self) -> None:
+        """Raises Conflict after death."""
+        if self.status is PatientStatus.DECEASED:
+            raise self._refusal("The patient has died.")
+
+    def require_active(self) -> None:
+        """Raises Conflict for a patient who has died or has left the programme."""
+        if self.status is not PatientStatus.ACTIVE:
+            raise self._refusal("The patient is not active.")
+
+    def changed(self, at: datetime) -> PatientChanged:
+        """The whole current state, as far as other services may know it."""
+        return PatientChanged(
+            occurred_at=at,
+            patient_id=self.patient_id,
+            patient_version=self.version,
+            patient_number=self.patient_number,
+            time_zone=self.time_zone,
+            language=self.language,
+            status=self.status,
+            messages_allowed=messages_allowed(self.status, self.preferred_channel, opted_out=self.opted_out),
+        )
+
+    @property
+    def display_name(self) -> str:
+        """How coordinators see the patient."""
+        return f"{self.preferred_name or self.given_name} {self.family_name}"
+
+    def _become(self, status: PatientStatus, at: datetime, by: str) -> None:
+        self.status, self.status_changed_at, self.status_changed_by = status, at, by
+        self.version += 1
+
+    def _require(self, change: Change) -> None:
+        if change not in allowed_changes(self.status, opted_out=self.opted_out):
+            raise self._refusal("This cannot be recorded for the patient now.")
+
+    def _refusal(self, detail: str) -> Conflict:
+        allowed = allowed_changes(self.status, opted_out=self.opted_out)
+        code = "state" if self.status is PatientStatus.ACTIVE else f"patient-{self.status}"
+        return Conflict(code, detail, extra={"state": self.status, "allowed": allowed})
+
+
+class PatientChange(Table, table=True):
+    """One recorded death, withdrawal, opt-out or opt-in: when, by whom, at whose request, why. Never changed."""
+
+    __tablename__ = "patient_change"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    patient_change_id: UUID = Field(primary_key=True)
+    patient_id: UUID
+    change: Change = Field(sa_column=code_column(Change))
+    changed_at: datetime = Field(sa_column=utc_column())
+    changed_by: str
+    requested_by: RequestedBy | None = Field(default=None, sa_column=code_column(RequestedBy, nullable=True))
+    reason: str | None = None
+
+
+class PatientCounter(Table, table=True):
+    """The last patient number that a clinic gave out."""
+
+    __tablename__ = "patient_counter"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    last_number: int

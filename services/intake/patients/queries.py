@@ -1,0 +1,37 @@
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.intake.patients.models import Patient
+from services.intake.refusals import unknown_reference
+from shared.db import clinic_of
+from shared.errors import NotFound
+
+
+async def find_patient(db: AsyncSession, patient_id: UUID, *, lock: bool = False) -> Patient | None:
+    """One patient of this clinic, or None."""
+    return await db.get(Patient, (clinic_of(db), patient_id), with_for_update=lock or None)
+
+
+async def get_patient(db: AsyncSession, patient_id: UUID, *, lock: bool = False) -> Patient:
+    """One patient of this clinic, named in a path. Raises NotFound."""
+    patient = await find_patient(db, patient_id, lock=lock)
+    if patient is None:
+        raise NotFound
+    return patient
+
+
+async def referenced_patient(db: AsyncSession, patient_id: UUID, *, lock: bool = False) -> Patient:
+    """One patient of this clinic, named in a body. Raises Invalid (422 reference-not-found)."""
+    patient = await find_patient(db, patient_id, lock=lock)
+    if patient is None:
+        raise unknown_reference("/patient_id")
+    return patient
+
+
+async def find_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> list[Patient]:
+    """Those of the ids that are patients of this clinic, in one statement."""
+    statement = select(Patient).where(Patient.clinic_id == clinic_of(db), col(Patient.patient_id).in_(set(patient_ids)))
+    return list(await db.exec(statement))

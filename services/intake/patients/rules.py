@@ -1,0 +1,76 @@
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+
+
+class PatientStatus(StrEnum):
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+    DECEASED = "deceased"
+
+
+class Channel(StrEnum):
+    """How a patient prefers to be reached. The last four are work for staff; nothing is sent by machine."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PHONE_STAFF = "phone-staff"
+    POST = "post"
+    IN_PERSON = "in-person"
+    PAPER = "paper"
+
+
+class RequestedBy(StrEnum):
+    """Who asked for a change that was recorded here."""
+
+    PATIENT = "patient"
+    LEGAL_REPRESENTATIVE = "legal-representative"
+    CLINIC = "clinic"
+
+
+class Change(StrEnum):
+    """What may happen to a patient besides corrections."""
+
+    DEATH = "death"
+    WITHDRAWAL = "withdrawal"
+    MESSAGE_OPT_OUT = "message-opt-out"
+    MESSAGE_OPT_IN = "message-opt-in"
+
+
+ELECTRONIC = frozenset({Channel.EMAIL, Channel.SMS})
+
+
+def allowed_changes(status: PatientStatus, *, opted_out: bool) -> list[Change]:
+    """What may still be recorded. Death is final; a withdrawn patient can still opt out of, or into, safety messages."""
+    if status is PatientStatus.DECEASED:
+        return []
+    changes = [Change.DEATH]
+    if status is PatientStatus.ACTIVE:
+        changes.append(Change.WITHDRAWAL)
+    return [*changes, Change.MESSAGE_OPT_IN if opted_out else Change.MESSAGE_OPT_OUT]
+
+
+def messages_allowed(status: PatientStatus, channel: Channel, *, opted_out: bool) -> bool:
+    """Whether anything may be sent by machine, as far as the patient's own record says; consent is asked for besides."""
+    return status is PatientStatus.ACTIVE and channel in ELECTRONIC and not opted_out
+
+
+def missing_address(channel: Channel, *, email: str | None, phone: str | None) -> str | None:
+    """The name of the contact detail that the preferred channel needs and that is not there."""
+    needed: Mapping[Channel, tuple[str, str | None]] = {
+        Channel.EMAIL: ("email", email),
+        Channel.SMS: ("phone", phone),
+        Channel.PHONE_STAFF: ("phone", phone),
+    }
+    name, value = needed.get(channel, ("", "not needed"))
+    return None if value else name
+
+
+def age_on(birth_date: date, day: date) -> int:
+    """Completed years of life on a day; somebody born on 29 February has the birthday on 1 March of other years."""
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
+
+
+def patient_number(running: int) -> str:
+    """How a clinic's running number is written: ``P-000123``."""
+    return f"P-{running:06d}"

@@ -1,0 +1,57 @@
+"""Composition root of sessions: what it is made of, and which event goes to which handler."""
+
+from collections.abc import Mapping
+
+from fastapi import Depends
+
+from services.sessions import handlers
+from services.sessions.corrections.api import router as corrections
+from services.sessions.infusions.api import router as infusions
+from services.sessions.limits import Limits, lending, shipped_limits
+from services.sessions.settings import Settings
+from services.sessions.vitals.api import router as vitals
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.db import Database
+from shared.events import Event, followup, intake
+from shared.inbox import Handler, each
+from shared.security.projection import on_client_changed, on_practitioner_changed
+from shared.service import Service
+from shared.telemetry import Metrics
+from shared.web import Router
+
+SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
+    intake.ClinicChanged: each(handlers.on_clinic_changed),
+    intake.ClientChanged: on_client_changed,
+    intake.PractitionerChanged: on_practitioner_changed,
+    intake.PatientChanged: each(handlers.on_patient_changed),
+    intake.PatientDeceased: each(handlers.on_patient_deceased),
+    intake.PatientWithdrawn: each(handlers.on_patient_withdrawn),
+    intake.ConsentSigned: each(handlers.on_consent_signed),
+    intake.ConsentRevoked: each(handlers.on_consent_revoked),
+    intake.CourseChanged: each(handlers.on_course_changed),
+    followup.InfusionEventRequested: handlers.on_infusion_event_requested,
+}
+"""Which event goes where."""
+
+
+def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
+    """The service, wired and not yet running."""
+    return Service(
+        name="sessions",
+        settings=settings,
+        database=Database(settings.database_url.get_secret_value(), name="sessions", pool_size=settings.database_pool_size),
+        bus=bus,
+        clock=clock,
+        metrics=Metrics("sessions"),
+        routers=[edge(shipped_limits())],
+        subscriptions=SUBSCRIPTIONS,
+    )
+
+
+def edge(limits: Limits) -> Router:
+    """All routes, judged by these limits."""
+    whole = Router(dependencies=[Depends(lending(limits))])
+    for router in (infusions, vitals, corrections):
+        whole.include_router(router)
+    return whole

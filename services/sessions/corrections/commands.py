@@ -1,0 +1,61 @@
+"""Use cases of correcting: nothing is edited in place, every correction is a version with its reason."""
+
+from typing import Any
+from uuid import UUID
+
+from services.sessions.corrections.schemas import AmendInfusion, ConfirmEnteredInError, RequestEnteredInError
+from services.sessions.infusions import queries, rules
+from services.sessions.infusions.commands import load, record, review_course
+from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.refusals import refuse, refuse_duplicate, refuse_unusual_dose
+from services.sessions.infusions.rules import PumpEnd
+from services.sessions.infusions.states import Step
+from services.sessions.limits import Limits
+from shared.web import CallContext
+
+
+async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limits: Limits) -> Infusion:
+    """Correct an ended record. The corrected whole must hold before every rule that its steps were held before."""
+    infusion, subject = await load(call, infusion_id, Step.AMEND)
+    corrections = body.corrections()
+    corrected = {**infusion.model_dump(), **corrections}
+    _refuse_impossible(call, corrected, limits)
+    refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], corrected["weight_kg"], body.dose_override, limits)
+    if "pump_started_at" in corrections:
+        await refuse_duplicate(call, infusion, corrected["pump_started_at"], body.duplicate_confirmation, limits)
+    others = await queries.started_beside(call.db, infusion)
+    event = infusion.amend(subject, corrections, others, call.now)
+    review_course(call, infusion, subject, others)
+    return record(call, infusion, Step.AMEND, event, body.reason)
+
+
+async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: RequestEnteredInError) -> Infusion:
+    """One person says that this record should never have existed."""
+    infusion, _ = await load(call, infusion_id, Step.ENTERED_IN_ERROR)
+    assert call.caller.practitioner_id is not None
+    infusion.request_error(call.caller.practitioner_id, call.now)
+    return record(call, infusion, Step.ENTERED_IN_ERROR, reason=body.reason)
+
+
+async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: ConfirmEnteredInError) -> Infusion:
+    """Another person agrees; the record stays readable and counts no more."""
+    infusion, subject = await load(call, infusion_id, Step.CONFIRM_ENTERED_IN_ERROR)
+    assert call.caller.practitioner_id is not None
+    event = infusion.confirm_error(subject, call.caller.practitioner_id, call.now)
+    review_course(call, infusion, subject, await queries.started_beside(call.db, infusion))
+    return record(call, infusion, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
+
+
+def _refuse_impossible(call: CallContext, corrected: dict[str, Any], limits: Limits) -> None:  # Any: columns of several types
+    """Raises 422 for a corrected record that cannot be."""
+    started_at, weight, dose = corrected["pump_started_at"], corrected["weight_kg"], corrected["dose_given_mg"]
+    pump = PumpEnd(corrected["pump_ended_at"], dose, corrected["volume_given_ml"], corrected["concentration_mg_per_ml"])
+    times = limits.infusions.times
+    refuse(
+        rules.impossible_weight(weight, limits.infusions.weight_kg, "/weight"),
+        rules.not_positive(dose, "/dose_given", zero_allowed=True),
+        rules.impossible_fact_time(started_at, call.now, times, "/pump_started_at"),
+        *rules.wrong_with_pump(started_at, weight, pump, call.now, limits.infusions),
+        rules.impossible_fact_time(corrected["departed_at"], call.now, times, "/departed_at"),
+        rules.out_of_order(pump.pump_ended_at, corrected["departed_at"], "/departed_at"),
+    )

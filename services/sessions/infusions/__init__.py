@@ -1,0 +1,1 @@
+"""The record of one infusion: its steps, its dose, its versions."""

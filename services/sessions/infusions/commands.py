@@ -1,0 +1,225 @@
+"""Use cases of a visit: load with lock, check what the rules say, take the step, keep the version, tell the others."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.sessions.infusions import queries, rules
+from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.records import InfusionVersion
+from services.sessions.infusions.refusals import (
+    refuse,
+    refuse_barred,
+    refuse_duplicate,
+    refuse_held,
+    refuse_short_observation,
+    refuse_unusual_dose,
+)
+from services.sessions.infusions.rules import Order, PumpEnd
+from services.sessions.infusions.schemas import (
+    CancelInfusion,
+    CheckIn,
+    CompleteInfusion,
+    EndPump,
+    LeaveAgainstAdvice,
+    NotDone,
+    RescheduleInfusion,
+    ScheduleInfusion,
+    StartInfusion,
+    StopEarly,
+    TransferPatient,
+)
+from services.sessions.infusions.states import InfusionState, Step
+from services.sessions.limits import Limits
+from services.sessions.subjects.models import Subject
+from services.sessions.subjects.queries import get_subject_for_booking, treatment_consented
+from shared.errors import FieldError, Invalid
+from shared.events.sessions import InfusionEvent
+from shared.outbox import emit
+from shared.web import CallContext
+
+
+async def schedule(call: CallContext, body: ScheduleInfusion, limits: Limits) -> Infusion:
+    """Book a visit. Raises 422 for what is unknown or impossible, 409 when patient or course forbids it or it looks like a duplicate."""
+    subject = await get_subject_for_booking(call.db, body.patient_id, body.course_id)
+    call.patient(body.patient_id)
+    refuse(rules.impossible_booking_time(body.scheduled_at, call.now, limits.infusions.times, "/scheduled_at"))
+    refuse_barred(subject, starting=False)
+    infusion = Infusion(
+        clinic_id=call.clinic_id, patient_id=body.patient_id, course_id=body.course_id, scheduled_at=body.scheduled_at, changed_at=call.now
+    )
+    await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
+    event = infusion.book(subject, call.now)
+    call.db.add(infusion)
+    return record(call, infusion, "schedule", event)
+
+
+async def reschedule(call: CallContext, infusion_id: UUID, body: RescheduleInfusion, limits: Limits) -> Infusion:
+    """Move a booking; refused as a new booking would be."""
+    infusion, subject = await load(call, infusion_id, Step.RESCHEDULE)
+    refuse(rules.impossible_booking_time(body.scheduled_at, call.now, limits.infusions.times, "/scheduled_at"))
+    refuse_barred(subject, starting=False, infusion=infusion)
+    await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
+    event = infusion.reschedule(subject, body.scheduled_at, call.now)
+    return record(call, infusion, Step.RESCHEDULE, event, body.reason)
+
+
+async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: Limits) -> Infusion:
+    """The patient has arrived, now or at the time given."""
+    infusion, _ = await load(call, infusion_id, Step.CHECK_IN)
+    arrived_at = body.arrived_at or call.now
+    refuse(rules.impossible_fact_time(arrived_at, call.now, limits.infusions.times, "/arrived_at"))
+    infusion.check_in(arrived_at, call.now)
+    return record(call, infusion, Step.CHECK_IN)
+
+
+async def cancel(call: CallContext, infusion_id: UUID, body: CancelInfusion) -> Infusion:
+    """Give a booking up before check-in."""
+    infusion, subject = await load(call, infusion_id, Step.CANCEL)
+    return record(call, infusion, Step.CANCEL, infusion.cancel(subject, body.cancelled_by, body.reason, call.now), body.reason)
+
+
+async def no_show(call: CallContext, infusion_id: UUID) -> Infusion:
+    """The patient did not come."""
+    infusion, subject = await load(call, infusion_id, Step.NO_SHOW)
+    return record(call, infusion, Step.NO_SHOW, infusion.miss(subject, call.now))
+
+
+async def not_done(call: CallContext, infusion_id: UUID, body: NotDone) -> Infusion:
+    """The patient came and no drug was given."""
+    infusion, subject = await load(call, infusion_id, Step.NOT_DONE)
+    return record(call, infusion, Step.NOT_DONE, infusion.not_do(subject, body.reason, call.now), body.reason)
+
+
+async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limits: Limits) -> Infusion:
+    """Start the pump. Raises 422 for what cannot be, 409 for what must not be or needs somebody's decision first."""
+    infusion, subject = await load(call, infusion_id, Step.START)
+    order = Order(body.pump_started_at, body.weight.value, body.dose_ordered.value)
+    dose, weight = order.dose_ordered_mg, order.weight_kg
+    refuse(
+        rules.impossible_weight(weight, limits.infusions.weight_kg, "/weight"),
+        rules.not_positive(dose, "/dose_ordered"),
+        rules.over_hard_limit(dose, weight, limits.infusions.dose, "/dose_ordered"),
+        rules.impossible_fact_time(order.pump_started_at, call.now, limits.infusions.times, "/pump_started_at"),
+        rules.out_of_order(infusion.arrived_at, order.pump_started_at, "/pump_started_at"),
+    )
+    refuse_barred(subject, starting=True, infusion=infusion)
+    if not await treatment_consented(call.db, infusion.patient_id, order.pump_started_at):
+        raise infusion.refusal("consent-missing", "No treatment consent is valid at the start.")
+    await refuse_held(call, infusion, order.pump_started_at, body.hold_override, limits)
+    refuse_unusual_dose(call, infusion, dose, weight, body.dose_override, limits)
+    await refuse_duplicate(call, infusion, order.pump_started_at, body.duplicate_confirmation, limits)
+    return record(call, infusion, Step.START, infusion.start(subject, order, call.now))
+
+
+async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: Limits) -> Infusion:
+    """The pump has run to its end: more than nothing was given."""
+    infusion, subject = await load(call, infusion_id, Step.PUMP_END)
+    pump = _checked_pump(call, infusion, body, limits, zero_allowed=False)
+    others = await queries.started_beside(call.db, infusion)
+    infusion.end_pump(pump, others, call.now)
+    review_course(call, infusion, subject, others)
+    return record(call, infusion, Step.PUMP_END)
+
+
+async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limits: Limits) -> Infusion:
+    """The pump was stopped before its time, perhaps before it gave anything. The record goes to recovery, marked as aborted."""
+    infusion, subject = await load(call, infusion_id, Step.STOP_EARLY)
+    pump = _checked_pump(call, infusion, body, limits, zero_allowed=True)
+    others = await queries.started_beside(call.db, infusion)
+    infusion.stop_early(pump, body.reason_code, body.reason, others, call.now)
+    review_course(call, infusion, subject, others)
+    return record(call, infusion, Step.STOP_EARLY, reason=body.reason)
+
+
+async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion, limits: Limits) -> Infusion:
+    """Close the record after discharge, as completed or, when it was aborted, as stopped-early."""
+    infusion, subject = await load(call, infusion_id, Step.COMPLETE)
+    _refuse_departure(call, infusion, body.discharged_at, limits, "/discharged_at")
+    refuse_short_observation(call, infusion, body.discharged_at, body.observation_override, limits)
+    return record(call, infusion, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
+
+
+async def leave_against_advice(call: CallContext, infusion_id: UUID, body: LeaveAgainstAdvice, limits: Limits) -> Infusion:
+    """The patient left before discharge; while the pump still runs, its end comes with the body."""
+    infusion, subject = await load(call, infusion_id, Step.LEAVE_AGAINST_ADVICE)
+    await _end_pump_first(call, infusion, subject, body.pump_end, limits)
+    _refuse_departure(call, infusion, body.left_at, limits, "/left_at")
+    event = infusion.leave(subject, body.left_at, body.reason, call.now)
+    return record(call, infusion, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
+
+
+async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, limits: Limits) -> Infusion:
+    """Emergency care took over; while the pump still runs, its end comes with the body."""
+    infusion, subject = await load(call, infusion_id, Step.TRANSFER)
+    await _end_pump_first(call, infusion, subject, body.pump_end, limits)
+    _refuse_departure(call, infusion, body.transferred_at, limits, "/transferred_at")
+    event = infusion.transfer(subject, body.transferred_at, body.reason, call.now)
+    return record(call, infusion, Step.TRANSFER, event, body.reason)
+
+
+async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusion, Subject]:
+    """The infusion and whom it is about, locked, ready for this step. Raises 404, 412 for a stale If-Match, 409 for a wrong state."""
+    infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
+    call.patient(infusion.patient_id)
+    if call.if_match is not None:
+        call.require_version(infusion.version)
+    infusion.require(step)
+    return infusion, subject
+
+
+def record(
+    call: CallContext, infusion: Infusion, step: Step | str, event: InfusionEvent | None = None, reason: str | None = None
+) -> Infusion:
+    """Keep the version that a step has just made, and hand its event to the outbox."""
+    call.db.add(InfusionVersion.of(infusion, step, actor=call.caller.actor, reason=reason))
+    if event is not None:
+        emit(call.db, event)
+    call.etag(infusion.version)
+    return infusion
+
+
+def review_course(call: CallContext, infusion: Infusion, subject: Subject, others: list[Infusion]) -> None:
+    """See whether the course's other infusions are still, or now, its first; each change is a version that is told."""
+    why = "another infusion of the course changed"
+    for other in others:
+        before = other.version
+        event = other.review_place(subject, [infusion, *(third for third in others if third is not other)], call.now)
+        if other.version != before:
+            call.db.add(InfusionVersion.of(other, "first-of-course", actor=call.caller.actor, reason=why))
+        if event is not None:
+            emit(call.db, event)
+
+
+def _refuse_departure(call: CallContext, infusion: Infusion, at: datetime, limits: Limits, pointer: str) -> None:
+    refuse(
+        rules.impossible_fact_time(at, call.now, limits.infusions.times, pointer),
+        rules.out_of_order(infusion.pump_ended_at, at, pointer),
+    )
+
+
+def _checked_pump(call: CallContext, infusion: Infusion, body: EndPump, limits: Limits, *, zero_allowed: bool, below: str = "") -> PumpEnd:
+    """The pump's end as recorded, or 422 with pointers below ``below``."""
+    pump = body.as_pump_end()
+    assert infusion.pump_started_at is not None
+    assert infusion.weight_kg is not None
+    refuse(
+        rules.not_positive(pump.dose_given_mg, f"{below}/dose_given", zero_allowed=zero_allowed),
+        *rules.wrong_with_pump(infusion.pump_started_at, infusion.weight_kg, pump, call.now, limits.infusions, below),
+    )
+    refuse_unusual_dose(call, infusion, pump.dose_given_mg, infusion.weight_kg, body.dose_override, limits)
+    return pump
+
+
+async def _end_pump_first(call: CallContext, infusion: Infusion, subject: Subject, body: EndPump | None, limits: Limits) -> None:
+    """Record the end of a pump that still runs, as a version of its own."""
+    if infusion.state is not InfusionState.IN_PROGRESS:
+        if body is not None:
+            raise Invalid("not-expected", "The pump has already ended.", errors=[FieldError("/pump_end", "not-expected", "nothing")])
+        return
+    if body is None:
+        raise Invalid("required", "The pump still runs.", errors=[FieldError("/pump_end", "required", "when it ended and what it gave")])
+    pump = _checked_pump(call, infusion, body, limits, zero_allowed=True, below="/pump_end")
+    others = await queries.started_beside(call.db, infusion)
+    infusion.end_pump(pump, others, call.now)
+    review_course(call, infusion, subject, others)
+    record(call, infusion, Step.PUMP_END)

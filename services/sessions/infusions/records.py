@@ -1,0 +1,124 @@
+"""What the record of an infusion holds, column by column, and what each version of it keeps."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Column, Enum, ForeignKeyConstraint, Numeric
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from services.sessions.infusions.states import InfusionState, Step, allowed_steps
+from services.sessions.tables import Table
+from shared.db import utc_column
+
+
+def _quantity() -> Any:  # Any: a fresh column, as sa_column takes it
+    return Field(default=None, sa_column=Column(Numeric(9, 3), nullable=True))
+
+
+def _moment() -> Any:  # Any: as above
+    return Field(default=None, sa_column=utc_column(nullable=True))
+
+
+def _state_column() -> Column[InfusionState]:
+    values = Enum(InfusionState, native_enum=False, length=32, values_callable=lambda states: [state.value for state in states])
+    return Column(values, nullable=False)
+
+
+class InfusionRecord(Table):
+    """The columns of an infusion, and what can be read off them. Changing them is the business of ``Infusion``."""
+
+    clinic_id: UUID = Field(primary_key=True)
+    infusion_id: UUID = Field(primary_key=True, default_factory=uuid4)
+    patient_id: UUID
+    course_id: UUID
+    version: int = 0
+    told_version: int = 0
+    """The version that the last event told of."""
+    state: InfusionState = Field(default=InfusionState.SCHEDULED, sa_column=_state_column())
+    changed_at: datetime = Field(sa_column=utc_column())
+
+    scheduled_at: datetime = Field(sa_column=utc_column())
+    arrived_at: datetime | None = _moment()
+    pump_started_at: datetime | None = _moment()
+    pump_ended_at: datetime | None = _moment()
+    departed_at: datetime | None = _moment()
+    """When the patient was discharged, left or was taken over."""
+    ended_at: datetime | None = _moment()
+    """When the record was closed here: later than the departure where it was entered late."""
+    ended_version: int | None = None
+
+    weight_kg: Decimal | None = _quantity()
+    dose_ordered_mg: Decimal | None = _quantity()
+    dose_given_mg: Decimal | None = _quantity()
+    volume_given_ml: Decimal | None = _quantity()
+    concentration_mg_per_ml: Decimal | None = _quantity()
+    aborted: bool = False
+    first_of_course: bool = False
+
+    cancelled_by: str | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+    """Why it was cancelled, not done or stopped, or why the patient left or was transferred."""
+    overrides: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))  # Any: JSON
+    """What was done against a rule: which rule and limits, who, when and why."""
+    error_requested_by: UUID | None = None
+    error_requested_at: datetime | None = _moment()
+    error_confirmed_by: UUID | None = None
+
+    @property
+    def drug_given(self) -> bool:
+        """Whether more than 0 mg are recorded as given."""
+        return self.dose_given_mg is not None and self.dose_given_mg > 0
+
+    @property
+    def approved_mg_per_kg(self) -> Decimal:
+        """The highest dose for which a prescriber has given a reason on this record; 0 when none has."""
+        return max((Decimal(entry["mg_per_kg"]) for entry in self.overrides if "mg_per_kg" in entry), default=Decimal(0))
+
+    def confirmed_beside(self, other: "InfusionRecord") -> bool:
+        """Whether somebody has said, on either record, that these two are not one infusion entered twice."""
+        mine = any(str(other.infusion_id) in entry.get("not_the_same_as", ()) for entry in self.overrides)
+        return mine or any(str(self.infusion_id) in entry.get("not_the_same_as", ()) for entry in other.overrides)
+
+    def note_override(self, rule: str, *, actor: str, reason: str, at: datetime, **details: object) -> None:
+        """Keep who acted against a rule, and why. Becomes part of the version that the step makes."""
+        entry = {"rule": rule, "actor": actor, "reason": reason, "at": at.isoformat(), **details}
+        self.overrides = [*self.overrides, entry]
+
+    @property
+    def allowed(self) -> list[Step]:
+        """The steps that are possible now."""
+        return allowed_steps(self.state, error_requested=self.error_requested_by is not None)
+
+
+class InfusionVersion(Table, table=True):
+    """What the record said after each change, by whom and why. Written once, never changed."""
+
+    __tablename__ = "infusion_version"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    infusion_id: UUID = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    step: str
+    actor: str
+    reason: str | None
+    recorded_at: datetime = Field(sa_column=utc_column())
+    snapshot: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON
+
+    @classmethod
+    def of(cls, infusion: InfusionRecord, step: Step | str, *, actor: str, reason: str | None) -> "InfusionVersion":
+        """The version that the infusion has just reached."""
+        return cls(
+            clinic_id=infusion.clinic_id,
+            infusion_id=infusion.infusion_id,
+            version=infusion.version,
+            step=str(step),
+            actor=actor,
+            reason=reason,
+            recorded_at=infusion.changed_at,
+            snapshot=infusion.model_dump(mode="json"),
+        )

@@ -1,0 +1,106 @@
+"""From findings to refusals, and who may decide otherwise: a prescriber with a reason, or whoever knows that two visits are two."""
+
+from datetime import datetime
+from decimal import ROUND_UP, Decimal
+
+from services.sessions.infusions import queries, rules
+from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.rules import Finding
+from services.sessions.infusions.schemas import Override
+from services.sessions.limits import Limits
+from services.sessions.subjects.models import Subject
+from services.sessions.vitals.queries import last_readings
+from services.sessions.vitals.rules import holding
+from shared.errors import Conflict, DomainError, FieldError, Forbidden, Invalid
+from shared.web import CallContext
+
+_BARRED = {
+    "patient-deceased": "The patient has died.",
+    "patient-withdrawn": "The patient has withdrawn.",
+    "course-on-hold": "The course is on hold.",
+    "course-stopped": "The course was stopped.",
+    "course-completed": "The course is completed.",
+}
+
+
+def refuse(*findings: Finding | None) -> None:
+    """Raises 422 naming all that was found; the first one gives the code."""
+    found = [finding for finding in findings if finding is not None]
+    if found:
+        errors = [FieldError(finding.pointer, finding.code, finding.allowed) for finding in found]
+        raise Invalid(found[0].code, found[0].detail, errors=errors)
+
+
+def refuse_barred(subject: Subject, *, starting: bool, infusion: Infusion | None = None) -> None:
+    """Raises 409 when the patient or the course forbids a booking or a start."""
+    code = rules.barred(subject.patient.status, subject.course.status, starting=starting)
+    if code is not None:
+        detail = _BARRED.get(code, "The patient or the course does not allow it.")
+        raise infusion.refusal(code, detail) if infusion is not None else Conflict(code, detail)
+
+
+async def refuse_held(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits) -> None:
+    """Raises 409 hold-criteria-met when the last readings before a start hold it and no prescriber has decided otherwise."""
+    since = at - limits.infusions.visit.reading_before_start_minutes.minutes
+    holds = holding(await last_readings(call.db, infusion.infusion_id, since, at), limits.vitals)
+    if not holds:
+        return
+    refusal = infusion.refusal(
+        "hold-criteria-met",
+        "The readings before the start hold it; a prescriber may repeat the step with hold_override.",
+        override="hold_override",
+        rules=[hold._asdict() for hold in holds],
+    )
+    names = [hold.rule for hold in holds]
+    by_prescriber(call, infusion, override, refusal, criteria=names, limits_version=limits.vitals.version)
+
+
+async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, confirmation: Override | None, limits: Limits) -> None:
+    """Raises 409 possible-duplicate for a visit so near to another one, unless somebody says that they are two, and why."""
+    within = limits.infusions.visit.duplicate_within_hours
+    near = [other for other in await queries.visits_near(call.db, infusion, at, within.hours) if not infusion.confirmed_beside(other)]
+    if not near:
+        return
+    ids = [str(other.infusion_id) for other in near]
+    if confirmation is None:
+        raise Conflict(
+            "possible-duplicate",
+            f"The patient has another visit within {within.value} h; if they are two, repeat with duplicate_confirmation.",
+            extra={"infusion_ids": ids, "override": "duplicate_confirmation", "source": within.source},
+        )
+    infusion.note_override("possible-duplicate", actor=call.caller.actor, reason=confirmation.reason, at=call.now, not_the_same_as=ids)
+
+
+def refuse_unusual_dose(
+    call: CallContext, infusion: Infusion, dose_mg: Decimal, weight_kg: Decimal, override: Override | None, limits: Limits
+) -> None:
+    """Raises 409 needs-override for an unusual dose that no prescriber has given a reason for."""
+    dose = limits.infusions.dose
+    if not rules.dose_needs_reason(dose_mg, weight_kg, dose, infusion.approved_mg_per_kg):
+        return
+    unusual = dose.override_above_mg_per_kg
+    detail = f"The dose is above {unusual.value} mg/kg; a prescriber may repeat the step with dose_override."
+    refusal = infusion.refusal("needs-override", detail, override="dose_override", source=unusual.source)
+    approved = (dose_mg / weight_kg).quantize(Decimal("0.0001"), ROUND_UP)
+    by_prescriber(call, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
+
+
+def refuse_short_observation(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits) -> None:
+    """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided otherwise."""
+    assert infusion.pump_ended_at is not None
+    assert infusion.dose_given_mg is not None
+    if rules.observed_long_enough(infusion.pump_ended_at, at, infusion.dose_given_mg, limits.infusions):
+        return
+    needed = limits.infusions.visit.observation_minutes
+    detail = f"Discharge is due {needed.value} min after the pump ended; a prescriber may repeat the step with observation_override."
+    refusal = infusion.refusal("observation-not-over", detail, override="observation_override", source=needed.source)
+    by_prescriber(call, infusion, override, refusal, limits_version=limits.infusions.version)
+
+
+def by_prescriber(call: CallContext, infusion: Infusion, override: Override | None, refusal: DomainError, **details: object) -> None:
+    """Let a prescriber act against a rule with a reason, which is kept under the refusal's code; without one the refusal stands."""
+    if override is None:
+        raise refusal
+    if "prescriber" not in call.caller.roles:
+        raise Forbidden("prescriber-needed", "Only a prescriber may decide this.")
+    infusion.note_override(refusal.code, actor=call.caller.actor, reason=override.reason, at=call.now, **details)

@@ -1,0 +1,159 @@
+"""What is wrong with doses, weights and times, and which infusion is the first of its course: values in, finding out.
+
+A finding is a refusal that has not been spoken: its code, where in the body, and what is allowed. None means nothing is wrong.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from services.sessions.infusions.limits import DoseLimits, InfusionLimits, TimeLimits, WeightLimits
+
+
+class Finding(NamedTuple):
+    """One thing that cannot be: a stable code, the sentence for it, the JSON pointer, and the allowed range."""
+
+    code: str
+    detail: str
+    pointer: str
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the pump was started with."""
+
+    pump_started_at: datetime
+    weight_kg: Decimal
+    dose_ordered_mg: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PumpEnd:
+    """What the pump gave until it stopped."""
+
+    pump_ended_at: datetime
+    dose_given_mg: Decimal
+    volume_given_ml: Decimal | None
+    concentration_mg_per_ml: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CourseMember:
+    """One started infusion of a course, as far as its place in the course is concerned. A dose not recorded yet is None."""
+
+    infusion_id: UUID
+    pump_started_at: datetime
+    dose_given_mg: Decimal | None
+
+
+def impossible_weight(weight_kg: Decimal, limits: WeightLimits, pointer: str) -> Finding | None:
+    """weight-out-of-range: what no adult weighs."""
+    if limits.lowest.value <= weight_kg <= limits.highest.value:
+        return None
+    return Finding("weight-out-of-range", "The weight is not possible.", pointer, f"{limits.lowest.value} to {limits.highest.value} kg")
+
+
+def not_positive(dose_mg: Decimal, pointer: str, *, zero_allowed: bool = False) -> Finding | None:
+    """dose-not-positive: only a stopped infusion may have given nothing."""
+    if dose_mg > 0 or (dose_mg == 0 and zero_allowed):
+        return None
+    allowed = "at least 0 mg" if zero_allowed else "more than 0 mg"
+    return Finding("dose-not-positive", "The dose must be more than nothing.", pointer, allowed)
+
+
+def over_hard_limit(dose_mg: Decimal, weight_kg: Decimal, limits: DoseLimits, pointer: str) -> Finding | None:
+    """dose-over-hard-limit: what nobody gives on purpose."""
+    highest = limits.highest_mg_per_kg
+    if dose_mg <= highest.value * weight_kg:
+        return None
+    allowed = f"at most {highest.value} mg/kg ({highest.source})"
+    return Finding("dose-over-hard-limit", f"The dose is above {highest.value} mg/kg.", pointer, allowed)
+
+
+def dose_needs_reason(dose_mg: Decimal, weight_kg: Decimal, limits: DoseLimits, approved_mg_per_kg: Decimal) -> bool:
+    """Whether the dose is unusual, and above what a prescriber has already given a reason for on this record."""
+    return dose_mg > max(limits.override_above_mg_per_kg.value, approved_mg_per_kg) * weight_kg
+
+
+def volume_mismatch(
+    dose_mg: Decimal, volume_ml: Decimal | None, concentration_mg_per_ml: Decimal | None, limits: DoseLimits, pointer: str
+) -> Finding | None:
+    """dose-volume-mismatch: volume x concentration is not the dose; required: one of the two is missing."""
+    if volume_ml is None and concentration_mg_per_ml is None:
+        return None
+    if volume_ml is None or concentration_mg_per_ml is None:
+        return Finding("required", "Volume and concentration come together.", pointer, "volume and concentration, or neither")
+    percent = limits.volume_tolerance_percent.value
+    if abs(volume_ml * concentration_mg_per_ml - dose_mg) * 100 <= percent * dose_mg:
+        return None
+    allowed = f"volume x concentration within {percent} % of the dose"
+    return Finding("dose-volume-mismatch", "Volume x concentration is not the dose.", pointer, allowed)
+
+
+def impossible_fact_time(at: datetime, now: datetime, limits: TimeLimits, pointer: str) -> Finding | None:
+    """time-out-of-range: a fact dated ahead of our clock or too long ago."""
+    if now - limits.back_days.days <= at <= now + limits.ahead_minutes.minutes:
+        return None
+    allowed = f"at most {limits.ahead_minutes.value} min ahead and {limits.back_days.value} days back"
+    return Finding("time-out-of-range", "The time is not possible for something that happened.", pointer, allowed)
+
+
+def impossible_booking_time(at: datetime, now: datetime, limits: TimeLimits, pointer: str) -> Finding | None:
+    """time-out-of-range: a visit too far ahead, or too far back for a late entry."""
+    if now - limits.back_days.days <= at <= now + limits.booked_ahead_days.days:
+        return None
+    allowed = f"at most {limits.booked_ahead_days.value} days ahead and {limits.back_days.value} days back"
+    return Finding("time-out-of-range", "The time is not possible for a visit.", pointer, allowed)
+
+
+def impossible_interval(started_at: datetime, ended_at: datetime, dose_mg: Decimal, limits: TimeLimits, pointer: str) -> Finding | None:
+    """interval-invalid: an end before the start, drug given in no time, or an infusion of that many hours."""
+    forwards = started_at < ended_at or (started_at == ended_at and dose_mg == 0)
+    if forwards and ended_at - started_at < limits.infusion_under_hours.hours:
+        return None
+    allowed = f"after the start and less than {limits.infusion_under_hours.value} h later"
+    return Finding("interval-invalid", "The pump cannot have ended then.", pointer, allowed)
+
+
+def out_of_order(earlier: datetime | None, later: datetime, pointer: str) -> Finding | None:
+    """interval-invalid: a step dated before the one that it follows."""
+    if earlier is None or earlier <= later:
+        return None
+    return Finding("interval-invalid", "The step is dated before the one that it follows.", pointer, "not before the preceding step")
+
+
+def wrong_with_pump(
+    started_at: datetime, weight_kg: Decimal, pump: PumpEnd, now: datetime, limits: InfusionLimits, below: str = ""
+) -> list[Finding | None]:
+    """All that is checked of a pump's end, with pointers below ``below``; whether 0 mg may be is for the step to say."""
+    return [
+        over_hard_limit(pump.dose_given_mg, weight_kg, limits.dose, f"{below}/dose_given"),
+        volume_mismatch(pump.dose_given_mg, pump.volume_given_ml, pump.concentration_mg_per_ml, limits.dose, f"{below}/volume_given"),
+        impossible_fact_time(pump.pump_ended_at, now, limits.times, f"{below}/pump_ended_at"),
+        impossible_interval(started_at, pump.pump_ended_at, pump.dose_given_mg, limits.times, f"{below}/pump_ended_at"),
+    ]
+
+
+def barred(patient_status: str, course_status: str, *, starting: bool) -> str | None:
+    """The code of what forbids a booking or, ``starting``, an infusion; None when nothing does. A held course may be booked for."""
+    if patient_status != "active":
+        return f"patient-{patient_status}"
+    if course_status == "active" or (course_status == "on-hold" and not starting):
+        return None
+    return f"course-{course_status}"
+
+
+def observed_long_enough(pump_ended_at: datetime, discharged_at: datetime, dose_mg: Decimal, limits: InfusionLimits) -> bool:
+    """Whether the patient was watched for the whole time after the pump's end. Nothing given, nothing to watch for."""
+    return dose_mg == 0 or discharged_at - pump_ended_at >= limits.visit.observation_minutes.minutes
+
+
+def first_of_course(members: Iterable[CourseMember]) -> UUID | None:
+    """The course's first infusion with drug given, by start. A pump that runs counts as giving until its record says otherwise."""
+    giving = [member for member in members if member.dose_given_mg is None or member.dose_given_mg > 0]
+    first = min(giving, key=lambda member: (member.pump_started_at, member.infusion_id), default=None)
+    return None if first is None else first.infusion_id

@@ -1,0 +1,247 @@
+"""Bodies and answers of infusions. Every quantity names its unit, every time its offset."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.quantities import Kilograms, Milligrams, MilligramsPerMillilitre, Millilitres
+from services.sessions.infusions.rules import PumpEnd
+from services.sessions.infusions.states import InfusionState, Step, allowed_steps
+from shared.web.schemas import Answer, Body, Moment, Text
+
+Reason = Annotated[str, Text(500)]
+
+
+class Override(Body):
+    """A decision against a rule: who may make it is said by the refusal that asks for it."""
+
+    reason: Reason
+
+
+class ScheduleInfusion(Body):
+    """A visit of a patient within a course."""
+
+    patient_id: UUID
+    course_id: UUID
+    scheduled_at: Moment
+    duplicate_confirmation: Override | None = None
+
+
+class RescheduleInfusion(Body):
+    """A new time for a booked visit."""
+
+    scheduled_at: Moment
+    reason: Reason | None = None
+    duplicate_confirmation: Override | None = None
+
+
+class CheckIn(Body):
+    """When the patient arrived; now, if nothing is said."""
+
+    arrived_at: Moment | None = None
+
+
+class CancelInfusion(Body):
+    """On whose side a booking was given up."""
+
+    cancelled_by: Literal["patient", "clinic"]
+    reason: Reason | None = None
+
+
+class NotDone(Body):
+    """Why no drug was given."""
+
+    reason: Reason
+
+
+class StartInfusion(Body):
+    """What is given and when. Each override answers one refusal: ``hold-criteria-met``, ``needs-override``, ``possible-duplicate``."""
+
+    pump_started_at: Moment
+    weight: Kilograms
+    dose_ordered: Milligrams
+    hold_override: Override | None = None
+    dose_override: Override | None = None
+    duplicate_confirmation: Override | None = None
+
+
+class EndPump(Body):
+    """When the pump stopped and what it had given. Volume and concentration, when sent, must agree with the dose."""
+
+    pump_ended_at: Moment
+    dose_given: Milligrams
+    volume_given: Millilitres | None = None
+    concentration: MilligramsPerMillilitre | None = None
+    dose_override: Override | None = None
+
+    def as_pump_end(self) -> PumpEnd:
+        """The values alone."""
+        volume = self.volume_given.value if self.volume_given else None
+        concentration = self.concentration.value if self.concentration else None
+        return PumpEnd(self.pump_ended_at, self.dose_given.value, volume, concentration)
+
+
+StopReason = Literal["medical", "psychological", "patient-request", "equipment", "wrong-drug-or-dose", "wrong-patient", "logistic"]
+
+
+class StopEarly(EndPump):
+    """Why the pump was stopped before its time, when, and what it had given by then, perhaps 0 mg."""
+
+    reason_code: StopReason
+    reason: Reason
+
+
+class CompleteInfusion(Body):
+    """When the patient was discharged."""
+
+    discharged_at: Moment
+    observation_override: Override | None = None
+
+
+class LeaveAgainstAdvice(Body):
+    """When and why the patient left. ``pump_end`` is needed while the pump still runs, and only then."""
+
+    left_at: Moment
+    reason: Reason
+    pump_end: EndPump | None = None
+
+
+class TransferPatient(Body):
+    """When and why emergency care took over. ``pump_end`` is needed while the pump still runs, and only then."""
+
+    transferred_at: Moment
+    reason: Reason
+    pump_end: EndPump | None = None
+
+
+class Amount(Answer):
+    """A number in its unit."""
+
+    value: Decimal
+    unit: Literal["mg", "kg", "mL", "mg/mL"]
+
+
+class OverrideMade(Answer):
+    """A decision against a rule, as it was kept."""
+
+    rule: str
+    actor: str
+    reason: str
+    at: datetime
+
+
+class Clinical(Answer):
+    """What only clinical roles see: weight, drug, reasons and decisions."""
+
+    weight: Amount | None
+    dose_ordered: Amount | None
+    dose_given: Amount | None
+    volume_given: Amount | None
+    concentration: Amount | None
+    reason_code: str | None
+    reason: str | None
+    overrides: list[OverrideMade]
+
+
+class ErrorRequest(Answer):
+    """Who says that the record should never have existed, and who agreed."""
+
+    requested_by: UUID
+    requested_at: datetime
+    confirmed_by: UUID | None
+
+
+class InfusionOut(Answer):
+    """The record as it stands. ``clinical`` is null for a named practitioner without a clinical role."""
+
+    infusion_id: UUID
+    version: int
+    patient_id: UUID
+    course_id: UUID
+    state: InfusionState
+    allowed: list[Step]
+    scheduled_at: datetime
+    arrived_at: datetime | None
+    pump_started_at: datetime | None
+    pump_ended_at: datetime | None
+    departed_at: datetime | None
+    ended_at: datetime | None
+    changed_at: datetime
+    aborted: bool
+    cancelled_by: str | None
+    drug_given: bool | None
+    first_of_course: bool
+    entered_in_error: ErrorRequest | None
+    clinical: Clinical | None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], *, clinical: bool) -> Self:  # Any: the columns of a record, live or from a snapshot
+        """From a record's columns by name."""
+        dose = record["dose_given_mg"]
+        plain = {name: record[name] for name in cls.model_fields if name in record}
+        return cls.model_validate(
+            {
+                **plain,
+                "allowed": allowed_steps(InfusionState(record["state"]), error_requested=record["error_requested_by"] is not None),
+                "drug_given": None if dose is None else Decimal(dose) > 0,
+                "entered_in_error": _error_request(record),
+                "clinical": _clinical(record) if clinical else None,
+            }
+        )
+
+
+class EndedInfusion(Answer):
+    """One ended infusion, as the completeness audit compares it. ``version`` is the one that the last event told of."""
+
+    infusion_id: UUID
+    patient_id: UUID
+    version: int
+    outcome: Literal["completed", "stopped-early", "left-against-advice", "transferred", "entered-in-error"]
+    drug_given: bool
+    pump_ended_at: datetime
+    ended_at: datetime
+
+    @classmethod
+    def of(cls, infusion: Infusion) -> Self:
+        """From an infusion that has ended."""
+        return cls.model_validate(
+            {
+                "infusion_id": infusion.infusion_id,
+                "patient_id": infusion.patient_id,
+                "version": infusion.told_version,
+                "outcome": infusion.state.value,
+                "drug_given": infusion.drug_given,
+                "pump_ended_at": infusion.pump_ended_at,
+                "ended_at": infusion.ended_at,
+            }
+        )
+
+
+def _clinical(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: as above
+    return {
+        "weight": _amount(record["weight_kg"], "kg"),
+        "dose_ordered": _amount(record["dose_ordered_mg"], "mg"),
+        "dose_given": _amount(record["dose_given_mg"], "mg"),
+        "volume_given": _amount(record["volume_given_ml"], "mL"),
+        "concentration": _amount(record["concentration_mg_per_ml"], "mg/mL"),
+        "reason_code": record["reason_code"],
+        "reason": record["reason"],
+        "overrides": [{name: entry[name] for name in OverrideMade.model_fields} for entry in record["overrides"]],
+    }
+
+
+def _amount(value: Decimal | str | None, unit: str) -> dict[str, object] | None:
+    return None if value is None else {"value": value, "unit": unit}
+
+
+def _error_request(record: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: as above
+    if record["error_requested_by"] is None:
+        return None
+    return {
+        "requested_by": record["error_requested_by"],
+        "requested_at": record["error_requested_at"],
+        "confirmed_by": record["error_confirmed_by"],
+    }

@@ -1,0 +1,95 @@
+"""Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.sessions.subjects.models import Clinic, Consent, Course, Patient, PatientStatus
+from shared.db import clinic_of
+from shared.events.intake import ClinicChanged, ConsentRevoked, ConsentSigned, CourseChanged, PatientChanged
+
+
+async def note_clinic_settings(db: AsyncSession, event: ClinicChanged) -> None:
+    """Take over a clinic's state unless a newer one is known."""
+    values = {"clinic_id": event.clinic_id, "time_zone": event.time_zone, "active": event.active, "version": event.clinic_version}
+    await _upsert_newer(db, Clinic, values, key=("clinic_id",))
+
+
+async def note_patient(db: AsyncSession, event: PatientChanged) -> None:
+    """Take over a patient's number and zone, and the status, each unless a newer one is known."""
+    given = insert(Patient).values(
+        clinic_id=clinic_of(db),
+        patient_id=event.patient_id,
+        patient_number=event.patient_number,
+        time_zone=event.time_zone,
+        version=event.patient_version,
+        status=event.status,
+        status_version=event.patient_version,
+    )
+    changes = {name: given.excluded[name] for name in ("patient_number", "time_zone", "version")}
+    newer = col(Patient.version) < given.excluded.version
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=changes, where=newer))
+    await note_patient_status(db, event.patient_id, PatientStatus(event.status), event.patient_version)
+
+
+async def note_patient_status(db: AsyncSession, patient_id: UUID, status: PatientStatus, version: int) -> None:
+    """Take over a death, a withdrawal or a return. Works for a patient of whom nothing else is known yet."""
+    given = insert(Patient).values(clinic_id=clinic_of(db), patient_id=patient_id, version=0, status=status.value, status_version=version)
+    changes = {name: given.excluded[name] for name in ("status", "status_version")}
+    newer = col(Patient.status_version) < given.excluded.status_version
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=changes, where=newer))
+
+
+async def note_consent_signed(db: AsyncSession, event: ConsentSigned) -> None:
+    """Know a signature. A revocation heard of before stays."""
+    given = insert(Consent).values(
+        clinic_id=clinic_of(db),
+        consent_id=event.consent_id,
+        patient_id=event.patient_id,
+        consent_type=event.consent_type,
+        signed_at=event.signed_at,
+        valid_until=event.valid_until,
+    )
+    changes = {"signed_at": given.excluded.signed_at, "valid_until": given.excluded.valid_until}
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "consent_id"], set_=changes))
+
+
+async def note_consent_revoked(db: AsyncSession, event: ConsentRevoked) -> None:
+    """Know a revocation, also of a consent whose signature has not been heard of. It is never taken back."""
+    given = insert(Consent).values(
+        clinic_id=clinic_of(db),
+        consent_id=event.consent_id,
+        patient_id=event.patient_id,
+        consent_type=event.consent_type,
+        revoked_at=event.occurred_at,
+    )
+    changes = {"revoked_at": func.coalesce(col(Consent.revoked_at), given.excluded.revoked_at)}
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "consent_id"], set_=changes))
+
+
+async def note_course(db: AsyncSession, event: CourseChanged) -> None:
+    """Take over a course's state unless a newer one is known."""
+    values = {
+        "clinic_id": clinic_of(db),
+        "course_id": event.course_id,
+        "patient_id": event.patient_id,
+        "status": event.status,
+        "protocol_code": event.protocol_code,
+        "protocol_version": event.protocol_version,
+        "therapist_id": event.therapist_id,
+        "coordinator_id": event.coordinator_id,
+        "version": event.course_version,
+    }
+    await _upsert_newer(db, Course, values, key=("clinic_id", "course_id"))
+
+
+async def _upsert_newer(db: AsyncSession, model: type[Clinic] | type[Course], values: dict[str, Any], *, key: tuple[str, ...]) -> None:
+    # Any: column values of several types, given by the functions above
+    given = insert(model).values(values)
+    changes = {name: given.excluded[name] for name in values if name not in key}
+    newer = col(model.version) < given.excluded.version
+    await db.execute(given.on_conflict_do_update(index_elements=list(key), set_=changes, where=newer))

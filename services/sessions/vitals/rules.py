@@ -1,0 +1,61 @@
+"""Which readings cannot be, and which hold the start of an infusion: values in, decision out."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from services.sessions.vitals.limits import HoldRule, VitalLimits
+
+Readings = Mapping[str, int | None]
+"""Reading by name, each with its unit in the name; None where it was not taken."""
+
+
+class Impossible(NamedTuple):
+    """A reading that cannot be, or is missing: where in the body, and what is allowed."""
+
+    pointer: str
+    code: str
+    allowed: str
+
+
+class Hold(NamedTuple):
+    """Why a start is held: the rule and where its limit comes from."""
+
+    rule: str
+    source: str
+
+
+def impossible(readings: Readings, limits: VitalLimits) -> list[Impossible]:
+    """vital-out-of-range for every impossible reading; required when nothing was read, or half a pressure."""
+    taken = {name: value for name, value in readings.items() if value is not None}
+    if not taken:
+        return [Impossible("", "required", "at least one reading")]
+    if ("systolic_mmhg" in taken) != ("diastolic_mmhg" in taken):
+        missing = "/diastolic_mmhg" if "systolic_mmhg" in taken else "/systolic_mmhg"
+        return [Impossible(missing, "required", "both values of the pressure")]
+    found = [_out_of_range(name, limits) for name, value in taken.items() if not _possible(name, value, limits)]
+    if not found and taken.get("diastolic_mmhg", 0) >= taken.get("systolic_mmhg", 1):
+        found = [Impossible("/diastolic_mmhg", "vital-out-of-range", "below the systolic value")]
+    return found
+
+
+def holding(readings: Readings, limits: VitalLimits) -> list[Hold]:
+    """What holds the start until a prescriber decides; a pressure that nobody took holds it too."""
+    met = [Hold(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
+    if readings.get("systolic_mmhg") is None:
+        met.insert(0, Hold("pressure-not-taken", "what was not measured cannot be within its limit"))
+    return met
+
+
+def _meets(rule: HoldRule, value: int | None) -> bool:
+    if value is None:
+        return False
+    return (rule.above is not None and value > rule.above) or (rule.below is not None and value < rule.below)
+
+
+def _possible(name: str, value: int, limits: VitalLimits) -> bool:
+    return limits.possible[name].lowest <= value <= limits.possible[name].highest
+
+
+def _out_of_range(name: str, limits: VitalLimits) -> Impossible:
+    possible = limits.possible[name]
+    return Impossible(f"/{name}", "vital-out-of-range", f"{possible.lowest} to {possible.highest}")
