@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from services import secrets as secret_files
 from shared import telemetry
@@ -46,7 +47,7 @@ def start(folder: Path, port: int, ops_port: int) -> int:
         port=port,
         ops_port=ops_port,
         env=env,
-        public_url=os.environ.get("AFTERGLOW_PUBLIC_URL", "") or ("" if env != "production" else "https://localhost"),
+        public_url=os.environ.get("AFTERGLOW_PUBLIC_URL", ""),
         clock=os.environ.get("AFTERGLOW_CLOCK", ""),
     )
     try:
@@ -57,12 +58,16 @@ def start(folder: Path, port: int, ops_port: int) -> int:
     except UnsafeSettings as refused:
         print(f"Refused to start: {refused}", file=sys.stderr)
         return EXIT_UNSAFE
+    except ValidationError as invalid:
+        names = ", ".join(sorted({str(error["loc"][0]) for error in invalid.errors()}))
+        print(f"Refused to start: missing or malformed settings: {names}", file=sys.stderr)
+        return EXIT_UNSAFE
 
 
 @cli.command()
 def secrets(
     folder: Annotated[Path, typer.Option(help="Where the files go; existing ones stay.")] = Path("deploy/secrets"),
-    containers: Annotated[bool, typer.Option("--containers", help="For the compose file: with the gateway's certificate authority.")] = False,
+    containers: Annotated[bool, typer.Option("--containers", help="For the compose stack, with its gateway's authority.")] = False,
 ) -> None:
     """Make the secrets of an installation, one file each, readable by their owner only."""
     made = (secret_files.generate_for_containers if containers else secret_files.generate)(folder)
@@ -111,7 +116,9 @@ def api_documents(folder: Annotated[Path, typer.Option(help="Where the documents
 @cli.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Leave after the closing table; exit 1 when a promise is broken.")] = False,
-    failpoint: Annotated[str, typer.Option(help="Kill the product there once: relay.after_publish, inbox.before_commit=kill@5.")] = "",
+    failpoint: Annotated[
+        str, typer.Option(help="Kill the product there once: relay.after_publish, inbox.before_commit=kill@5, or all.")
+    ] = "",
     port: Annotated[int, typer.Option(help="Public port on 127.0.0.1.")] = 8000,
     ops_port: Annotated[int, typer.Option(help="Port for health and metrics.")] = 9000,
     folder: Annotated[Path | None, typer.Option(help="Data folder to keep; a temporary one otherwise.")] = None,

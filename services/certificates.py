@@ -12,7 +12,7 @@ _SKEW = timedelta(hours=1)
 
 
 def authority(name: str) -> tuple[str, str]:
-    """A new authority's certificate and private key, both PEM. It signs the gateway's intermediate, which signs a day's certificate at a time."""
+    """A new authority's certificate and private key, both PEM. It signs the gateway's intermediate, and that one short certificates."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

@@ -77,6 +77,7 @@ async def run(embedding: Embedding) -> int:
     with _lock(embedding.folder):
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
+        safe_settings(embedding, server)
         await server.start()
         try:
             await prepare_databases(server, embedding.secrets)
@@ -130,15 +131,20 @@ class DatabaseServer(Protocol):
 
 
 def build(embedding: Embedding, server: DatabaseServer, clock: Clock) -> list[Service]:
-    """The three services over one local bus and one clock."""
+    """The three services over one local bus and one clock. Raises UnsafeSettings for what production refuses."""
     bus = LocalBus()
-    settings = {service: environment(embedding, server, service) for service in SERVICES}
-    with _environment({name: value for values in settings.values() for name, value in values.items()}):
-        return [
-            build_intake(IntakeSettings(), bus, clock),
-            build_sessions(SessionsSettings(), bus, clock),
-            build_followup(FollowupSettings(), bus, clock),
-        ]
+    intake, sessions, followup = safe_settings(embedding, server)
+    return [build_intake(intake, bus, clock), build_sessions(sessions, bus, clock), build_followup(followup, bus, clock)]
+
+
+def safe_settings(embedding: Embedding, server: DatabaseServer) -> tuple[IntakeSettings, SessionsSettings, FollowupSettings]:
+    """The settings of the three services. Raises UnsafeSettings for what production refuses."""
+    values = {name: value for service in SERVICES for name, value in environment(embedding, server, service).items()}
+    with _environment(values):
+        settings = IntakeSettings(), SessionsSettings(), FollowupSettings()
+    for one in settings:
+        one.refuse_unsafe()
+    return settings
 
 
 def environment(embedding: Embedding, server: DatabaseServer, service: str) -> dict[str, str]:
@@ -164,10 +170,15 @@ def environment(embedding: Embedding, server: DatabaseServer, service: str) -> d
             "FOLLOWUP_CLIENT_KEY_FILE": str(folder / "followup-client-key.json"),
             "FOLLOWUP_LINK_SECRET_FILE": str(folder / "followup-link-secret"),
             "FOLLOWUP_SESSIONS_URL": f"http://127.0.0.1:{embedding.port}",
-            "FOLLOWUP_OUTBOX_FOLDER": str(embedding.messages),
+            **({} if embedding.env == "production" else _without_mail(embedding)),
         },
     }
     return own | special[service]
+
+
+def _without_mail(embedding: Embedding) -> dict[str, str]:
+    """Demos and tests: messages become files, and one that a killed process was sending is taken up again within seconds."""
+    return {"FOLLOWUP_OUTBOX_FOLDER": str(embedding.messages), "FOLLOWUP_OUTREACH_LEASE_SECONDS": "3"}
 
 
 class Origin:

@@ -21,6 +21,8 @@ async def migrate_all(host: str, port: int, folder: Path) -> None:
     admin = await asyncpg.connect(host=host, port=port, user="postgres", database="postgres", password=password)
     try:
         await admin.execute("SELECT pg_advisory_lock(hashtext('afterglow installation'))")
+        # What comes with the server is open to every role otherwise; a service has its own database and no other.
+        await admin.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         for service in SERVICES:
             owner_password = secrets.read(folder, f"{service}-owner-password")
             await provision(admin, service, password=secrets.read(folder, f"{service}-database-password"), owner_password=owner_password)

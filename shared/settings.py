@@ -47,7 +47,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
 class ServiceSettings(BaseSettings):
     """What every service needs to run. A service's own class adds its settings and its ``env_prefix``."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     env: Annotated[Literal["production", "demo", "test"], Field(validation_alias="AFTERGLOW_ENV")] = "production"
     public_url: Annotated[str, Field(validation_alias="AFTERGLOW_PUBLIC_URL")] = "https://localhost"

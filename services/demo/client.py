@@ -1,6 +1,7 @@
 """A clinic system's side of the APIs: its key, its token, and a retry that never changes what it asked for."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -39,14 +40,14 @@ class Refused(Exception):
 class ClinicSystem:
     """One registered machine client; acts for a practitioner where one is named."""
 
-    def __init__(self, origin: str, client_id: str, key: ECKey, scopes: tuple[str, ...]) -> None:
+    def __init__(self, origin: str, client_id: str, key: ECKey, scopes: tuple[str, ...], trust: ssl.SSLContext | None = None) -> None:
         self._origin = origin
         self._client_id = client_id
         self._key = key
         self._scopes = scopes
         self._token = ""
         self._token_until = 0.0
-        self._http = httpx.AsyncClient(base_url=origin, timeout=10, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=origin, timeout=10, trust_env=False, verify=True if trust is None else trust)
         self.requests = 0
 
     async def get(self, path: str, *, acting: UUID | None = None, **query: str) -> Json:

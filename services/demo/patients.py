@@ -91,7 +91,7 @@ class Patients:
         page = await self._until_answered(browser, "GET", "/c")
         if page.status_code != httpx.codes.OK:
             return False
-        answers = _calm_answers(page.text)
+        answers = calm_answers(page.text)
         if person.role.reply == "worrying" and not person.answered:
             answers |= {name: value for name, value in _WORRYING.items() if name in answers}
         sent = await self._until_answered(browser, "POST", "/c", answers)
@@ -124,7 +124,7 @@ class Patients:
         self._day.board.tell(self._day.clock.now(), f"{person.patient_number} {what}")
 
 
-def _calm_answers(page: str) -> dict[str, str]:
+def calm_answers(page: str) -> dict[str, str]:
     """For every question of a form the answer of a quiet day: no, not at all, slept well."""
     offered: dict[str, list[str]] = {}
     for name, value in _RADIO.findall(page):

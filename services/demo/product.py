@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -21,14 +22,15 @@ class ProductFailed(Exception):
 class Product:
     """``python -m services`` on a data folder, as a supervisor sees it."""
 
-    def __init__(self, folder: Path, port: int, ops_port: int, clock: AcceleratedClock, *, failpoint: str = "") -> None:
+    def __init__(self, folder: Path, port: int, ops_port: int, clock: AcceleratedClock, *, failpoints: Sequence[str] = ()) -> None:
+        """``failpoints`` are set one after the other: when the product was killed at one, it is started again with the next."""
         self.folder = folder
         self.origin = f"http://127.0.0.1:{port}"
-        self.restarts = 0
+        self.killed_at: list[str] = []
+        self.failpoints = list(failpoints)
         self.ready_after_seconds = 0.0
         self._ports = (port, ops_port)
         self._clock = clock
-        self._failpoint = failpoint
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
@@ -36,7 +38,7 @@ class Product:
     async def start(self) -> None:
         """Start and wait until it is ready. Raises ProductFailed."""
         began = time.monotonic()
-        await self._launch(self._failpoint)
+        await self._launch()
         await self._until_ready()
         self.ready_after_seconds = time.monotonic() - began
         self._watching = asyncio.create_task(self._restart_when_killed())
@@ -58,8 +60,14 @@ class Product:
             raise ProductFailed("not started")
         return self._process.pid
 
-    async def _launch(self, failpoint: str) -> None:
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return len(self.killed_at)
+
+    async def _launch(self) -> None:
         port, ops_port = self._ports
+        failpoint = self.failpoints[0] if self.failpoints else ""
         environment = os.environ | {
             "AFTERGLOW_ENV": "demo",
             "AFTERGLOW_CLOCK": str(self._clock),
@@ -86,10 +94,10 @@ class Product:
         raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; see {self.folder / 'product.log'}")
 
     async def _restart_when_killed(self) -> None:
-        """What a supervisor does: start it again. The failpoint has acted and is not set again."""
+        """What a supervisor does: start it again. A failpoint that has acted is not set again."""
         while not self._stopping:
             assert self._process is not None
             await self._process.wait()
             if not self._stopping:
-                self.restarts += 1
-                await self._launch("")
+                self.killed_at.append(self.failpoints.pop(0) if self.failpoints else f"exit {self._process.returncode}")
+                await self._launch()

@@ -5,6 +5,7 @@ import json
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,17 +55,36 @@ _CLINIC_SCOPES = (
     "system/QuestionnaireResponse.r",
     "system/Audit.r",
 )
+_ALL = (
+    "api.after_commit",
+    "outbox.before_commit",
+    "audit.before_commit",
+    "relay.after_select",
+    "relay.after_publish",
+    "relay.after_mark",
+    "inbox.before_commit",
+    "inbox.after_commit",
+    "timers.before_commit",
+    "timers.after_commit",
+    "outreach.before_send",
+    "outreach.after_send",
+)
+"""Every failpoint, in the order in which a day comes past them."""
+
+_HIT = 3
+"""At which passing of a failpoint the product is killed."""
+
 _METRIC = re.compile(r'^afterglow_(outbox_relayed|inbox_handled)_total\{.*?service="(\w+)".*\} ([0-9.e+]+)$', re.MULTILINE)
 
 
 class Demo:
     """One run of the demo on a data folder of its own."""
 
-    def __init__(self, folder: Path, console: Console, *, port: int, ops_port: int, failpoint: str) -> None:
+    def __init__(self, folder: Path, console: Console, *, port: int, ops_port: int, failpoints: Sequence[str]) -> None:
         self.console = console
         self.embedding = Embedding(folder, port=port, ops_port=ops_port, env="demo")
         self.board = Board()
-        self._failpoint = failpoint
+        self._failpoints = failpoints
 
     async def run(self, *, stay: bool) -> int:
         """Play the day; returns 1 when a promise was broken. With ``stay`` the product stays up until Ctrl-C."""
@@ -74,7 +94,7 @@ class Demo:
         starting = timedelta(seconds=max(_START_SECONDS, time.monotonic() - began))
         first = Phase(datetime.now(UTC) + starting, OPENS_AT - _EARLY, DAY_RATE)
         self.clock = AcceleratedClock(first).then(OPENS_AT + _DAY, NIGHT_RATE)
-        self.product = Product(self.embedding.folder, self.embedding.port, self.embedding.ops_port, self.clock, failpoint=self._failpoint)
+        self.product = Product(self.embedding.folder, self.embedding.port, self.embedding.ops_port, self.clock, failpoints=self._failpoints)
         with self.console.status("Starting the product ..."):
             await self.product.start()
         self.console.print(f"The product is ready on {self.product.origin} after {time.monotonic() - began:.1f} s.")
@@ -92,13 +112,15 @@ class Demo:
             lines = await verdict.count(self.embedding, day)
             self.console.print(self._view())
             self.console.print(verdict.table(lines))
-            if self.product.restarts:
-                self.console.print(f"The product was killed and started again {self.product.restarts} time(s) on the way.")
+            for place in self.product.killed_at:
+                self.console.print(f"killed at {place}, started again")
+            for place in self.product.failpoints:
+                self.console.print(f"never reached: {place}", style="bold red")
             if stay:
                 await self._stay(day)
         finally:
             await system.close()
-        return 1 if any(line.broken for line in lines) else 0
+        return 1 if self.product.failpoints or any(line.broken for line in lines) else 0
 
     def _next_opening(self) -> datetime:
         """The next morning for which there is time to prepare; a slow start costs a simulated day."""
@@ -193,10 +215,10 @@ class Demo:
 def run(*, once: bool, failpoint: str, port: int, ops_port: int, folder: Path | None) -> int:
     """The demo as a command; returns the exit code."""
     console = Console()
-    if failpoint and "=" not in failpoint:
-        failpoint = f"{failpoint}=kill"
+    places = _ALL if failpoint == "all" else [failpoint]
+    failpoints = [place if "=" in place else f"{place}=kill@{_HIT}" for place in places if place]
     with tempfile.TemporaryDirectory(prefix="afterglow-demo-") as fresh:
-        demo = Demo(folder or Path(fresh), console, port=port, ops_port=ops_port, failpoint=failpoint)
+        demo = Demo(folder or Path(fresh), console, port=port, ops_port=ops_port, failpoints=failpoints)
         try:
             return asyncio.run(demo.run(stay=not once))
         except KeyboardInterrupt:

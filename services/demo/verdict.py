@@ -110,15 +110,19 @@ async def _not_done(connections: Connections) -> list[Line]:
 
 
 async def _messages(connections: Connections, outbox: set[str]) -> list[Line]:
-    sent = await connections["followup"].fetch("SELECT message_id, patient_id, check_in_id, sent_at FROM message WHERE status = 'sent'")
-    left = await connections["intake"].fetch("SELECT patient_id, status_changed_at FROM patient WHERE status <> 'active'")
-    gone = {row["patient_id"]: row["status_changed_at"] for row in left}
-    after = [row for row in sent if row["patient_id"] in gone and row["sent_at"] > gone[row["patient_id"]]]
+    """A message counts as gone from the moment at which it was about to be handed over, whatever became of its process."""
+    left = await connections["followup"].fetch(
+        "SELECT message_id, patient_id, check_in_id, coalesce(sent_at, handed_over_at) AS gone_at FROM message WHERE handed_over_at IS NOT NULL"
+    )
+    ended = await connections["intake"].fetch("SELECT patient_id, status_changed_at FROM patient WHERE status <> 'active'")
+    until = {row["patient_id"]: row["status_changed_at"] for row in ended}
+    late = [row for row in left if row["patient_id"] in until and row["gone_at"] > until[row["patient_id"]]]
+    known = {str(row["message_id"]): row["check_in_id"] for row in left}
     return [
-        Line("messages sent", len(sent)),
-        Line("messages in the outbox that nobody recorded", len(outbox - {str(row["message_id"]) for row in sent}), 0),
-        Line("messages doubled", len(sent) - len({row["check_in_id"] for row in sent}), 0),
-        Line("messages after death or withdrawal", len(after), 0),
+        Line("messages in the outbox", len(outbox)),
+        Line("messages in the outbox that nobody recorded", len(outbox - known.keys()), 0),
+        Line("messages doubled", len(outbox) - len({known.get(message, message) for message in outbox}), 0),
+        Line("messages after death or withdrawal", len(late), 0),
     ]
 
 

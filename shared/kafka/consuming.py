@@ -16,7 +16,6 @@ from shared.kafka.starting import Home
 
 _RELEASE_SECONDS = 20.0
 _COMMIT_SECONDS = 2.0
-_STALL_SECONDS = 15.0
 _REJOIN_SECONDS = 1.0
 _METADATA_SECONDS = 5
 """A topic that was deleted and made anew is found again this soon; the client's own 5 minutes leave it unread for so long."""
@@ -26,6 +25,7 @@ class Consuming:
     """A subscriber's membership in its group."""
 
     partition_type = Partition
+    stall_seconds = 15.0
 
     def __init__(self, settings: KafkaSettings, subscriber: Subscriber) -> None:
         self._settings = settings
@@ -48,7 +48,9 @@ class Consuming:
                 self._log.info("kafka.joined")
                 await self._poll(consumer, stop)
             except Exception as error:  # noqa: BLE001 - a consumer's loop: it must survive and say so
-                self._log.warning("kafka.consumer_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
+                expected = isinstance(error, KafkaError | OSError | TimeoutError)
+                say = self._log.warning if expected else self._log.error
+                say("kafka.consumer_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
             finally:
                 self._consumer = None
                 listener.leaving = True
@@ -144,21 +146,20 @@ class Consuming:
                 self._log.debug("kafka.hint_not_committed", error_class=type(error).__name__)
 
     async def _watch_for_stalls(self, consumer: AIOKafkaConsumer) -> None:
-        """The client has wedged before, with records waiting and none delivered: whoever sees that leaves and joins again."""
-        before: dict[TopicPartition, int | None] = {}
+        """The client has wedged before, with records waiting and none delivered: whoever sees that twice leaves and joins again."""
+        seen: dict[TopicPartition, int | None] = {}
         while True:
-            await asyncio.sleep(_STALL_SECONDS)
+            await asyncio.sleep(self.stall_seconds)
             idle = {place: partition.expected for place, partition in self._partitions.items() if partition.idle}
-            unmoved = [place for place, expected in idle.items() if place in before and before[place] == expected]
-            before = idle
             try:
-                ends = await self._ends(consumer, unmoved)
+                ends = await self._ends(consumer, list(idle))
             except (KafkaError, TimeoutError):
-                continue
-            for place in unmoved:
-                if ends[place] > (idle[place] or 0) and place in self._partitions:
-                    self._subscriber.alarm("stalled", self._topic_of(place.topic), place.partition)
-                    self._rejoin.set()
+                ends = {}
+            waiting = {place: expected for place, expected in idle.items() if ends.get(place, 0) > (expected or 0)}
+            for place in [place for place in waiting if place in seen and seen[place] == waiting[place]]:
+                self._subscriber.alarm("stalled", self._topic_of(place.topic), place.partition)
+                self._rejoin.set()
+            seen = waiting
 
     async def _ends(self, consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         async with asyncio.timeout(5):

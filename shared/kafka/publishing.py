@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 
 from shared import telemetry
 from shared.bus import BusUnavailable, Outgoing, Published
-from shared.kafka.settings import MAX_BATCH_BYTES, REQUEST_SECONDS, KafkaSettings
+from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 _TROUBLE = (KafkaError, OSError, TimeoutError)
@@ -79,7 +79,7 @@ class Publisher:
                 return
 
     async def _send(self, producer: AIOKafkaProducer, batch: Any, first: Outgoing) -> None:  # Any: aiokafka's BatchBuilder is not exported
-        async with asyncio.timeout(REQUEST_SECONDS):
+        async with asyncio.timeout(self._settings.request_seconds):
             acknowledged = await producer.send_batch(batch, self._settings.namespace + first.topic, partition=first.partition)
             await acknowledged
 
@@ -99,7 +99,7 @@ class Publisher:
             linger_ms=0,
         )
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self._settings.request_seconds):
                 await producer.start()
         except _TROUBLE as error:
             await _abandon(producer)

@@ -8,9 +8,6 @@ from shared.events.registry import MAX_EVENT_BYTES
 MAX_BATCH_BYTES = 2 * MAX_EVENT_BYTES
 """Of one batch of one partition: room for the largest event and its envelope, so that a batch of one always fits."""
 
-REQUEST_SECONDS = 15.0
-"""How long anything that is asked of the cluster may take before it counts as failed."""
-
 TOPIC_CONFIG = {
     "cleanup.policy": "delete",
     "retention.ms": str(30 * 24 * 3600 * 1000),
@@ -30,6 +27,8 @@ class KafkaSettings:
     password: str = ""
     instance_id: str = ""
     session_timeout_ms: int = 10_000
+    request_seconds: float = 15.0
+    """How long anything that is asked of the cluster may take before it counts as failed."""
     namespace: str = ""
     """Put before every topic and group name, where several installations share a cluster."""
 
@@ -38,7 +37,7 @@ class KafkaSettings:
         common: dict[str, Any] = {  # Any: as above
             "bootstrap_servers": self.bootstrap,
             "client_id": self.client_id,
-            "request_timeout_ms": int(REQUEST_SECONDS * 1000),
+            "request_timeout_ms": int(self.request_seconds * 1000),
         }
         if self.username:
             common |= {

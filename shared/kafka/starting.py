@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.bus import Position, Subscriber
-from shared.kafka.settings import REQUEST_SECONDS
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds between tries of what cannot be done now, doubling from the first to the longest."""
+_BOUNDS_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,5 @@ class Start:
 
     async def _bounds(self) -> tuple[int, int]:
         place, consumer = self._home.place, self._home.consumer
-        async with asyncio.timeout(REQUEST_SECONDS):
+        async with asyncio.timeout(_BOUNDS_SECONDS):
             return (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]

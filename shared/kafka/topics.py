@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from shared.bus import PARTITIONS, BusUnavailable
-from shared.kafka.settings import REQUEST_SECONDS, TOPIC_CONFIG, KafkaSettings
+from shared.kafka.settings import TOPIC_CONFIG, KafkaSettings
 
 _UNKNOWN_TOPIC = 3
 
@@ -23,7 +23,7 @@ async def verify_topics(settings: KafkaSettings, topics: Sequence[str]) -> None:
     named = [settings.namespace + topic for topic in topics]
     admin = AIOKafkaAdminClient(**settings.connection())
     try:
-        async with asyncio.timeout(2 * REQUEST_SECONDS):
+        async with asyncio.timeout(2 * settings.request_seconds):
             await admin.start()
             _verify_partitions(await admin.describe_topics(named))
             _verify_configs(await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic) for topic in named]))

@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,7 +11,7 @@ from uuid import UUID
 import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import ECKey
 from joserfc.jws import extract_compact
 
 from shared.errors import Unauthorized, Unavailable
@@ -59,8 +58,9 @@ class HttpJwks:
     When the issuer is away the last good set stays in use.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
         self._url = url
+        self._now = now
         self._client = client or httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False, trust_env=False)
         self._keys: dict[str, ECKey] = {}
         self._good_at = self._tried_at = float("-inf")
@@ -78,20 +78,20 @@ class HttpJwks:
         await self._client.aclose()
 
     def _is_older_than(self, seconds: float) -> bool:
-        return time.monotonic() - self._good_at > seconds
+        return self._now() - self._good_at > seconds
 
     async def _ask(self, kid: str) -> None:
         async with self._asking:
-            just_tried = time.monotonic() - self._tried_at < _RETRY_SECONDS
+            just_tried = self._now() - self._tried_at < _RETRY_SECONDS
             if just_tried or (kid in self._keys and not self._is_older_than(_REFRESH_SECONDS)):
                 return
-            self._tried_at = time.monotonic()
+            self._tried_at = self._now()
             try:
                 answer = await self._client.get(self._url, headers={"Accept": "application/json"})
-                self._keys = _keys_of(answer.raise_for_status().json()) or self._keys
-            except (httpx.HTTPError, ValueError, JoseError):
+                self._keys = _keys_of(answer.raise_for_status().json())
+            except (httpx.HTTPError, ValueError):
                 return
-            self._good_at = time.monotonic()
+            self._good_at = self._now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,9 @@ class _Remembered:
 class TokenVerifier:
     """Turns a bearer token into a Caller. ``audience`` is this service's name, ``issuer`` the one that intake signs with."""
 
-    def __init__(self, jwks: JwksSource, *, audience: str, issuer: str) -> None:
+    def __init__(self, jwks: JwksSource, *, audience: str, issuer: str, now: Callable[[], float] = time.time) -> None:
         self._jwks = jwks
+        self._now = now
         self._audience = audience
         self._issuer = issuer
         self._remembered: dict[bytes, _Remembered] = {}
@@ -114,7 +115,7 @@ class TokenVerifier:
         token = _bearer(authorization)
         digest = hashlib.sha256(token.encode()).digest()
         known = self._remembered.get(digest)
-        if known is not None and time.time() < known.expires_at + LEEWAY_SECONDS:
+        if known is not None and self._now() < known.expires_at + LEEWAY_SECONDS:
             return known.caller
         claims = await self._claims(token)
         caller = _caller_of(claims)
@@ -132,7 +133,7 @@ class TokenVerifier:
             raise _invalid() from None
 
     def _check(self, claims: Mapping[str, Any], caller: Caller) -> None:  # Any: as above
-        now = time.time()
+        now = self._now()
         times = [claims.get(name) for name in ("iat", "nbf", "exp")]
         if not all(isinstance(at, int | float) and not isinstance(at, bool) for at in times) or not isinstance(claims.get("jti"), str):
             raise TokenRefused("token-invalid", "The token is not valid.", caller)
@@ -146,7 +147,7 @@ class TokenVerifier:
 
     def _remember(self, digest: bytes, verified: _Remembered) -> None:
         if len(self._remembered) >= _REMEMBERED:
-            now = time.time()
+            now = self._now()
             self._remembered = {key: value for key, value in self._remembered.items() if value.expires_at > now}
         if len(self._remembered) < _REMEMBERED:
             self._remembered[digest] = verified
@@ -189,6 +190,20 @@ def _caller_of(claims: Mapping[str, Any]) -> Caller:  # Any: as above
     return Caller(client_id=client_id, kind=kind, clinic_id=clinic_id, scopes=frozenset(scope.split()))
 
 
-def _keys_of(jwks: Mapping[str, Any]) -> dict[str, ECKey]:  # Any: as above
-    keys = KeySet.import_key_set(json.loads(json.dumps(jwks))).keys
-    return {key.kid: key for key in keys if isinstance(key, ECKey) and key.kid}
+def _keys_of(jwks: object) -> dict[str, ECKey]:
+    """The usable keys of a key set. Raises ValueError when there are none; a key that we cannot read spoils no other."""
+    listed = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    keys = [_key_of(key) for key in listed] if isinstance(listed, list) else []
+    usable = {key.kid: key for key in keys if key is not None and key.kid}
+    if not usable:
+        raise ValueError("the key set holds no usable key")
+    return usable
+
+
+def _key_of(described: object) -> ECKey | None:
+    if not isinstance(described, Mapping) or described.get("kty") != "EC" or described.get("crv") != "P-256":
+        return None
+    try:
+        return ECKey.import_key(dict(described))
+    except (JoseError, ValueError, KeyError, TypeError):
+        return None

@@ -1,5 +1,6 @@
 """A service's HTTP app, complete: routes with declared access, problems, headers and lifespan."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -8,13 +9,17 @@ from fastapi import FastAPI
 
 from shared.security.access import census
 from shared.security.tokens import HttpJwks, TokenVerifier
-from shared.web import openapi, problems
+from shared.web import idempotency, openapi, problems
 from shared.web.call import Surroundings
 from shared.web.headers import Outermost
 from shared.web.paging import Cursors
+from shared.web.strict_json import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from shared.service import Service
+
+_MAX_BODY_BYTES = 2 * MAX_BODY_BYTES
+"""The net under our own limit, for whatever would read a body by another way."""
 
 
 def application(service: "Service") -> FastAPI:
@@ -24,7 +29,7 @@ def application(service: "Service") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), _housekeeping(service):
             yield
         if isinstance(jwks, HttpJwks):
             await jwks.close()
@@ -37,6 +42,7 @@ def application(service: "Service") -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        max_body_size=_MAX_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.surroundings = Surroundings(
@@ -52,3 +58,15 @@ def application(service: "Service") -> FastAPI:
     app.add_middleware(Outermost, metrics=service.metrics, https=settings.public_url.startswith("https://"))
     census(app, also=[app.openapi_url] if app.openapi_url else ())
     return app
+
+
+@asynccontextmanager
+async def _housekeeping(service: "Service") -> AsyncIterator[None]:
+    """Forgets old idempotent answers while the service runs."""
+    stop = asyncio.Event()
+    forgetting = asyncio.create_task(idempotency.keep_forgetting(service.database, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await forgetting

@@ -13,7 +13,7 @@ from shared.web import idempotency, strict_json, text, versions
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A readable request. ``document`` is the parsed body, ``claim`` the idempotency key of a POST."""
+    """A readable request. ``document`` is the parsed body, ``claim`` the idempotency key where one is needed."""
 
     caller: Caller
     clinic_id: UUID
@@ -24,8 +24,8 @@ class Asked:
     document: object
 
 
-async def read(request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool) -> Asked:
-    """Read a request. Raises 400, 408, 413, 415, 422 or 428."""
+async def read(request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool, needs_key: bool) -> Asked:
+    """Read a request. Raises 400, 408, 413, 415, 422 or 428. A POST that only reads needs no idempotency key."""
     practitioner_id = _uuid_header(request, "Afterglow-Practitioner") if caller.kind == "clinic-system" else None
     clinic_id = clinic_of(request, caller)
     if_match = versions.if_match(request.headers.get("if-match"))
@@ -33,7 +33,7 @@ async def read(request: Request, caller: Caller, *, query_names: Collection[str]
         raise versions.required()
     _check_query(request, query_names)
     body, document = await _body(request, takes_body=takes_body)
-    claim = idempotency.claim_of(request, body) if request.method == "POST" else None
+    claim = idempotency.claim_of(request, body) if needs_key else None
     return Asked(caller, clinic_id, practitioner_id, if_match, claim, body, document)
 
 

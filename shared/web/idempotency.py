@@ -4,6 +4,7 @@ The key is claimed by an advisory lock in the statement that opens the request (
 one that closes it, and the primary key decides where two requests pass each other in between.
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from sqlalchemy import text
 
+from shared import telemetry
 from shared.db import Database, enter_clinic
 from shared.errors import Conflict, Invalid, Malformed
 from shared.security.caller import OUTSIDE_CLINICS
@@ -77,6 +79,21 @@ def in_flight() -> Conflict:
 def kept_headers(response: Response) -> str:
     """The headers of an answer that belong to its content, as JSON."""
     return json.dumps({name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers})
+
+
+async def keep_forgetting(database: Database, stop: asyncio.Event, *, every_seconds: float = 3600, older_than: timedelta = KEEP) -> None:
+    """Forget old answers now and every hour, until ``stop``."""
+    log = telemetry.logger("idempotency", service=database.name)
+    stopped = False
+    while not stopped:
+        try:
+            await forget_old(database, older_than=older_than)
+        except Exception as error:  # noqa: BLE001 - a worker's loop: it must survive and say so
+            log.warning("idempotency.not_forgotten", error_class=type(error).__name__, error_place=telemetry.place_of(error))
+        try:
+            stopped = await asyncio.wait_for(stop.wait(), every_seconds)
+        except TimeoutError:
+            continue
 
 
 async def forget_old(database: Database, *, older_than: timedelta = KEEP) -> int:

@@ -66,7 +66,7 @@ def describe(route: "Operation") -> None:
     if route.access.kind is not None:
         extra["security"] = [{_SCHEME: [route.access.scope]}]
         extra["parameters"] = _header_parameters(route)
-        route.responses = {**_refusals(route), **route.responses}
+    route.responses = {**_refusals(route), **route.responses}
     route.openapi_extra = {**extra, **(route.openapi_extra or {})}
 
 
@@ -127,7 +127,7 @@ def _scheme(described: dict[str, Any], token_url: str) -> dict[str, Any]:  # Any
 
 def _header_parameters(route: "Operation") -> list[dict[str, Any]]:  # Any: JSON values
     headers = []
-    if route.method == "POST":
+    if route.needs_key:
         key = {"type": "string", "maxLength": 257, "pattern": KEY_FORM}
         headers.append(_header("Idempotency-Key", key, "A new one for every new request; repeat it when you repeat the request."))
     if route.method in ("PATCH", "PUT"):
@@ -145,9 +145,15 @@ def _header(name: str, schema: dict[str, Any], description: str, *, required: bo
 
 
 def _refusals(route: "Operation") -> dict[int | str, dict[str, Any]]:  # Any: JSON values
+    if route.access.kind is None:
+        return _problems({422, 503})
     statuses = {400, 401, 403, 422, 503}
     statuses |= {404} if "{" in route.path_format else set()
     statuses |= {408, 409, 413, 415} if route.method in ("POST", "PATCH", "PUT") else set()
     statuses |= {412, 428} if route.method in ("PATCH", "PUT") else set()
+    return _problems(statuses)
+
+
+def _problems(statuses: set[int]) -> dict[int | str, dict[str, Any]]:  # Any: JSON values
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {status: {"description": _WHY[status], "content": {"application/problem+json": schema}} for status in sorted(statuses)}

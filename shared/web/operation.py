@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import failpoints, telemetry
 from shared.db import clinic_of
 from shared.errors import Conflict, DomainError, Forbidden, Unauthorized
-from shared.security.access import access_of
+from shared.security.access import Undeclared, access_of
 from shared.security.audit import AuditEvent, append
 from shared.security.caller import Caller, acting, refuse_client
 from shared.web import asked, frame, idempotency
@@ -40,6 +40,9 @@ class Operation(APIRoute):
         self.access = access_of(endpoint)
         super().__init__(path, endpoint, **options)
         (self.method,) = self.methods or ("GET",)
+        if self.access.kind is None and self.body_field is not None:
+            raise Undeclared(f"{self.name} is public, so it must read its body itself, by read_form")
+        self.needs_key = self.method == "POST" and self.access.kind is not None and self.access.action != "R"
         self.query_names = query_names(self.dependant)
         self.known_names = property_names(self) | self.query_names
         describe(self)
@@ -61,7 +64,8 @@ class Operation(APIRoute):
         try:
             caller = await surroundings.verifier.caller(request.headers.get("authorization"))
             self.access.check(caller)
-            what = await asked.read(request, caller, query_names=self.query_names, takes_body=self.body_field is not None)
+            takes_body = self.body_field is not None
+            what = await asked.read(request, caller, query_names=self.query_names, takes_body=takes_body, needs_key=self.needs_key)
             return await self._run(inner, request, surroundings, what)
         except IntegrityError as error:
             raise _collision(error, self.name) from error
@@ -88,7 +92,7 @@ class Operation(APIRoute):
         return response
 
     async def _close(self, request: Request, call: CallContext, claim: idempotency.Claim | None, response: Response) -> None:
-        if self.method == "GET" and self.access.phi == "none":
+        if self.access.action == "R" and self.access.phi == "none":
             return
         entered = clinic_of(call.db)
         row = self._audit_event(request, call.caller, entered, response.status_code, call)

@@ -60,6 +60,7 @@ _DETAILS = {
 }
 _FRAMEWORK_REFUSALS = {
     404: ("not-found", "There is no such resource."),
+    413: ("body-too-large", "The body is too large."),
     405: ("method-not-allowed", "This address takes other methods; see Allow."),
 }
 _LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "multiple_of", "max_digits", "decimal_places", "expected", "expected_tags")

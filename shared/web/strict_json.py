@@ -40,7 +40,7 @@ async def read_body(request: Request, *, seconds: float = BODY_SECONDS) -> bytes
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise DomainError("encoding-not-supported", "Send the body without a content encoding.", status=415)
     declared = request.headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
+    if not declared.isascii() or not declared.isdigit() or len(declared) > 9 or int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     try:
         async with asyncio.timeout(seconds):

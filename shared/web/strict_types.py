@@ -110,6 +110,11 @@ def _bounded(node: Node) -> Node:
     return _before(_whole)({**node, **lower, **upper})
 
 
+def _from_list(node: Node) -> Node:
+    """JSON has lists only; below a validator that runs before, pydantic would ask for a tuple or a set itself."""
+    return {**node, "strict": False}
+
+
 def _serialised(how: Callable[[Any], Any], returns: CoreSchema) -> Callable[[Node], Node]:  # Any: as above
     serialiser = core_schema.plain_serializer_function_ser_schema(how, when_used="json", return_schema=returns)
     return lambda node: {**node, "serialization": node.get("serialization", serialiser)}
@@ -125,6 +130,9 @@ _HARDENED: dict[str, Callable[[Node], Node]] = {
     "date": _before(moments.day),
     "int": _bounded,
     "str": _text,
+    "tuple": _from_list,
+    "set": _from_list,
+    "frozenset": _from_list,
 }
 _READABLE: dict[str, Callable[[Node], Node]] = {
     "decimal": _serialised(float, core_schema.float_schema()),

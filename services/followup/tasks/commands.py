@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -133,7 +134,7 @@ async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now:
 
 
 def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:
-    rows = arrays_of(TIMES, [astuple(one) for one in times])
+    rows = arrays_of(TIMES, map(_times_of, times))
     return {**rows, "clinic_id": clinic_of(db), "focus_id": focus_id, "now": now, "actor": MACHINE, "caused_by": caused_by}
 
 
@@ -145,6 +146,9 @@ def key(kind: str, task_id: UUID) -> str:
 def clock_timer(task_id: UUID, limit: datetime) -> Timer:
     """Fires at the first moment past a task's due time, or past its last useful moment."""
     return Timer(key(CLOCK, task_id), CLOCK, just_after(limit), task_id)
+
+
+_times_of = attrgetter(*TIMES)
 
 
 def _row_of(task: NewTask) -> tuple[object, ...]:

@@ -31,6 +31,7 @@ class CareTask(Table, table=True):
     __tablename__ = "care_task"
     __table_args__ = (
         UniqueConstraint("clinic_id", "focus_id", "kind", "ordinal", "attempt", name="uq_care_task_natural_key"),
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
         ForeignKeyConstraint(["clinic_id", "plan_id"], ["plan.clinic_id", "plan.plan_id"]),
         # The views of the queue, each in the order of its pages; an index holds the rows of its view and no others.
         Index("ix_care_task_open_by_due", "clinic_id", "due_at", "task_id", postgresql_where=IS_OPEN),

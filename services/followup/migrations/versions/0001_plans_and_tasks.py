@@ -148,6 +148,7 @@ def upgrade() -> None:
             closed_at timestamptz,
             CONSTRAINT pk_care_task PRIMARY KEY (clinic_id, task_id),
             CONSTRAINT uq_care_task_natural_key UNIQUE (clinic_id, focus_id, kind, ordinal, attempt),
+            CONSTRAINT fk_care_task_patient FOREIGN KEY (clinic_id, patient_id) REFERENCES patient (clinic_id, patient_id),
             CONSTRAINT fk_care_task_plan FOREIGN KEY (clinic_id, plan_id) REFERENCES plan (clinic_id, plan_id),
             CONSTRAINT ck_care_task_status CHECK (
                 status IN ('requested', 'accepted', 'on-hold', 'completed', 'cancelled', 'entered-in-error')),
