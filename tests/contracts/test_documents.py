@@ -1,0 +1,46 @@
+"""What the documents point at exists, and decisions stay short."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs/decisions").glob("0*.md"))
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", page.read_text())]
+    assert [target for target in targets if "://" not in target and target and not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`((?:services|shared|tests|docs|deploy|\.ci)/[\w./-]+)`", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), flags=re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_promises_delivery_exactly_once(page: Path) -> None:
+    assert re.findall(r"exactly[- ]once delivery", page.read_text(), flags=re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=name_of)
+def test_a_decision_is_short_listed_and_says_what_was_refused(decision: Path) -> None:
+    text = decision.read_text()
+    assert len(text.splitlines()) <= 40
+    assert decision.name in (decision.parent / "README.md").read_text()
+    assert text.startswith(f"# {decision.name[:4]} ")
+    assert "## Refused" in text

@@ -1,0 +1,103 @@
+from datetime import UTC, datetime, timedelta
+
+from tests.followup.checkins.world import World
+
+HOUR = timedelta(hours=1)
+
+
+async def test_without_an_answer_it_goes_overdue_then_to_a_person_and_expires(world: World) -> None:
+    new = await world.opened("C24")
+    await world.until(new.due_at - timedelta(seconds=1))
+    assert await world.status(new.check_in_id) == "open"
+    await world.until(new.due_at)
+    assert await world.status(new.check_in_id) == "overdue"
+    assert await world.tasks() == []
+    await world.until(new.due_at + 2 * HOUR)
+    (task,) = await world.tasks()
+    assert (task.kind, task.focus_id, task.priority, task.status) == ("check-in-overdue-call", new.check_in_id, "routine", "requested")
+    assert task.due_at == datetime(2026, 11, 24, 1, 0, tzinfo=UTC), "the evening of the day in New York"
+    await world.until(new.expires_at)
+    assert await world.status(new.check_in_id) == "expired"
+    assert len(await world.tasks()) == 1
+
+
+async def test_overdue_is_told_once(world: World) -> None:
+    new = await world.opened("C24")
+    await world.until(new.expires_at)
+    ((kind, event),) = await world.events()
+    assert kind == "followup.check-in.overdue.v1"
+    assert event["check_in_id"] == str(new.check_in_id)
+    assert event["infusion_id"] == str(new.infusion_id)
+    assert event["code"] == "C24"
+
+
+async def test_other_check_ins_become_a_call_a_day_after_they_were_due(world: World) -> None:
+    new = await world.opened("C72", expires_at=world.clock.now() + 100 * HOUR)
+    await world.until(new.due_at + 24 * HOUR - timedelta(seconds=1))
+    assert await world.tasks() == []
+    await world.until(new.due_at + 24 * HOUR)
+    assert [task.kind for task in await world.tasks()] == ["check-in-overdue-call"]
+
+
+async def test_one_that_expires_at_the_hour_of_its_call_is_called_about(world: World) -> None:
+    new = await world.opened("C72", expires_at=world.clock.now() + 31 * HOUR)
+    assert new.expires_at == new.due_at + 24 * HOUR
+    await world.until(new.expires_at)
+    assert await world.status(new.check_in_id) == "expired"
+    assert [task.kind for task in await world.tasks()] == ["check-in-overdue-call"]
+
+
+async def test_a_message_that_falls_into_the_night_leaves_in_the_morning(world: World) -> None:
+    new = await world.opened("C72", opens_at=datetime(2026, 11, 24, 2, 0, tzinfo=UTC))
+    (message,) = await world.messages()
+    assert new.opens_at.hour == 2, "21:00 in New York"
+    assert message.leaves_at == datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
+    await world.outreach.send_due()
+    assert world.outbox() == []
+    await world.until(datetime(2026, 11, 24, 13, 0, tzinfo=UTC))
+    await world.outreach.send_due()
+    assert len(world.outbox()) == 1
+
+
+async def test_one_that_had_expired_before_it_could_open_sends_nothing_and_becomes_a_call(world: World) -> None:
+    """The service was away for two days."""
+    new = await world.requested("C24")
+    await world.until(new.expires_at + 18 * HOUR)
+    assert await world.status(new.check_in_id) == "expired"
+    assert await world.messages() == []
+    assert [task.kind for task in await world.tasks()] == ["check-in-overdue-call"]
+
+
+async def test_what_was_not_sent_before_it_expired_is_not_sent_afterwards(world: World) -> None:
+    world.contacts.away = True
+    new = await world.opened("C24")
+    await world.outreach.send_due()
+    await world.until(new.expires_at)
+    world.contacts.away = False
+    await world.outreach.send_due()
+    assert world.outbox() == []
+    assert [(message.status, message.reason) for message in await world.messages()] == [("cancelled", "expired")]
+
+
+async def test_the_form_is_fixed_when_it_opens(world: World) -> None:
+    after, weekly = await world.opened("C24"), await world.opened("WK")
+    row = await world.check_in(after.check_in_id)
+    assert (row.form_code, row.form_version) == ("safety-set", 1)
+    row = await world.check_in(weekly.check_in_id)
+    assert (row.form_code, row.form_version) == ("safety-set-weekly", 1)
+
+
+async def test_a_timer_that_fires_twice_changes_nothing_the_second_time(world: World) -> None:
+    new = await world.opened("C24")
+    await world.write("UPDATE platform.timer SET state = 'armed' WHERE kind = 'check-in-open'")
+    await world.until(new.opens_at + HOUR)
+    assert (await world.check_in(new.check_in_id)).version == 2
+    assert len(await world.messages()) == 1
+
+
+async def test_a_patient_who_is_called_about_it_anyhow_is_not_called_twice(world: World) -> None:
+    world.known(world.patient_id, may_send=False, reason="opted-out")
+    new = await world.opened("C24")
+    await world.outreach.send_due()
+    await world.until(new.expires_at)
+    assert [task.kind for task in await world.tasks()] == ["staff-check-in"]

@@ -1,0 +1,3 @@
+from tests.followup.checkins.world import emptied, world
+
+__all__ = ["emptied", "world"]

@@ -1,0 +1,193 @@
+"""The patients' pages in a real browser at the size of a telephone, with and without JavaScript."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
+
+from tests.followup.checkins.world import World
+from tests.followup.pages.browsing import app_of
+from tests.support.required import chromium_path
+
+pytestmark = pytest.mark.browser
+
+PHONE = ViewportSize(width=390, height=844)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def origin(world: World) -> AsyncIterator[str]:
+    """The pages on a port of their own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(app_of(world, public_url=url), log_config=None, access_log=False, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    yield url
+    server.should_exit = True
+    await serving
+
+
+@dataclass
+class Patient:
+    """Somebody with a telephone. ``complaints`` is what the browser refused or could not load."""
+
+    page: Page
+    origin: str
+    complaints: list[str]
+
+    async def open(self, path: str) -> None:
+        await self.page.goto(self.origin + path)
+
+    async def give_birth_date(self, day: str = "27") -> None:
+        for name, value in (("Month", "3"), ("Day", day), ("Year", "1985")):
+            await self.page.get_by_label(name, exact=True).fill(value)
+        await self.page.get_by_role("button", name="Continue").click()
+
+    async def answer_all(self, *, but: str = "") -> None:
+        """Choose the first option of every question."""
+        for group in await self.page.get_by_role("group").all():
+            first = group.get_by_role("radio").first
+            if await first.get_attribute("name") != but:
+                await first.check()
+
+    async def send(self) -> None:
+        await self.page.get_by_role("button", name="Send my answers").click()
+
+
+async def _telephone(context: BrowserContext, origin: str) -> Patient:
+    page = await context.new_page()
+    patient = Patient(page, origin, [])
+    page.on("console", lambda message: patient.complaints.append(message.text) if "Content Security" in message.text else None)
+    page.on("requestfailed", lambda request: patient.complaints.append(request.url))
+    page.on("request", lambda request: None if request.url.startswith(origin) else patient.complaints.append(request.url))
+    return patient
+
+
+@pytest_asyncio.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"], loop_scope="session")
+async def patient(request: pytest.FixtureRequest, chromium: Browser, origin: str) -> AsyncIterator[Patient]:
+    context = await chromium.new_context(viewport=PHONE, java_script_enabled=request.param)
+    made = await _telephone(context, origin)
+    yield made
+    await context.close()
+    assert made.complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reviewer(chromium: Browser, origin: str) -> AsyncIterator[Patient]:
+    """A browser in which pages can be examined."""
+    context = await chromium.new_context(viewport=PHONE)
+    yield await _telephone(context, origin)
+    await context.close()
+
+
+async def test_from_the_link_to_thanks(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date()
+    await expect(patient.page).to_have_url(f"{patient.origin}/c")
+    await patient.answer_all()
+    await patient.send()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    assert len(await world.read("SELECT 1 FROM check_in_answers")) == 1
+
+
+async def test_a_wrong_birth_date_says_so_where_the_reader_is(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date(day="28")
+    await expect(patient.page).to_have_title(re.compile("^Error: "))
+    await expect(patient.page.locator(".errors")).to_be_focused()
+    await patient.page.get_by_role("link", name="That is not the date of birth").click()
+    await expect(patient.page.get_by_label("Month", exact=True)).to_be_focused()
+    await patient.give_birth_date()
+    await expect(patient.page.get_by_role("button", name="Send my answers")).to_be_visible()
+
+
+async def test_a_question_that_was_missed_is_named_and_reached_from_the_top(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date()
+    await patient.answer_all(but="distress")
+    await patient.send()
+    await expect(patient.page).to_have_title("Error: Your form")
+    await expect(patient.page.locator(".errors")).to_be_focused()
+    await patient.page.get_by_role("link", name="Choose an answer: How upset").click()
+    field = patient.page.locator("#distress-0")
+    await expect(field).to_be_focused()
+    await field.check()
+    await patient.send()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Thank you")
+
+
+async def test_help_is_one_press_away_on_the_form(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date()
+    await patient.page.get_by_role("button", name="I need help now").click()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Get help now")
+    await expect(patient.page.get_by_role("link", name="988")).to_be_in_viewport()
+    assert [task.priority for task in await world.tasks()] == ["stat"]
+    await patient.answer_all()
+    await patient.send()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Thank you")
+
+
+async def test_a_link_from_a_message_on_another_site_works(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.page.set_content(f'<a href="{patient.origin}{path}">open</a>')
+    await patient.page.get_by_role("link").click()
+    await patient.give_birth_date()
+    await expect(patient.page.get_by_role("button", name="Send my answers")).to_be_visible()
+
+
+async def examined(reviewer: Patient, name: str) -> None:
+    found = await Axe().run(reviewer.page)
+    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    wide = await reviewer.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not wide, f"{name} scrolls sideways on a telephone"
+
+
+async def test_no_page_has_an_accessibility_violation(world: World, reviewer: Patient) -> None:
+    _, path = await world.sent()
+    await reviewer.open(path)
+    await examined(reviewer, "birth date")
+    await reviewer.give_birth_date(day="28")
+    await examined(reviewer, "wrong birth date")
+    await reviewer.give_birth_date()
+    await examined(reviewer, "form")
+    await reviewer.send()
+    await examined(reviewer, "form with errors")
+    await reviewer.page.get_by_role("button", name="I need help now").click()
+    await examined(reviewer, "help on the form")
+    await reviewer.answer_all()
+    await reviewer.send()
+    await examined(reviewer, "thanks")
+    await reviewer.page.get_by_role("button", name="I need help now").click()
+    await examined(reviewer, "help after thanks")
+    await reviewer.open("/c/help")
+    await examined(reviewer, "help")
+    await reviewer.open("/c/unknown")
+    await examined(reviewer, "gone")
+
+
+async def test_the_weekly_form_has_no_violation_either(world: World, reviewer: Patient) -> None:
+    _, path = await world.sent("WK")
+    await reviewer.open(path)
+    await reviewer.give_birth_date()
+    await expect(reviewer.page.get_by_role("heading", name="Your bladder this week")).to_be_visible()
+    await examined(reviewer, "weekly form")

@@ -1,0 +1,105 @@
+import json
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.intake.patients.queries import get_patient
+from shared.errors import Conflict
+from shared.outbox import emit
+from tests.intake.conftest import Caller, Intake, assert_refused, practitioner, registered_patient, signed_consent, started_course
+
+CANARIES = {
+    "given_name": "Zyxgiven",
+    "family_name": "Zyxfamily",
+    "preferred_name": "Zyxpreferred",
+    "birth_date": "1971-02-03",
+    "email": "zyxmail@example.org",
+    "phone": "+12125550177",
+    "emergency_contact": {"name": "Zyxcontact", "relationship": "Zyxsister", "phone": "+12125550178"},
+}
+
+
+async def test_no_name_contact_birth_date_or_reason_ever_reaches_an_event(intake: Intake, operator: Caller, clinic: Caller) -> None:
+    patient = await registered_patient(clinic, **CANARIES)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    therapist = await practitioner(clinic, "therapist")
+    await clinic.patch(path, {"given_name": "Zyxchanged"}, 1)
+    consent = await signed_consent(clinic, patient)
+    course = await started_course(clinic, patient, therapist_id=therapist["practitioner_id"])
+    await clinic.post(f"/intake/v1/courses/{course['course_id']}/hold", {"reason": "Zyxreason"})
+    await clinic.post(f"/intake/v1/consents/{consent['consent_id']}/revoke", {"requested_by": "patient"})
+    await clinic.post(f"{path}/message-opt-out", {"requested_by": "patient", "reason": "Zyxreason"})
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient", "reason": "Zyxreason"})
+    await clinic.post(f"{path}/death", {"died_on": "2026-11-22"})
+    async with intake.service.database.transaction() as db:
+        statement = text("SELECT type, subject, key, convert_from(data, 'UTF8') FROM platform.event_log WHERE clinic_id = :clinic_id")
+        rows = [tuple(row) for row in await db.execute(statement, {"clinic_id": clinic.clinic_id})]
+    assert len(rows) > 10
+    written = json.dumps(rows)
+    for canary in ("Zyx", "zyxmail", "2125550177", "2125550178", "1971-02-03", "Ines", "Okafor", "Harbor", "2026-11-22"):
+        assert canary not in written
+
+
+async def test_a_patients_events_carry_the_whole_state_in_order(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.patch(path, {"time_zone": "America/Denver", "language": "es"}, 1)
+    await clinic.post(f"{path}/message-opt-out", {"requested_by": "patient"})
+    await clinic.post(f"{path}/message-opt-in", {"requested_by": "patient"})
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    await clinic.post(f"{path}/death")
+    events = await intake.events(of=patient["patient_id"])
+    assert [(kind, data["patient_version"], data.get("status"), data.get("messages_allowed")) for kind, data in events] == [
+        ("patient.changed", 1, "active", True),
+        ("patient.changed", 2, "active", True),
+        ("patient.changed", 3, "active", False),
+        ("patient.changed", 4, "active", True),
+        ("patient.withdrawn", 5, None, None),
+        ("patient.changed", 5, "withdrawn", False),
+        ("patient.deceased", 6, None, None),
+        ("patient.changed", 6, "deceased", False),
+    ]
+    assert events[1][1] == {
+        "occurred_at": "2026-11-23T14:00:00Z",
+        "patient_id": patient["patient_id"],
+        "patient_version": 2,
+        "patient_number": patient["patient_number"],
+        "time_zone": "America/Denver",
+        "language": "es",
+        "status": "active",
+        "messages_allowed": True,
+    }
+
+
+async def test_a_change_that_is_refused_leaves_no_event(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    assert_refused(await clinic.post(f"{path}/death", {"died_on": "2027-01-01"}), 422, "time-out-of-range")
+    assert_refused(await clinic.patch(path, {"language": "es"}, 7), 412, "version-stale")
+    assert [kind for kind, _ in await intake.events(of=patient["patient_id"])] == ["patient.changed"]
+
+
+async def test_when_the_transaction_fails_neither_the_change_nor_its_event_is_there(intake: Intake, clinic: Caller) -> None:
+    patient_id = (await registered_patient(clinic))["patient_id"]
+
+    async def die_and_fail() -> None:
+        async with intake.service.database.transaction(clinic.clinic_id) as db:
+            loaded = await get_patient(db, patient_id, lock=True)
+            emit(db, loaded.die(None, intake.service.clock.now(), "Test"))
+            await db.flush()
+            raise Conflict("state", "Something else refuses afterwards.")
+
+    with pytest.raises(Conflict):
+        await die_and_fail()
+    assert (await clinic.get(f"/intake/v1/patients/{patient_id}")).json()["status"] == "active"
+    assert [kind for kind, _ in await intake.events(of=patient_id)] == ["patient.changed"]
+
+
+async def test_an_events_request_can_be_traced_back(intake: Intake, clinic: Caller) -> None:
+    request_id = str(uuid4())
+    answer = await clinic.post("/intake/v1/practitioners", {"given_name": "A", "family_name": "B", "roles": []}, X_Request_Id=request_id)
+    statement = text("SELECT correlation_id FROM platform.event_log WHERE subject = :subject")
+    async with intake.service.database.transaction() as db:
+        found = await db.execute(statement, {"subject": f"Practitioner/{answer.json()['practitioner_id']}"})
+        assert str(found.scalar_one()) == request_id

@@ -1,0 +1,274 @@
+import asyncio
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.intake.patients.rules import Change, PatientStatus, age_on, allowed_changes, messages_allowed, missing_address, patient_number
+from services.intake.patients.rules import Channel as Via
+from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body, registered_patient
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "day", "years"),
+    [
+        (date(2008, 11, 24), date(2026, 11, 23), 17),
+        (date(2008, 11, 23), date(2026, 11, 23), 18),
+        (date(2008, 2, 29), date(2026, 2, 28), 17),
+        (date(2008, 2, 29), date(2026, 3, 1), 18),
+    ],
+)
+def test_age_counts_completed_years(birth_date: date, day: date, years: int) -> None:
+    assert age_on(birth_date, day) == years
+
+
+def test_nothing_follows_death() -> None:
+    assert allowed_changes(PatientStatus.DECEASED, opted_out=False) == []
+    assert not messages_allowed(PatientStatus.DECEASED, Via.EMAIL, opted_out=False)
+
+
+def test_a_withdrawn_patient_can_still_die_and_opt_out_but_not_withdraw_again() -> None:
+    assert allowed_changes(PatientStatus.WITHDRAWN, opted_out=False) == [Change.DEATH, Change.MESSAGE_OPT_OUT]
+
+
+def test_only_an_electronic_channel_of_an_active_patient_who_has_not_opted_out_gets_messages() -> None:
+    assert messages_allowed(PatientStatus.ACTIVE, Via.SMS, opted_out=False)
+    assert not messages_allowed(PatientStatus.ACTIVE, Via.SMS, opted_out=True)
+    assert not messages_allowed(PatientStatus.ACTIVE, Via.PHONE_STAFF, opted_out=False)
+    assert not messages_allowed(PatientStatus.WITHDRAWN, Via.EMAIL, opted_out=False)
+
+
+def test_each_channel_needs_its_address_and_post_needs_none() -> None:
+    assert missing_address(Via.EMAIL, email=None, phone="+12125550123") == "email"
+    assert missing_address(Via.SMS, email="a@example.org", phone=None) == "phone"
+    assert missing_address(Via.PHONE_STAFF, email=None, phone=None) == "phone"
+    assert missing_address(Via.POST, email=None, phone=None) is None
+
+
+def test_patient_numbers_are_readable_and_go_beyond_a_million() -> None:
+    assert patient_number(123) == "P-000123"
+    assert patient_number(1_234_567) == "P-1234567"
+
+
+# Registration
+
+
+async def test_a_registered_patient_can_be_read_back(clinic: Caller) -> None:
+    emergency = {"name": "Theo", "relationship": "brother", "phone": "+13125550142", "may_be_told": "appointments"}
+    patient = await registered_patient(
+        clinic, preferred_name="Mari", safe_contact={"may_leave_message": True, "neutral_text_only": True}, emergency_contact=emergency
+    )
+    answer = await clinic.get(f"/intake/v1/patients/{patient['patient_id']}")
+    assert answer.json() == patient
+    assert answer.headers["ETag"] == 'W/"1"'
+    assert patient["emergency_contact"] == emergency
+    assert patient["safe_contact"] == {"may_leave_message": True, "neutral_text_only": True}
+    assert (patient["status"], patient["status_changed_by"]) == ("active", f"Practitioner/{clinic.acting}")
+
+
+async def test_by_default_nothing_may_be_left_where_others_hear_it(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    assert patient["safe_contact"] == {"may_leave_message": False, "neutral_text_only": True}
+
+
+async def test_numbers_run_by_clinic_and_without_gaps_after_a_refusal(clinic: Caller, other_clinic: Caller) -> None:
+    first = await registered_patient(clinic)
+    await clinic.post("/intake/v1/patients", patient_body(birth_date="2020-01-01"))
+    second = await registered_patient(clinic)
+    elsewhere = await registered_patient(other_clinic)
+    assert [one["patient_number"] for one in (first, second, elsewhere)] == ["P-000001", "P-000002", "P-000001"]
+
+
+async def test_contact_details_are_normalised(clinic: Caller) -> None:
+    patient = await registered_patient(clinic, email="Marisol@EXAMPLE.org", phone="+1 (212) 555-0123")
+    assert (patient["email"], patient["phone"]) == ("Marisol@example.org", "+12125550123")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "pointer"),
+    [
+        ({"birth_date": "2026-11-24"}, "birth-date-in-future", "/birth_date"),
+        ({"birth_date": "1899-12-31"}, "time-out-of-range", "/birth_date"),
+        ({"birth_date": "1988-02-30"}, "time-format", "/birth_date"),
+        ({"birth_date": "1988-04-17T00:00:00Z"}, "time-format", "/birth_date"),
+        ({"birth_date": 577_929_600}, "time-format", "/birth_date"),
+        ({"time_zone": "America/Gotham"}, "time-zone-unknown", "/time_zone"),
+        ({"time_zone": "EST5EDT"}, "time-zone-unknown", "/time_zone"),
+        ({"time_zone": "../../etc/passwd"}, "time-zone-unknown", "/time_zone"),
+        ({"phone": "3125550199"}, "phone-invalid", "/phone"),
+        ({"phone": "+1312555"}, "phone-invalid", "/phone"),
+        ({"phone": "+12125550123 ext. 7"}, "phone-invalid", "/phone"),
+        ({"email": "marisol@"}, "email-invalid", "/email"),
+        ({"email": "marisol@example.org\r\nBcc: x@example.org"}, "text-not-allowed", "/email"),
+        ({"language": "english"}, "format", "/language"),
+        ({"preferred_channel": "pigeon"}, "not-one-of", "/preferred_channel"),
+        ({"preferred_channel": "email", "email": None}, "required", "/email"),
+        ({"preferred_channel": "sms", "phone": None}, "required", "/phone"),
+        ({"given_name": ""}, "too-short", "/given_name"),
+        ({"given_name": "\u200b\u200b"}, "text-not-allowed", "/given_name"),
+        ({"family_name": "Evil\u202eeman"}, "text-not-allowed", "/family_name"),
+        ({"family_name": "x" * 101}, "too-long", "/family_name"),
+        ({"given_name": None}, "type", "/given_name"),
+        ({"emergency_contact": {"name": "Theo", "relationship": "brother"}}, "required", "/emergency_contact/phone"),
+        ({"is_admin": True}, "unknown-field", ""),
+        ({"clinic_id": "00000000-0000-4000-8000-000000000000"}, "unknown-field", ""),
+        ({"patient_number": "P-000777"}, "unknown-field", ""),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_leaves_no_row(intake: Intake, clinic: Caller, changes: Json, code: str, pointer: str) -> None:
+    answer = await clinic.post("/intake/v1/patients", patient_body(**changes))
+    assert_refused(answer, 422, code, pointer)
+    for value in changes.values():
+        assert not isinstance(value, str) or len(value) < 6 or value not in answer.text
+    assert clinic.clinic_id is not None
+    assert await intake.count("patient", clinic.clinic_id) == await intake.count("idempotency_key", clinic.clinic_id) - 1 == 0
+
+
+async def test_a_patient_under_the_minimum_age_is_a_conflict_that_names_the_age(clinic: Caller) -> None:
+    answer = await clinic.post("/intake/v1/patients", patient_body(birth_date="2008-11-24"))
+    assert_refused(answer, 409, "under-minimum-age")
+    assert answer.json()["minimum_age_years"] == 18
+    await registered_patient(clinic, birth_date="2008-11-23")
+
+
+async def test_the_birthday_is_the_one_in_the_patients_zone(clinic: Caller) -> None:
+    await registered_patient(clinic, birth_date="2008-11-24", time_zone="Pacific/Kiritimati")
+
+
+async def test_script_and_formula_in_a_name_are_only_text(clinic: Caller) -> None:
+    patient = await registered_patient(clinic, given_name="<script>alert(1)</script>", family_name="=HYPERLINK()")
+    assert (patient["given_name"], patient["family_name"]) == ("<script>alert(1)</script>", "=HYPERLINK()")
+
+
+async def test_the_same_registration_repeated_is_one_patient(intake: Intake, clinic: Caller) -> None:
+    key = str(uuid4())
+    first = await clinic.post("/intake/v1/patients", patient_body(), Idempotency_Key=key)
+    again = await clinic.post("/intake/v1/patients", patient_body(), Idempotency_Key=key)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert clinic.clinic_id is not None
+    assert await intake.count("patient", clinic.clinic_id) == 1
+
+
+async def test_patients_registered_at_the_same_moment_get_numbers_of_their_own(clinic: Caller) -> None:
+    registered = await asyncio.gather(*(registered_patient(clinic) for _ in range(6)))
+    assert sorted(one["patient_number"] for one in registered) == [f"P-{number:06d}" for number in range(1, 7)]
+
+
+async def test_the_list_pages_by_number(clinic: Caller) -> None:
+    numbers = [(await registered_patient(clinic))["patient_number"] for _ in range(3)]
+    first = (await clinic.get("/intake/v1/patients?limit=2")).json()
+    second = (await clinic.get(first["next"])).json()
+    assert [one["patient_number"] for one in first["items"] + second["items"]] == numbers
+    assert second["next"] is None
+
+
+# Changes
+
+
+async def test_a_change_needs_the_version_that_was_seen(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    assert_refused(await clinic.patch(path, {"language": "es"}, None), 428, "if-match-required")
+    changed = await clinic.patch(path, {"language": "es"}, 1)
+    assert (changed.json()["language"], changed.headers["ETag"]) == ("es", 'W/"2"')
+    assert_refused(await clinic.patch(path, {"language": "fr"}, 1), 412, "version-stale")
+
+
+async def test_a_change_touches_only_what_was_sent(clinic: Caller) -> None:
+    patient = await registered_patient(clinic, preferred_name="Mari")
+    changed = await clinic.patch(f"/intake/v1/patients/{patient['patient_id']}", {"time_zone": "America/Denver"}, 1)
+    assert changed.json() == {**patient, "time_zone": "America/Denver", "version": 2}
+
+
+async def test_null_clears_what_may_be_empty_and_nothing_else(clinic: Caller) -> None:
+    patient = await registered_patient(clinic, preferred_name="Mari")
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    cleared = await clinic.patch(path, {"preferred_name": None, "phone": None}, 1)
+    assert (cleared.json()["preferred_name"], cleared.json()["phone"]) == (None, None)
+    assert_refused(await clinic.patch(path, {"given_name": None}, 2), 422, "type", "/given_name")
+    assert_refused(await clinic.patch(path, {"email": None}, 2), 422, "required", "/email")
+
+
+async def test_a_change_is_refused_as_a_registration_would_be(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    assert_refused(await clinic.patch(path, {"birth_date": "2027-01-01"}, 1), 422, "birth-date-in-future", "/birth_date")
+    assert_refused(await clinic.patch(path, {"birth_date": "2015-01-01"}, 1), 409, "under-minimum-age")
+    assert (await clinic.get(path)).json() == patient
+
+
+# Death, withdrawal, messages
+
+
+async def test_death_is_final(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    died = await clinic.post(f"{path}/death", {"died_on": "2026-11-22"})
+    assert (died.status_code, died.json()["status"], died.json()["died_on"]) == (200, "deceased", "2026-11-22")
+    assert died.json()["status_changed_by"] == f"Practitioner/{clinic.acting}"
+    for refused in (
+        await clinic.post(f"{path}/death"),
+        await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"}),
+        await clinic.post(f"{path}/message-opt-out", {"requested_by": "patient"}),
+        await clinic.patch(path, {"language": "es"}, 2),
+    ):
+        assert_refused(refused, 409, "patient-deceased")
+        assert (refused.json()["state"], refused.json()["allowed"]) == ("deceased", [])
+    assert [kind for kind, _ in await intake.events(of=patient["patient_id"])] == ["patient.changed", "patient.deceased", "patient.changed"]
+
+
+async def test_of_two_deaths_recorded_at_the_same_moment_one_is_a_conflict(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}/death"
+    answers = await asyncio.gather(clinic.post(path), clinic.post(path))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    kinds = [kind for kind, _ in await intake.events(of=patient["patient_id"])]
+    assert kinds.count("patient.deceased") == 1
+
+
+@pytest.mark.parametrize("died_on", ["2026-11-24", "1988-04-16"])
+async def test_nobody_dies_in_the_future_or_before_birth(clinic: Caller, died_on: str) -> None:
+    patient = await registered_patient(clinic)
+    answer = await clinic.post(f"/intake/v1/patients/{patient['patient_id']}/death", {"died_on": died_on})
+    assert_refused(answer, 422, "time-out-of-range", "/died_on")
+    assert (await clinic.get(f"/intake/v1/patients/{patient['patient_id']}")).json()["status"] == "active"
+
+
+async def test_a_withdrawn_patient_cannot_withdraw_again_and_is_told_what_is_possible(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    withdrawn = await clinic.post(f"{path}/withdrawal", {"requested_by": "patient", "reason": "Moves away."})
+    assert withdrawn.json()["status"] == "withdrawn"
+    again = await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    assert_refused(again, 409, "patient-withdrawn")
+    assert again.json()["allowed"] == ["death", "message-opt-out"]
+
+
+async def test_an_opt_out_is_taken_back_by_the_patients_side_only(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    assert_refused(await clinic.post(f"{path}/message-opt-in", {"requested_by": "patient"}), 409, "state")
+    assert (await clinic.post(f"{path}/message-opt-out", {"requested_by": "clinic"})).json()["opted_out"] is True
+    assert_refused(await clinic.post(f"{path}/message-opt-out", {"requested_by": "clinic"}), 409, "state")
+    assert_refused(await clinic.post(f"{path}/message-opt-in", {"requested_by": "clinic"}), 422, "not-one-of", "/requested_by")
+    assert (await clinic.post(f"{path}/message-opt-in", {"requested_by": "patient"})).json()["opted_out"] is False
+
+
+async def test_every_change_of_standing_is_kept_with_time_actor_and_reason(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.post(f"{path}/message-opt-out", {"requested_by": "patient", "reason": "A new phone."})
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "legal-representative"})
+    kept = await changes_of(intake, clinic)
+    by = f"Practitioner/{clinic.acting}"
+    assert kept == [("message-opt-out", by, "patient", "A new phone."), ("withdrawal", by, "legal-representative", None)]
+
+
+async def changes_of(intake: Intake, clinic: Caller) -> list[tuple[Any, ...]]:
+    statement = text("SELECT change, changed_by, requested_by, reason FROM patient_change ORDER BY change")
+    async with intake.service.database.transaction(clinic.clinic_id) as db:
+        return [tuple(row) for row in await db.execute(statement)]

@@ -1,0 +1,142 @@
+"""The database under the service: schema as declared, few statements on the hot path, one writer at a time per patient."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, event, text
+
+from services.sessions.tables import Table
+from shared.service import Service
+from tests.sessions.clinic import CALM, NURSE, Clinic
+from tests.support.databases import Databases
+
+
+@contextmanager
+def statements(service: Service) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(" ".join(statement.split()))
+
+    engine = service.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_completing_costs_four_statements_besides_the_edges_two(clinic: Clinic) -> None:
+    infusion_id = await clinic.recovery()
+    with statements(clinic.service) as sent:
+        await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
+    starts = [statement.split("(")[0][:28] for statement in sent]
+    assert len(sent) == 6, starts
+    assert "FOR NO KEY UPDATE OF patient, infusion" in sent[1]
+    assert sent[2].startswith("UPDATE infusion SET")
+    assert sent[3].startswith("INSERT INTO infusion_version")
+    assert sum("INSERT INTO platform.event_log" in statement for statement in sent) == 1
+
+
+async def test_the_models_say_what_the_migrations_made(clinic: Clinic) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": _ours})
+        return list(compare_metadata(context, Table.metadata))
+
+    def _ours(_thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+        return kind != "table" or name in Table.metadata.tables
+
+    async with clinic.service.database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_every_table_is_walled_by_clinic(clinic: Clinic, databases: Databases) -> None:
+    async with clinic.service.database.engine.connect() as connection:
+        rows = await connection.execute(
+            text(
+                "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class"
+                " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'alembic%'"
+            )
+        )
+        walls: dict[str, bool] = {row[0]: row[1] for row in rows}
+    assert set(Table.metadata.tables) <= set(walls)
+    assert all(walls.values())
+
+
+async def test_two_bookings_at_once_do_not_slip_past_each_other(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    booking = {"patient_id": str(person.patient_id), "course_id": str(person.course_id), "scheduled_at": clinic.at(60)}
+    answers = await asyncio.gather(*(clinic.post("/infusions", booking) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
+
+
+async def test_two_completions_at_once_are_one_completion(clinic: Clinic) -> None:
+    infusion_id = await clinic.recovery()
+    body = {"discharged_at": clinic.at(0)}
+    answers = await asyncio.gather(*(clinic.post(f"/infusions/{infusion_id}/complete", body) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409, 409]
+    assert len(await clinic.told(infusion_id)) == 3
+
+
+async def waits_behind(clinic: Clinic, lock: str, request: Coroutine[object, object, httpx.Response]) -> int:
+    """The status of a request that has to wait until another transaction, which holds this lock, has ended."""
+    async with clinic.service.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text(lock))
+        me = (await db.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        task = asyncio.ensure_future(request)
+        waiting = 0
+        while not waiting and not task.done():
+            found = await db.execute(text("SELECT count(*) FROM pg_stat_activity WHERE :me = ANY(pg_blocking_pids(pid))"), {"me": me})
+            waiting = found.scalar_one()
+        assert waiting == 1, "nothing waited for the lock"
+    return (await task).status_code
+
+
+async def test_writes_about_one_patients_infusions_wait_for_each_other(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    infusion_id = await clinic.recovery(person)
+    lock = f"SELECT 1 FROM patient WHERE patient_id = '{person.patient_id}' FOR NO KEY UPDATE"  # noqa: S608
+    booking = {"patient_id": str(person.patient_id), "course_id": str(person.course_id), "scheduled_at": clinic.at(60 * 24)}
+    assert await waits_behind(clinic, lock, clinic.post("/infusions", booking)) == 201
+    complete = clinic.post(f"/infusions/{infusion_id}/complete", {"discharged_at": clinic.at(0)})
+    assert await waits_behind(clinic, lock, complete) == 200
+
+
+async def test_a_reading_waits_for_the_end_of_a_step_that_may_close_the_record(clinic: Clinic) -> None:
+    infusion_id = await clinic.recovery()
+    lock = f"SELECT 1 FROM infusion WHERE infusion_id = '{infusion_id}' FOR NO KEY UPDATE"  # noqa: S608
+    reading = clinic.post(f"/infusions/{infusion_id}/vital-signs", {"measured_at": clinic.at(0), **CALM})
+    assert await waits_behind(clinic, lock, reading) == 201
+
+
+@pytest.mark.parametrize("reads", [3])
+async def test_the_rows_of_a_clinic_are_not_there_for_another_transaction(open_clinic: Callable[[], Awaitable[Clinic]], reads: int) -> None:
+    ours, theirs = await open_clinic(), await open_clinic()
+    await theirs.completed()
+    counts = await ours.counts()
+    assert len(counts) == reads
+    assert set(counts.values()) == {0}
+
+
+async def test_an_amendment_of_two_infusions_of_one_course_at_once_does_not_deadlock(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    first = await clinic.completed(person)
+    body = {"reason": "Typing mistake", "weight": {"value": 81, "unit": "kg"}}
+    second = await clinic.scheduled(person, duplicate_confirmation={"reason": str(uuid4())})
+    await clinic.step(second, "check-in", {"arrived_at": clinic.at(-150)})
+    await clinic.step(second, "vital-signs", {"measured_at": clinic.at(-125), **CALM})
+    await clinic.step(second, "start", clinic.start_body())
+    await clinic.step(second, "pump-end", clinic.pump_body())
+    await clinic.step(second, "complete", {"discharged_at": clinic.at(0)})
+    nothing = {"reason": "Gave nothing", "dose_given": {"value": 0, "unit": "mg"}}
+    answers = await asyncio.gather(
+        clinic.post(f"/infusions/{first}/amend", nothing, acting=NURSE), clinic.post(f"/infusions/{second}/amend", body, acting=NURSE)
+    )
+    assert [answer.status_code for answer in answers] == [200, 200]

@@ -1,0 +1,90 @@
+"""Which readings cannot be, and which hold a start, decided without a database."""
+
+import pytest
+
+from services.sessions.vitals.limits import HoldRule, VitalLimits, shipped_vital_limits
+from services.sessions.vitals.rules import holding, impossible
+
+LIMITS = shipped_vital_limits()
+CALM: dict[str, int | None] = {
+    "systolic_mmhg": 120,
+    "diastolic_mmhg": 80,
+    "heart_rate_per_min": 70,
+    "spo2_percent": 98,
+    "respiratory_rate_per_min": 14,
+    "moaa_s_score": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("reading", "value"),
+    [
+        ("systolic_mmhg", 1200),
+        ("diastolic_mmhg", 0),
+        ("heart_rate_per_min", 0),
+        ("spo2_percent", 140),
+        ("spo2_percent", 101),
+        ("respiratory_rate_per_min", -1),
+        ("moaa_s_score", 6),
+    ],
+)
+def test_an_impossible_reading_is_named_with_its_range(reading: str, value: int) -> None:
+    found = impossible({**CALM, reading: value}, LIMITS)
+    possible = LIMITS.possible[reading]
+    assert found == [(f"/{reading}", "vital-out-of-range", f"{possible.lowest} to {possible.highest}")]
+
+
+@pytest.mark.parametrize("limit", ["lowest", "highest"])
+def test_the_ends_of_a_range_are_possible(limit: str) -> None:
+    ends: dict[str, int | None] = {name: getattr(LIMITS.possible[name], limit) for name in CALM}
+    assert impossible(ends, LIMITS) == []
+
+
+def test_every_impossible_reading_is_named_at_once() -> None:
+    assert len(impossible({**CALM, "spo2_percent": 140, "heart_rate_per_min": 0}, LIMITS)) == 2
+
+
+def test_the_lower_pressure_is_below_the_upper_one() -> None:
+    assert impossible({"systolic_mmhg": 80, "diastolic_mmhg": 80}, LIMITS) == [
+        ("/diastolic_mmhg", "vital-out-of-range", "below the systolic value")
+    ]
+
+
+def test_half_a_pressure_and_no_reading_at_all_are_refused() -> None:
+    assert impossible({"systolic_mmhg": 120}, LIMITS)[0][:2] == ("/diastolic_mmhg", "required")
+    assert impossible({"diastolic_mmhg": 80}, LIMITS)[0][:2] == ("/systolic_mmhg", "required")
+    assert impossible(dict.fromkeys(CALM), LIMITS)[0][:2] == ("", "required")
+
+
+def test_calm_readings_hold_nothing() -> None:
+    assert holding(CALM, LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("reading", "inside", "outside", "rule"),
+    [
+        ("systolic_mmhg", 140, 141, "systolic-high"),
+        ("systolic_mmhg", 90, 89, "systolic-low"),
+        ("diastolic_mmhg", 90, 91, "diastolic-high"),
+        ("heart_rate_per_min", 50, 49, "heart-rate-low"),
+        ("heart_rate_per_min", 110, 111, "heart-rate-high"),
+        ("spo2_percent", 95, 94, "spo2-low"),
+        ("respiratory_rate_per_min", 10, 9, "respiratory-rate-low"),
+        ("respiratory_rate_per_min", 24, 25, "respiratory-rate-high"),
+        ("moaa_s_score", 5, 4, "not-alert"),
+    ],
+)
+def test_a_limit_value_does_not_hold_and_the_next_one_does(reading: str, inside: int, outside: int, rule: str) -> None:
+    assert holding({**CALM, reading: inside}, LIMITS) == []
+    assert [hold.rule for hold in holding({**CALM, reading: outside}, LIMITS)] == [rule]
+
+
+def test_a_pressure_that_nobody_took_holds_the_start() -> None:
+    assert [hold.rule for hold in holding({}, LIMITS)] == ["pressure-not-taken"]
+
+
+def test_a_hold_rule_names_one_side_of_a_known_reading() -> None:
+    with pytest.raises(ValueError, match="either above or below"):
+        HoldRule(rule="both", reading="spo2_percent", above=1, below=2, source="none")
+    with pytest.raises(ValueError, match="no such reading"):
+        VitalLimits(code="x", version=1, status="", possible={}, hold=(HoldRule(rule="r", reading="mood", above=1, source="none"),))

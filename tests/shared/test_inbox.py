@@ -1,0 +1,195 @@
+"""The inbox by itself: who may claim an event, what moves the offset, and what counts as a record's own fault."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from random import Random
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.bus import Fenced, Position, Record
+from shared.errors import Unavailable
+from shared.events.registry import Delivery, Event
+from shared.inbox import Handler, Inbox, each, waves
+from tests.support.databases import Databases
+from tests.support.parties import CLINIC, OTHER_CLINIC, Asked, Raw, Receiver, Said, Utterance, events, raw, said
+from tests.support.pipeline import TOPIC, HastyInbox, Parties
+
+PLACE = (TOPIC, 3)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def receiver(databases: Databases) -> AsyncIterator[Receiver]:
+    parties = Parties(databases)
+    yield await parties.receiver("receiver")
+    await parties.leave()
+
+
+def inbox_of(receiver: Receiver, *, consumer: str = "receiver") -> Inbox:
+    subscriptions: dict[type[Event], Handler] = {Said: receiver.on_utterances, Asked: receiver.on_utterances}
+    return HastyInbox(receiver.database, consumer=consumer, registry=events, subscriptions=subscriptions, metrics=receiver.metrics)
+
+
+def records(*written: Raw, first: int = 0) -> list[Record]:
+    return [Record(TOPIC, r.partition, first + number, r.key, r.value, r.headers) for number, r in enumerate(written)]
+
+
+async def test_of_three_who_handle_one_event_at_once_one_does_it(receiver: Receiver) -> None:
+    batch = records(raw(said(uuid4())))
+    await asyncio.gather(*(inbox_of(receiver).handle(batch) for _ in range(3)))
+    assert await receiver.done() == 1
+    assert receiver.count("inbox_duplicates") == 2
+
+
+async def test_batches_that_overlap_in_any_order_do_not_block_each_other(receiver: Receiver) -> None:
+    batch = records(*(raw(said(uuid4())) for _ in range(40)))
+    shuffled = [Random(seed).sample(batch, len(batch)) for seed in range(4)]
+    await asyncio.gather(*(inbox_of(receiver).handle(some) for some in shuffled))
+    assert await receiver.done() == 40
+
+
+async def test_two_consumers_of_one_database_each_handle_it(receiver: Receiver) -> None:
+    batch = records(raw(said(uuid4())))
+    await inbox_of(receiver).handle(batch)
+    await inbox_of(receiver, consumer="receiver-of-another-kind").handle(batch)
+    assert await receiver.done() == 2
+
+
+async def test_an_id_twice_in_one_chunk_is_one_event(receiver: Receiver) -> None:
+    again = raw(said(uuid4()))
+    await inbox_of(receiver).handle(records(again, again))
+    assert await receiver.done() == 1
+
+
+async def test_the_offset_moves_only_from_where_it_was_expected(receiver: Receiver) -> None:
+    one, other = inbox_of(receiver), inbox_of(receiver)
+    await one.start_at(*PLACE, Position(0))
+    await one.handle(records(raw(said(uuid4())), raw(said(uuid4()))), partition=PLACE, expected=0)
+    with pytest.raises(Fenced):
+        await other.handle(records(raw(said(uuid4()))), partition=PLACE, expected=0)
+    assert await receiver.done() == 2
+    assert (await one.position(*PLACE) or Position(-1)).next_offset == 2
+
+
+async def test_a_first_position_never_replaces_a_stored_one(receiver: Receiver) -> None:
+    inbox = inbox_of(receiver)
+    assert await inbox.begin_at(*PLACE, Position(0)) == Position(0)
+    await inbox.start_at(*PLACE, Position(5))
+    assert await inbox.begin_at(*PLACE, Position(0)) == Position(5)
+
+
+async def test_the_id_beside_the_offset_is_that_of_the_very_last_record(receiver: Receiver) -> None:
+    inbox = inbox_of(receiver)
+    await inbox.start_at(*PLACE, Position(0))
+    last = uuid4()
+    await inbox.handle(records(raw(said(uuid4())), raw(said(uuid4()), event_id=last)), partition=PLACE, expected=0)
+    assert await inbox.position(*PLACE) == Position(2, last)
+    nameless = raw(said(uuid4()))._replace(headers=())
+    await inbox.handle(records(raw(said(uuid4())), nameless, first=2), partition=PLACE, expected=2)
+    assert await inbox.position(*PLACE) == Position(4, None)
+
+
+async def test_clinics_of_one_chunk_are_entered_one_by_one(receiver: Receiver) -> None:
+    entered: dict[UUID, str] = {}
+
+    async def look(db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        entered[delivery.clinic_id] = (await db.execute(text("SELECT current_setting('app.clinic_id')"))).scalar_one()
+
+    receiver.reaction = look
+    await inbox_of(receiver).handle(records(raw(said(uuid4())), raw(said(uuid4()), clinic_id=OTHER_CLINIC), raw(said(uuid4()))))
+    assert entered == {CLINIC: str(CLINIC), OTHER_CLINIC: str(OTHER_CLINIC)}
+
+
+async def test_of_two_clinics_that_use_a_key_at_the_same_moment_one_owns_it(receiver: Receiver) -> None:
+    for _ in range(10):
+        conversation = uuid4()
+        claims = [records(raw(said(conversation), clinic_id=clinic)) for clinic in (CLINIC, OTHER_CLINIC)]
+        await asyncio.gather(*(inbox_of(receiver).handle(claim, partition=None) for claim in claims), return_exceptions=True)
+        assert await receiver.story(conversation) == [1]
+
+
+DEFECTS = {
+    "a division": "SELECT 1/0",
+    "a missing table": "SELECT * FROM no_such_table",
+    "a breached constraint": "INSERT INTO platform.inbox (consumer, event_id) VALUES (NULL, NULL)",
+    "a missing right": "DELETE FROM platform.event_log",
+    "no SQL": "SELEKT 1",
+}
+
+
+@pytest.mark.parametrize("statement", DEFECTS.values(), ids=DEFECTS.keys())
+async def test_a_defect_is_not_taken_for_an_outage(receiver: Receiver, statement: str) -> None:
+    async def stumble(db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        await db.execute(text(statement))
+
+    receiver.reaction = stumble
+    await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    assert [row["reason"] for row in await receiver.parked()] == ["poison"]
+
+
+@pytest.mark.parametrize("parameter", [object(), "NUL \x00", "\ud800"], ids=["a wrong type", "a NUL", "half a character"])
+async def test_a_parameter_that_no_database_takes_is_not_taken_for_an_outage(receiver: Receiver, parameter: object) -> None:
+    async def stumble(db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        await db.execute(text("SELECT CAST(:parameter AS text)"), {"parameter": parameter})
+
+    receiver.reaction = stumble
+    await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    assert [row["reason"] for row in await receiver.parked()] == ["poison"]
+
+
+async def test_an_outage_is_handed_to_the_bus_with_nothing_done(receiver: Receiver) -> None:
+    await receiver.cut_off()
+    with pytest.raises(Unavailable):
+        await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    await receiver.give_back()
+    assert (await receiver.done(), await receiver.parked()) == (0, [])
+
+
+async def test_a_record_that_fails_alone_is_tried_three_times(receiver: Receiver) -> None:
+    tries: list[int] = []
+
+    async def stumble(_db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        tries.append(delivery.event.number)
+        raise RuntimeError
+
+    receiver.reaction = stumble
+    await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    assert tries == [1, 1, 1]
+
+
+async def test_rare_events_can_be_handled_one_by_one(receiver: Receiver) -> None:
+    seen: list[int] = []
+
+    async def one(_db: AsyncSession, delivery: Delivery[Said]) -> None:
+        seen.append(delivery.event.number)
+
+    inbox = Inbox(receiver.database, consumer="receiver", registry=events, subscriptions={Said: each(one)}, metrics=receiver.metrics)
+    conversation = uuid4()
+    await inbox.handle(records(*(raw(said(conversation, number)) for number in (1, 2, 3))))
+    assert seen == [1, 2, 3]
+
+
+CONVERSATIONS = [uuid4() for _ in range(4)]
+
+
+def deliveries_of(plan: Sequence[tuple[int, bool]]) -> list[Delivery[Event]]:
+    kinds = {True: Asked, False: Said}
+    written = [kinds[asked](**said(CONVERSATIONS[which], number).model_dump()) for number, (which, asked) in enumerate(plan)]
+    return [Delivery(event, uuid4(), CLINIC, number) for number, event in enumerate(written)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30))
+def test_no_batch_overtakes_an_earlier_event_of_its_key(plan: list[tuple[int, bool]]) -> None:
+    deliveries = deliveries_of(plan)
+    batches = list(waves(deliveries))
+    assert all(len({type(delivery.event) for delivery in batch}) == 1 for batch in batches)
+    handed_out = [delivery for batch in batches for delivery in batch]
+    assert sorted(delivery.sequence for delivery in handed_out) == list(range(len(deliveries)))
+    for conversation in CONVERSATIONS:
+        own = [delivery.sequence for delivery in handed_out if delivery.event.key == str(conversation)]
+        assert own == sorted(own)

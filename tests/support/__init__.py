@@ -1,0 +1,1 @@
+"""What tests of all services stand on."""
