@@ -32,6 +32,9 @@ OPENS_AT = datetime(2027, 3, 8, 14, 0, tzinfo=UTC)
 DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
 """An hour of the clinic day passes in two seconds, an hour of the days after in less than half a second."""
 
+SLOW_NIGHT_RATE = 3600.0
+"""Where the product is killed on the way: a restart takes seconds, and check-ins must not expire meanwhile."""
+
 _DAY = timedelta(hours=7)
 
 _START_SECONDS = 4.0
@@ -71,8 +74,8 @@ _ALL = (
 )
 """Every failpoint, in the order in which a day comes past them."""
 
-_HIT = 3
-"""At which passing of a failpoint the product is killed."""
+_HIT, _FEW = 3, ("timers.", "outreach.")
+"""At which passing of a failpoint the product is killed; at the first of those that a day passes only a few times."""
 
 _METRIC = re.compile(r'^afterglow_(outbox_relayed|inbox_handled)_total\{.*?service="(\w+)".*\} ([0-9.e+]+)$', re.MULTILINE)
 
@@ -93,7 +96,7 @@ class Demo:
             await prepare(self.embedding)
         starting = timedelta(seconds=max(_START_SECONDS, time.monotonic() - began))
         first = Phase(datetime.now(UTC) + starting, OPENS_AT - _EARLY, DAY_RATE)
-        self.clock = AcceleratedClock(first).then(OPENS_AT + _DAY, NIGHT_RATE)
+        self.clock = AcceleratedClock(first).then(OPENS_AT + _DAY, SLOW_NIGHT_RATE if self._failpoints else NIGHT_RATE)
         self.product = Product(self.embedding.folder, self.embedding.port, self.embedding.ops_port, self.clock, failpoints=self._failpoints)
         with self.console.status("Starting the product ..."):
             await self.product.start()
@@ -216,7 +219,7 @@ def run(*, once: bool, failpoint: str, port: int, ops_port: int, folder: Path | 
     """The demo as a command; returns the exit code."""
     console = Console()
     places = _ALL if failpoint == "all" else [failpoint]
-    failpoints = [place if "=" in place else f"{place}=kill@{_HIT}" for place in places if place]
+    failpoints = [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
     with tempfile.TemporaryDirectory(prefix="afterglow-demo-") as fresh:
         demo = Demo(folder or Path(fresh), console, port=port, ops_port=ops_port, failpoints=failpoints)
         try:

@@ -112,7 +112,10 @@ async def _not_done(connections: Connections) -> list[Line]:
 async def _messages(connections: Connections, outbox: set[str]) -> list[Line]:
     """A message counts as gone from the moment at which it was about to be handed over, whatever became of its process."""
     left = await connections["followup"].fetch(
-        "SELECT message_id, patient_id, check_in_id, coalesce(sent_at, handed_over_at) AS gone_at FROM message WHERE handed_over_at IS NOT NULL"
+        """
+        SELECT message_id, patient_id, check_in_id, coalesce(sent_at, handed_over_at) AS gone_at
+        FROM message WHERE handed_over_at IS NOT NULL
+        """
     )
     ended = await connections["intake"].fetch("SELECT patient_id, status_changed_at FROM patient WHERE status <> 'active'")
     until = {row["patient_id"]: row["status_changed_at"] for row in ended}

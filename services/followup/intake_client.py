@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -13,12 +13,15 @@ from shared.errors import Unavailable
 
 _NAMES_KEPT_SECONDS = 60.0
 _NAMES_AT_MOST = 10_000
+_NAMES_AT_ONCE = 200
 
 
-class Contact(BaseModel):
-    """Intake's answer to who may be reached and how; without ``may_send`` there is no address."""
-
+class _Reply(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Contact(_Reply):
+    """Intake's answer to who may be reached and how; without ``may_send`` there is no address."""
 
     may_send: bool
     reason: str | None
@@ -30,6 +33,15 @@ class Contact(BaseModel):
     sender_name: str
     clinic_phone: str
     crisis_line: str
+
+
+class Names(_Reply):
+    """Intake's answer to how patients are called."""
+
+    names: dict[UUID, str]
+
+
+R = TypeVar("R", bound=_Reply)
 
 
 class IntakeClient:
@@ -45,28 +57,24 @@ class IntakeClient:
         """Display names by patient, for those that could be had: a page shows the patient's number for the others."""
         now = time.monotonic()
         known = {patient: self._names.get((clinic_id, patient), (0.0, "")) for patient in patient_ids}
-        missing = sorted({patient for patient, (until, _) in known.items() if until < now})
         found = {patient: name for patient, (until, name) in known.items() if until >= now}
-        for start in range(0, len(missing), 200):
+        missing = sorted(known.keys() - found.keys())
+        for start in range(0, len(missing), _NAMES_AT_ONCE):
+            wanted = [str(patient) for patient in missing[start : start + _NAMES_AT_ONCE]]
             try:
-                answer = await self._post("names", clinic_id, {"patient_ids": [str(patient) for patient in missing[start : start + 200]]})
+                fresh = (await self._ask("names", clinic_id, {"patient_ids": wanted}, Names)).names
             except Unavailable:
                 return found
-            fresh = {UUID(patient): str(name) for patient, name in answer["names"].items()}
             self._keep(clinic_id, fresh, now)
             found |= fresh
         return found
 
     async def contact(self, clinic_id: UUID, patient_id: UUID) -> Contact:
         """Whether and how this patient may be reached right now. Raises Unavailable when intake does not say."""
-        answer = await self._post("contact", clinic_id, {"patient_id": str(patient_id)})
-        try:
-            return Contact.model_validate(answer)
-        except ValidationError:
-            raise Unavailable("Intake's answer is not understood.") from None
+        return await self._ask("contact", clinic_id, {"patient_id": str(patient_id)}, Contact)
 
-    async def _post(self, what: str, clinic_id: UUID, body: dict[str, object]) -> dict[str, Any]:  # Any: a decoded JSON document
-        headers = await self._token.headers() | {"Afterglow-Clinic": str(clinic_id), "Idempotency-Key": str(uuid4())}
+    async def _ask(self, what: str, clinic_id: UUID, body: dict[str, object], reply: type[R]) -> R:
+        headers = await self._token.headers() | {"Afterglow-Clinic": str(clinic_id), "Idempotency-Key": f'"{uuid4()}"'}
         try:
             answer = await self._http.post(f"{self._directory}/{what}", json=body, headers=headers)
         except httpx.HTTPError as error:
@@ -75,7 +83,10 @@ class IntakeClient:
             self._token.forget()
         if not answer.is_success:
             raise Unavailable("Intake gives no answer.")
-        return dict(answer.json())
+        try:
+            return reply.model_validate_json(answer.content)
+        except ValidationError:
+            raise Unavailable("Intake's answer is not understood.") from None
 
     def _keep(self, clinic_id: UUID, names: dict[UUID, str], now: float) -> None:
         if len(self._names) > _NAMES_AT_MOST:

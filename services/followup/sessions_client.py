@@ -1,12 +1,11 @@
-"""The read-only call to sessions that the completeness audit makes: what has ended, page by page."""
+"""The read-only call to sessions that the audit of completeness makes: what has ended, page by page."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import httpx
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from services.followup.service_token import ServiceToken
 from shared.errors import Unavailable
@@ -28,11 +27,15 @@ class EndedInfusion(BaseModel):
     ended_at: AwareDatetime
 
 
-_ITEMS = TypeAdapter(list[EndedInfusion])
+class _Page(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    items: list[EndedInfusion]
+    next: str | None
 
 
 class SessionsClient:
-    """Sessions as followup sees it. Never called inside a transaction."""
+    """Sessions as followup sees it. Never called inside a transaction; every call ends within the HTTP client's timeout."""
 
     def __init__(self, http: httpx.AsyncClient, token: ServiceToken, sessions_url: str) -> None:
         self._http = http
@@ -45,14 +48,10 @@ class SessionsClient:
         address: str | None = str(httpx.URL(f"{self._origin}/sessions/v1/ended-infusions", params=query))
         while address is not None:
             page = await self._get(address, clinic_id)
-            try:
-                yield _ITEMS.validate_python(page["items"])
-            except (ValidationError, KeyError):
-                raise Unavailable("The answer of sessions is not understood.") from None
-            following = page.get("next")
-            address = f"{self._origin}{following}" if following else None
+            yield page.items
+            address = f"{self._origin}{page.next}" if page.next else None
 
-    async def _get(self, address: str, clinic_id: UUID) -> dict[str, Any]:  # Any: a decoded JSON document
+    async def _get(self, address: str, clinic_id: UUID) -> _Page:
         headers = await self._token.headers() | {"Afterglow-Clinic": str(clinic_id)}
         try:
             answer = await self._http.get(address, headers=headers)
@@ -62,4 +61,7 @@ class SessionsClient:
             self._token.forget()
         if not answer.is_success:
             raise Unavailable("Sessions gives no answer.")
-        return dict(answer.json())
+        try:
+            return _Page.model_validate_json(answer.content)
+        except ValidationError:
+            raise Unavailable("The answer of sessions is not understood.") from None

@@ -21,7 +21,8 @@ IS_OPEN = literal_column("status IN ('requested', 'accepted', 'on-hold')", Boole
 IS_REQUESTED = literal_column("status = 'requested'", Boolean)
 IS_ACCEPTED = literal_column("status = 'accepted'", Boolean)
 IS_ON_HOLD = literal_column("status = 'on-hold'", Boolean)
-HAS_ENDED = literal_column("closed_at IS NOT NULL", Boolean)
+IS_DONE = literal_column("status = 'completed'", Boolean)
+IS_CANCELLED = literal_column("status IN ('cancelled', 'entered-in-error')", Boolean)
 """Conditions of the views, as literals: the same words in an index and in a query, so that PostgreSQL sees that they are the same."""
 
 
@@ -41,7 +42,8 @@ class CareTask(Table, table=True):
         Index("ix_care_task_unassigned", "clinic_id", "due_at", "task_id", postgresql_where=IS_REQUESTED),
         Index("ix_care_task_mine", "clinic_id", "owner_id", "due_at", "task_id", postgresql_where=IS_ACCEPTED),
         Index("ix_care_task_on_hold", "clinic_id", "due_at", "task_id", postgresql_where=IS_ON_HOLD),
-        Index("ix_care_task_ended", "clinic_id", "changed_at", "task_id", postgresql_where=HAS_ENDED),
+        Index("ix_care_task_done", "clinic_id", "changed_at", "task_id", postgresql_where=IS_DONE),
+        Index("ix_care_task_cancelled", "clinic_id", "changed_at", "task_id", postgresql_where=IS_CANCELLED),
         Index("ix_care_task_patient", "clinic_id", "patient_id", "due_at", "task_id"),
         Index("ix_care_task_infusion", "clinic_id", "infusion_id"),
     )

@@ -12,8 +12,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from services.followup.tasks.models import HAS_ENDED, IS_ACCEPTED, IS_ON_HOLD, IS_OPEN, IS_REQUESTED, CareTask, TaskHistory
-from services.followup.tasks.rules import BusinessStatus, Priority, TaskStatus
+from services.followup.tasks.models import IS_ACCEPTED, IS_CANCELLED, IS_DONE, IS_ON_HOLD, IS_OPEN, IS_REQUESTED, CareTask, TaskHistory
+from services.followup.tasks.rules import BusinessStatus, Priority
 from shared.db import clinic_of
 from shared.errors import Invalid, NotFound
 
@@ -133,9 +133,9 @@ def _of_view(view: View, filters: Filters) -> list[ColumnElement[bool]]:
         case View.OPEN:
             return [IS_OPEN]
         case View.DONE:
-            return [HAS_ENDED, col(CareTask.status) == TaskStatus.COMPLETED]
+            return [IS_DONE]
         case View.CANCELLED:
-            return [HAS_ENDED, col(CareTask.status).in_([TaskStatus.CANCELLED, TaskStatus.ENTERED_IN_ERROR])]
+            return [IS_CANCELLED]
 
 
 _ORDERS: dict[Sort, tuple[Any, ...]] = {  # Any: columns and descending columns of several types

@@ -170,7 +170,9 @@ def upgrade() -> None:
         CREATE INDEX ix_care_task_unassigned ON care_task (clinic_id, due_at, task_id) WHERE status = 'requested';
         CREATE INDEX ix_care_task_mine ON care_task (clinic_id, owner_id, due_at, task_id) WHERE status = 'accepted';
         CREATE INDEX ix_care_task_on_hold ON care_task (clinic_id, due_at, task_id) WHERE status = 'on-hold';
-        CREATE INDEX ix_care_task_ended ON care_task (clinic_id, changed_at, task_id) WHERE closed_at IS NOT NULL;
+        CREATE INDEX ix_care_task_done ON care_task (clinic_id, changed_at, task_id) WHERE status = 'completed';
+        CREATE INDEX ix_care_task_cancelled ON care_task (clinic_id, changed_at, task_id)
+            WHERE status IN ('cancelled', 'entered-in-error');
         CREATE INDEX ix_care_task_patient ON care_task (clinic_id, patient_id, due_at, task_id);
         CREATE INDEX ix_care_task_infusion ON care_task (clinic_id, infusion_id);
 
