@@ -71,6 +71,8 @@ class Consuming:
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=300_000,
             max_poll_records=500,
+            # One fetch is under way at a time: a partition that is resumed or sought waits for the last one to come back.
+            fetch_max_wait_ms=200,
             metadata_max_age_ms=_METADATA_SECONDS * 1000,
             max_partition_fetch_bytes=2 * MAX_BATCH_BYTES,
             # The assignor keeps its memory on the class: one class for each member.

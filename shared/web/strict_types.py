@@ -59,9 +59,15 @@ def _rewritten(node: Any, rules: dict[str, Callable[[Node], Node]]) -> Any:  # A
         return type(node)(_rewritten(part, rules) for part in node)
     if not isinstance(node, dict):
         return node
-    copied = {key: part if key in _NOT_SCHEMAS else _rewritten(part, rules) for key, part in node.items()}
+    copied = {key: _rewritten_part(key, part, rules) for key, part in node.items()}
     rule = rules.get(str(copied.get("type")))
     return rule(copied) if rule else copied
+
+
+def _rewritten_part(key: str, part: Any, rules: dict[str, Callable[[Node], Node]]) -> Any:  # Any: as above
+    if key in _NAMED_SCHEMAS and isinstance(part, dict):
+        return {name: _rewritten(schema, rules) for name, schema in part.items()}
+    return part if key in _NOT_SCHEMAS else _rewritten(part, rules)
 
 
 def _nodes(described: Any) -> list[Node]:  # Any: as above
@@ -70,6 +76,8 @@ def _nodes(described: Any) -> list[Node]:  # Any: as above
     return [described, *below] if isinstance(described, dict) else below
 
 
+_NAMED_SCHEMAS = frozenset({"fields", "choices"})
+"""Parts whose keys are names of authors, which may look like pydantic's own."""
 _NOT_SCHEMAS = frozenset({"metadata", "serialization", "cls", "config", "default", "expected", "members", "function", "ref"})
 
 

@@ -60,6 +60,7 @@ class PlanItem(Answer):
     id: UUID
     code: str
     ordinal: int
+    attempt: int
     status: str
     reason: str | None
     opens_at: datetime | None
@@ -75,6 +76,7 @@ class PlanItem(Answer):
             id=task.task_id,
             code=task.kind,
             ordinal=task.ordinal,
+            attempt=task.attempt,
             status=task.status.value,
             reason=task.status_reason,
             opens_at=task.window_starts_at,
@@ -91,6 +93,7 @@ class PlanItem(Answer):
             id=check_in.check_in_id,
             code=check_in.code,
             ordinal=check_in.ordinal,
+            attempt=1,
             status=check_in.status.value,
             reason=check_in.ended_reason,
             opens_at=check_in.opens_at,

@@ -131,7 +131,7 @@ class CareTask(Table, table=True):
 
     def refusal(self, code: str, detail: str) -> Conflict:
         """A 409 that says where the task stands and who has it."""
-        return Conflict(code, detail, extra={"status": self.status.value, "owner_id": str(self.owner_id) if self.owner_id else None})
+        return Conflict(code, detail, extra={"state": self.status.value, "owner_id": str(self.owner_id) if self.owner_id else None})
 
     def _require(self, states: frozenset[TaskStatus] | set[TaskStatus]) -> None:
         if self.status not in states:

@@ -79,7 +79,7 @@ async def test_members_that_join_and_leave_under_load_neither_lose_nor_repeat(ka
     assert kafka.receiver.count("inbox_duplicates") == 0, "members that leave in order leave nothing to repeat"
 
 
-async def test_a_member_that_dies_without_a_word_is_replaced(kafka: KafkaPipeline) -> None:
+async def test_a_member_that_ends_in_the_middle_of_its_work_is_replaced(kafka: KafkaPipeline) -> None:
     async with kafka.process(inbox_type=Counting) as survivor:
         async with load(kafka) as conversations:
             async with kafka.process(relays=[], inbox_type=Counting) as doomed:

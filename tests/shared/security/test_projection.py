@@ -56,6 +56,15 @@ async def test_every_order_of_versions_ends_the_same(database: Database) -> None
         assert (row["version"], sorted(row["roles"]), row["active"]) == (3, ["nurse", "role-3"], True)
 
 
+async def test_every_order_of_a_clients_versions_ends_the_same(database: Database) -> None:
+    for number, order in enumerate(permutations((1, 2, 3))):
+        for version in order:
+            async with database.transaction(CLINIC) as db:
+                await on_client_changed(db, [client(f"ordered-{number}", version, active=version != 3)])
+        (row,) = await known(database, "client", "client_id", f"ordered-{number}")
+        assert (row["version"], row["active"]) == (3, False)
+
+
 async def test_a_batch_may_hold_several_versions_of_one(database: Database) -> None:
     person, other = uuid4(), uuid4()
     async with database.transaction(CLINIC) as db:

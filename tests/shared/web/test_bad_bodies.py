@@ -5,7 +5,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import Request
@@ -164,7 +164,7 @@ async def test_a_refused_body_closes_the_connection(client: Client) -> None:
     assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.parametrize(("method", "path"), [("PATCH", f"/tiny/v1/notes/{uuid4()}"), ("POST", "/tiny/v1/clinics")])
+@pytest.mark.parametrize(("method", "path"), [("PATCH", f"/tiny/v1/notes/{UUID(int=1)}"), ("POST", "/tiny/v1/clinics")])
 async def test_every_operation_with_a_body_is_as_strict(client: Client, method: str, path: str) -> None:
     headers = client.headers(Content_Type="application/json", If_Match='W/"1"')
     headers |= bearer(**OPERATOR) if "clinics" in path else {}

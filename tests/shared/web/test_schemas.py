@@ -210,6 +210,22 @@ def test_the_description_says_what_is_accepted() -> None:
     assert "pattern" in described["plain"]["anyOf"][0]
 
 
+class OddlyNamed(Body):
+    type: str | None = None
+    default: str | None = None
+    metadata: Decimal | None = None
+    members: tuple[datetime, ...] = ()
+    fields_: str | None = None
+
+
+@pytest.mark.parametrize(
+    "json", ['{"type": "\\u0000"}', '{"default": "\\u0000"}', '{"metadata": "1"}', '{"members": ["2026-05-04"]}', '{"fields_": "\\u202e"}']
+)
+def test_a_name_cannot_hide_a_member_from_the_rules(json: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(OddlyNamed).validate_python(parse(json.encode()))
+
+
 class Looked(Body):
     parts: tuple[Part, ...]
     colours: frozenset[Colour]

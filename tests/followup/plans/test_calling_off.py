@@ -1,0 +1,170 @@
+"""A death, a withdrawal or a revoked consent calls off what is open and lists it, in whatever order things are heard of."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from shared.events import Event
+from shared.events import intake as people
+from shared.events import sessions as infusions
+from tests.followup.clinic import NURSE, Clinic, Visit, at
+
+
+def death(visit: Visit, version: int = 2) -> Event:
+    return people.PatientDeceased(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=version)
+
+
+def withdrawal(visit: Visit, version: int = 2) -> Event:
+    return people.PatientWithdrawn(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=version)
+
+
+def revocation(visit: Visit, consent_type: str = "treatment") -> Event:
+    return people.ConsentRevoked(occurred_at=visit.clock.now(), consent_id=uuid4(), patient_id=visit.patient_id, consent_type=consent_type)
+
+
+async def about_patient(clinic: Clinic, visit: Visit) -> dict[str, str]:
+    """Tasks of a patient that stand on no infusion, by kind."""
+    rows = await clinic.rows("SELECT kind, status FROM care_task WHERE patient_id = :id AND infusion_id IS NULL", id=visit.patient_id)
+    return {row["kind"]: row["status"] for row in rows}
+
+
+async def test_a_death_cancels_everything_that_is_open_and_lists_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.patient(visit)
+    await clinic.tell(visit.told(infusions.InfusionLeftAgainstAdvice))
+    await clinic.tell(death(visit))
+    assert set((await clinic.states(visit)).values()) == {"cancelled"}
+    assert await about_patient(clinic, visit) == {"cancellation-review": "requested"}
+    [review] = await clinic.rows("SELECT details, why, patient_number FROM care_task WHERE kind = 'cancellation-review'")
+    assert {entry["code"] for entry in review["details"]["items"]} == {"integration-session", "left-against-advice", "C24", "C72"}
+    assert review["patient_number"] == "P-0007"
+    [plan] = await clinic.rows("SELECT status, status_reason FROM plan")
+    assert plan == {"status": "revoked", "status_reason": "patient-deceased"}
+
+
+async def test_a_death_that_is_known_before_the_plan_makes_one_with_everything_cancelled(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(death(visit), visit.told())
+    assert await clinic.states(visit) == {
+        "integration-session": "cancelled",
+        "C24": "cancelled",
+        "C72": "cancelled",
+        "cancellation-review": "requested",
+    }
+    armed = await clinic.rows("SELECT kind FROM platform.timer WHERE clinic_id = :id AND state = 'armed'", id=clinic.clinic_id)
+    assert {row["kind"] for row in armed} <= {"task-clock", "course-week"}
+
+
+async def test_a_death_and_an_infusion_at_the_same_moment_leave_nothing_open(clinic: Clinic) -> None:
+    visits = [clinic.visit() for _ in range(4)]
+    await asyncio.gather(*(clinic.tell(event) for visit in visits for event in (visit.told(), death(visit))))
+    for visit in visits:
+        states = await clinic.states(visit)
+        assert {states[code] for code in ("integration-session", "C24", "C72")} == {"cancelled"}
+
+
+async def test_the_dead_stay_dead_whatever_is_told_later(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(death(visit, version=2))
+    await clinic.patient(visit, version=9, status="active")
+    await clinic.tell(visit.told())
+    assert (await clinic.states(visit))["C24"] == "cancelled"
+
+
+async def test_a_description_that_says_deceased_counts_as_much_as_the_death_itself(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.patient(visit, version=3, status="deceased")
+    await clinic.tell(death(visit, version=3))
+    assert (await clinic.states(visit))["C72"] == "cancelled"
+    assert await about_patient(clinic, visit) == {"cancellation-review": "requested"}
+
+
+@pytest.mark.parametrize(("hours", "offered"), [(2, True), (72, True), (73, False)])
+async def test_who_leaves_within_72_hours_of_an_infusion_is_offered_a_safety_call(clinic: Clinic, hours: int, offered: bool) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(pump_ended_at=clinic.clock.now() - timedelta(hours=hours)))
+    await clinic.tell(withdrawal(visit))
+    left = await about_patient(clinic, visit)
+    assert ("safety-offer-call" in left) == offered
+    assert "requested" not in {(await clinic.states(visit))[code] for code in ("integration-session", "C24", "C72")}
+
+
+async def test_a_withdrawal_leaves_a_clinicians_urgent_work_alone(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionLeftAgainstAdvice), withdrawal(visit))
+    assert (await clinic.states(visit))["left-against-advice"] == "requested"
+
+
+async def test_a_withdrawal_that_is_known_before_the_plan_offers_the_call_with_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(withdrawal(visit), visit.told())
+    states = await clinic.states(visit)
+    assert (states["C24"], states["safety-offer-call"], states["cancellation-review"]) == ("cancelled", "requested", "requested")
+
+
+async def test_without_treatment_consent_integration_is_offered_and_not_chased(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), revocation(visit))
+    items = await clinic.items(visit)
+    assert (items["C24"]["status"], items["C72"]["status"]) == ("cancelled", "cancelled")
+    integration = items["integration-session"]
+    assert (integration["status"], integration["business_status"]) == ("requested", "offered")
+    await clinic.pass_time(timedelta(days=20))
+    assert (await clinic.items(visit))["integration-session"]["business_status"] == "offered"
+    shown = (await clinic.get(f"tasks/{integration['task_id']}")).json()
+    assert shown["overdue"] is False
+    assert "safety-offer-call" in await about_patient(clinic, visit)
+
+
+async def test_a_new_signature_brings_follow_up_back_for_later_infusions(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(revocation(visit))
+    clinic.clock.advance(timedelta(hours=2))
+    now = clinic.clock.now()
+    await clinic.tell(
+        people.ConsentSigned(
+            occurred_at=now,
+            consent_id=uuid4(),
+            patient_id=visit.patient_id,
+            consent_type="treatment",
+            consent_version="2026-03",
+            signed_at=now,
+            valid_until=now + timedelta(days=365),
+        ),
+        visit.told(),
+    )
+    assert (await clinic.states(visit))["C24"] == "planned"
+
+
+async def test_a_revoked_messaging_consent_calls_nothing_off_here(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), revocation(visit, "messaging"))
+    assert (await clinic.states(visit))["C24"] == "planned"
+
+
+async def test_what_is_done_stays_done_when_a_patient_leaves(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly))
+    call_id = (await clinic.items(visit))["same-evening-call"]["task_id"]
+    await clinic.post(f"tasks/{call_id}/claim", role=NURSE)
+    await clinic.post(f"tasks/{call_id}/complete", {"outcome": "reached"}, role=NURSE)
+    await clinic.tell(withdrawal(visit))
+    call = (await clinic.items(visit))["same-evening-call"]
+    assert (call["status"], call["outcome"]) == ("completed", "reached")
+
+
+async def test_no_new_visit_is_booked_for_who_has_left(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(withdrawal(visit), visit.told(infusions.InfusionNoShow))
+    assert await clinic.states(visit) == {}
+
+
+async def test_the_offer_is_due_at_least_a_day_after_the_infusion(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(pump_ended_at=ended_at), withdrawal(visit))
+    [offer] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'safety-offer-call'")
+    assert at(offer, "due_at") == ended_at + timedelta(hours=24)

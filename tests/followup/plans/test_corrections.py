@@ -1,0 +1,180 @@
+"""A corrected record moves what is open, keeps what is done or answered, and never puts a due time silently into the past."""
+
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from shared.events import sessions as infusions
+from tests.followup.clinic import NURSE, THERAPIST, Clinic, Visit, at
+
+AMENDED = infusions.InfusionAmended
+
+
+async def answer(clinic: Clinic, visit: Visit, code: str) -> None:
+    """As the patient does, as far as plans can see."""
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        await db.execute(
+            text(
+                """UPDATE check_in SET status = 'submitted', submitted_at = :now, form_code = 'safety-set', form_version = 1
+                   WHERE infusion_id = :id AND code = :code"""
+            ),
+            {"now": clinic.clock.now(), "id": visit.infusion_id, "code": code},
+        )
+
+
+async def test_a_moved_pump_end_moves_what_is_open(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(pump_ended_at=ended_at))
+    later = ended_at + timedelta(minutes=30)
+    await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=later))
+    items = await clinic.items(visit)
+    assert at(items["C72"], "due_at") == at(items["integration-session"], "due_at") == later + timedelta(hours=72)
+    history = await clinic.rows("SELECT action, actor, caused_by FROM task_history ORDER BY version")
+    assert [row["action"] for row in history] == ["created", "moved"]
+    assert all(row["caused_by"] for row in history)
+    [timer] = await clinic.rows(
+        "SELECT due_at FROM platform.timer WHERE timer_key = :key", key=f"task-clock:{items['integration-session']['task_id']}"
+    )
+    assert timer["due_at"] - (later + timedelta(hours=72)) == timedelta(microseconds=1)
+
+
+async def test_what_is_answered_or_done_keeps_its_old_times(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    before = await clinic.items(visit)
+    await answer(clinic, visit, "C24")
+    task_id = before["integration-session"]["task_id"]
+    assert (await clinic.post(f"tasks/{task_id}/claim", role=THERAPIST)).status_code == 200
+    assert (await clinic.post(f"tasks/{task_id}/complete", {"outcome": "done"}, role=THERAPIST)).status_code == 200
+    await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=clinic.clock.now() - timedelta(minutes=5)))
+    after = await clinic.items(visit)
+    assert at(after["C24"], "due_at") == at(before["C24"], "due_at")
+    assert at(after["integration-session"], "due_at") == at(before["integration-session"], "due_at")
+    assert at(after["C72"], "due_at") > at(before["C72"], "due_at")
+
+
+async def test_a_due_time_that_would_be_past_is_kept_marked_and_given_to_a_person(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    before = await clinic.items(visit)
+    await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=clinic.clock.now() - timedelta(hours=80)))
+    after = await clinic.items(visit)
+    for code in ("integration-session", "C24", "C72"):
+        assert at(after[code], "due_at") == at(before[code], "due_at")
+        assert after[code]["due_kept"] is True
+    review = after["due-time-review"]
+    assert (review["status"], at(review, "due_at")) == ("requested", clinic.clock.now() + timedelta(hours=4))
+    assert "C24, C72, integration-session" in review["why"]
+    await clinic.tell(visit.told(AMENDED, 6, pump_ended_at=clinic.clock.now() - timedelta(hours=81)))
+    assert len(await clinic.rows("SELECT 1 FROM care_task WHERE kind = 'due-time-review'")) == 1
+
+
+async def test_told_again_unchanged_nothing_changes(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(pump_ended_at=ended_at))
+    before = await clinic.items(visit)
+    clinic.clock.advance(timedelta(days=5))
+    await clinic.tell(visit.told(pump_ended_at=ended_at), visit.told(AMENDED, 5, pump_ended_at=ended_at))
+    assert await clinic.items(visit) == before
+
+
+async def test_what_had_been_lost_is_made_when_it_is_told_again(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(pump_ended_at=ended_at))
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        moved = {"other": clinic.visit().infusion_id, "id": visit.infusion_id}
+        await db.execute(text("UPDATE check_in SET infusion_id = :other WHERE infusion_id = :id AND code = 'C72'"), moved)
+    assert "C72" not in await clinic.items(visit)
+    await clinic.tell(visit.told(pump_ended_at=ended_at))
+    assert (await clinic.items(visit))["C72"]["status"] == "planned"
+
+
+async def test_a_correction_to_stopped_early_adds_the_evening_call_and_back_again_drops_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(visit.told(AMENDED, 5, outcome="stopped-early"))
+    assert (await clinic.items(visit))["same-evening-call"]["status"] == "requested"
+    await clinic.tell(visit.told(AMENDED, 6))
+    call = (await clinic.items(visit))["same-evening-call"]
+    assert (call["status"], call["status_reason"]) == ("cancelled", "record-corrected")
+
+
+async def test_a_correction_to_transferred_has_a_person_ask_instead(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(visit.told(AMENDED, 5, outcome="transferred"))
+    states = await clinic.states(visit)
+    assert (states["C24"], states["staff-check-in"], states["C72"]) == ("cancelled", "requested", "planned")
+
+
+async def test_a_dose_corrected_to_nothing_cancels_the_set_and_lists_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(visit.told(AMENDED, 5, drug_given=False, first_of_course=False))
+    items = await clinic.items(visit)
+    assert {code: row["status"] for code, row in items.items()} == {
+        "integration-session": "cancelled",
+        "C24": "cancelled",
+        "C72": "cancelled",
+        "rebook": "requested",
+        "cancellation-review": "requested",
+    }
+    listed = {entry["code"] for entry in items["cancellation-review"]["details"]["items"]}
+    assert listed == {"integration-session", "C24", "C72"}
+    [plan] = await clinic.rows("SELECT status, status_reason FROM plan")
+    assert plan == {"status": "revoked", "status_reason": "no-drug-given"}
+
+
+async def test_a_dose_that_was_given_after_all_is_followed_anew(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(pump_ended_at=ended_at))
+    await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=ended_at, drug_given=False, first_of_course=False))
+    clinic.clock.advance(timedelta(hours=30))
+    await clinic.tell(visit.told(AMENDED, 6, pump_ended_at=ended_at))
+    states = await clinic.states(visit)
+    assert states["C24"] == "cancelled"
+    assert (states["C72"], states["integration-session"], states["catch-up-call"], states["rebook"]) == (
+        "planned",
+        "requested",
+        "requested",
+        "cancelled",
+    )
+    [plan] = await clinic.rows("SELECT status, generation FROM plan")
+    assert plan == {"status": "active", "generation": 1}
+
+
+async def test_a_first_record_of_nothing_given_is_followed_once_it_is_corrected(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly, drug_given=False, first_of_course=False))
+    await clinic.tell(visit.told(AMENDED, 5, outcome="stopped-early"))
+    states = await clinic.states(visit)
+    assert (states["rebook"], states["C24"], states["integration-session"]) == ("cancelled", "planned", "requested")
+
+
+async def test_an_infusion_entered_in_error_takes_its_open_work_with_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly))
+    call_id = (await clinic.items(visit))["same-evening-call"]["task_id"]
+    assert (await clinic.post(f"tasks/{call_id}/claim", role=NURSE)).status_code == 200
+    assert (await clinic.post(f"tasks/{call_id}/complete", {"outcome": "reached"}, role=NURSE)).status_code == 200
+    await clinic.tell(visit.told(infusions.InfusionEnteredInError, 5))
+    states = await clinic.states(visit)
+    assert states == {
+        "integration-session": "entered-in-error",
+        "same-evening-call": "completed",
+        "C24": "cancelled",
+        "C72": "cancelled",
+        "cancellation-review": "requested",
+    }
+    [series] = await clinic.rows("SELECT active FROM weekly_series WHERE course_id = :id", id=visit.course_id)
+    assert series["active"] is False
+
+
+async def test_an_error_that_is_told_first_leaves_nothing_to_follow(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionEnteredInError, 5), visit.told(version=4))
+    assert await clinic.states(visit) == {}

@@ -1,0 +1,143 @@
+"""A course's weekly check-ins: from its first infusion with drug given, week by week, until it ends."""
+
+from datetime import UTC, datetime, timedelta
+
+from shared.events import Event
+from shared.events import intake as people
+from shared.events import sessions as infusions
+from tests.followup.clinic import Clinic, Visit, at
+
+WEEK = timedelta(days=7)
+
+
+def course(visit: Visit, status: str, version: int = 2) -> Event:
+    return people.CourseChanged(
+        occurred_at=visit.clock.now(),
+        course_id=visit.course_id,
+        course_version=version,
+        patient_id=visit.patient_id,
+        status=status,
+        protocol_code="default",
+        protocol_version=1,
+        planned_infusions=6,
+        responsible_clinician_id=visit.therapist_id,
+        therapist_id=None,
+        coordinator_id=None,
+    )
+
+
+async def weeks(clinic: Clinic, visit: Visit) -> dict[int, str]:
+    """The course's weekly check-ins, by week."""
+    rows = await clinic.rows(
+        "SELECT ordinal, status FROM check_in WHERE course_id = :id AND code = 'WK' ORDER BY ordinal", id=visit.course_id
+    )
+    return {row["ordinal"]: "asked" if row["status"] in ("planned", "open", "overdue", "expired") else row["status"] for row in rows}
+
+
+async def test_the_first_week_is_asked_about_seven_days_later_at_eight(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.pass_time(timedelta(days=6, hours=22, minutes=59))
+    assert await weeks(clinic, visit) == {}
+    await clinic.pass_time(timedelta(minutes=1))
+    [asked] = await clinic.rows("SELECT * FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
+    assert at(asked, "opens_at") == datetime(2026, 11, 30, 13, 0, tzinfo=UTC)
+    assert (asked["ordinal"], asked["infusion_id"], asked["patient_number"]) == (1, None, "P-0007")
+
+
+async def test_weeks_go_on_one_by_one_until_the_course_ends(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    for _ in range(3):
+        await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == dict.fromkeys((1, 2, 3), "asked")
+    await clinic.tell(course(visit, "completed"))
+    await clinic.pass_time(2 * WEEK)
+    assert await weeks(clinic, visit) == dict.fromkeys((1, 2, 3), "asked")
+
+
+async def test_on_hold_a_course_is_still_asked_about(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), course(visit, "on-hold"))
+    await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == {1: "asked"}
+
+
+async def test_a_course_taken_up_again_goes_on_with_the_next_week(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), course(visit, "stopped"))
+    await clinic.pass_time(2 * WEEK + timedelta(days=1))
+    assert await weeks(clinic, visit) == {}
+    await clinic.tell(course(visit, "active", 3))
+    await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == {3: "asked"}
+
+
+async def test_weeks_that_were_over_when_we_heard_of_the_course_are_only_counted(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(pump_ended_at=clinic.clock.now() - timedelta(days=16)))
+    await clinic.pass_time(timedelta(minutes=1))
+    assert await weeks(clinic, visit) == {1: "cancelled", 2: "cancelled"}
+    await clinic.pass_time(WEEK)
+    assert (await weeks(clinic, visit))[3] == "asked"
+
+
+async def test_nobody_asks_the_dead(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(people.PatientDeceased(occurred_at=clinic.clock.now(), patient_id=visit.patient_id, patient_version=2))
+    await clinic.pass_time(3 * WEEK)
+    assert await weeks(clinic, visit) == {}
+
+
+async def test_without_consent_a_week_is_left_out_and_the_next_one_comes(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(
+        people.ConsentRevoked(
+            occurred_at=clinic.clock.now(), consent_id=visit.therapist_id, patient_id=visit.patient_id, consent_type="treatment"
+        )
+    )
+    await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == {}
+    now = clinic.clock.now()
+    await clinic.tell(
+        people.ConsentSigned(
+            occurred_at=now,
+            consent_id=visit.course_id,
+            patient_id=visit.patient_id,
+            consent_type="treatment",
+            consent_version="2026-03",
+            signed_at=now,
+            valid_until=now + timedelta(days=365),
+        )
+    )
+    await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == {2: "asked"}
+
+
+async def test_a_second_infusion_does_not_begin_the_weeks_again(clinic: Clinic) -> None:
+    first = clinic.visit()
+    await clinic.tell(first.told())
+    await clinic.pass_time(timedelta(days=3))
+    second = clinic.visit(patient_id=first.patient_id, course_id=first.course_id)
+    await clinic.tell(second.told(first_of_course=False))
+    await clinic.pass_time(timedelta(days=4))
+    assert await weeks(clinic, first) == {1: "asked"}
+
+
+async def test_weeks_are_counted_from_the_corrected_day(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.tell(visit.told(infusions.InfusionAmended, 5, pump_ended_at=clinic.clock.now() - timedelta(hours=24)))
+    await clinic.pass_time(timedelta(days=6))
+    assert await weeks(clinic, visit) == {1: "asked"}
+
+
+async def test_the_patients_present_zone_counts(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.patient(visit, time_zone="America/Los_Angeles")
+    await clinic.pass_time(WEEK)
+    [asked] = await clinic.rows("SELECT opens_at FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
+    assert at(asked, "opens_at") == datetime(2026, 11, 30, 16, 0, tzinfo=UTC)

@@ -1,0 +1,223 @@
+"""The queue: views whose counts are the lengths of their lists, filters, orders, and pages that lose nothing."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.followup.tasks.queries import Filters, Sort, View, tasks_in
+from shared.events import sessions as infusions
+from tests.followup.clinic import ADMIN, COORDINATOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
+
+VIEWS = ("mine", "unassigned", "on-hold", "done", "open", "cancelled")
+
+
+async def listed(clinic: Clinic, role: str | None = COORDINATOR, **query: object) -> list[Json]:
+    """A whole list, page by page."""
+    answer = await clinic.get("tasks", role, **query)
+    assert answer.status_code == 200, answer.text
+    items: list[Json] = answer.json()["items"]
+    while following := answer.json()["next"]:
+        answer = await clinic.get(following, role)
+        items += answer.json()["items"]
+    return items
+
+
+async def busy(clinic: Clinic) -> None:
+    """A queue with something in every view."""
+    for kind in ("integration-session", "same-evening-call", "left-against-advice", "rebook", "rebook", "rebook"):
+        await clinic.task(kind)
+    mine = (await listed(clinic, view="unassigned", kind="rebook"))[:3]
+    for task in mine:
+        await clinic.post(f"tasks/{task['task_id']}/claim")
+    until = (clinic.clock.now() + timedelta(hours=2)).isoformat()
+    await clinic.post(f"tasks/{mine[0]['task_id']}/hold", {"until": until, "reason": "waiting-for-record"})
+    await clinic.post(f"tasks/{mine[1]['task_id']}/complete", {"outcome": "done"})
+    gone = clinic.visit()
+    await clinic.tell(gone.told(), gone.told(infusions.InfusionEnteredInError, 5))
+
+
+async def test_every_view_holds_what_its_count_says(clinic: Clinic) -> None:
+    await busy(clinic)
+    counts = (await clinic.get("tasks/counts")).json()["counts"]
+    assert counts == {view: len(await listed(clinic, view=view)) for view in VIEWS}
+    assert counts == {"mine": 1, "unassigned": 6, "on-hold": 1, "done": 1, "open": 8, "cancelled": 1}
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{"kind": "rebook"}, {"priority": "urgent"}, {"overdue": "true"}, {"overdue": "false"}, {"due_before": "2026-11-24T01:00:00Z"}],
+)
+async def test_a_count_is_the_length_of_its_list_with_any_filter(clinic: Clinic, filters: Json) -> None:
+    await busy(clinic)
+    clinic.clock.advance(timedelta(hours=30))
+    counts = (await clinic.get("tasks/counts", **filters)).json()["counts"]
+    assert counts == {view: len(await listed(clinic, view=view, **filters)) for view in VIEWS}
+    assert sum(counts.values()) > 0
+
+
+async def test_filters_narrow_by_patient_owner_and_due_time(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    task = await clinic.task("same-evening-call", visit)
+    await clinic.task()
+    assert {row["patient_id"] for row in await listed(clinic, patient_id=str(visit.patient_id))} == {str(visit.patient_id)}
+    await clinic.post(f"tasks/{task['task_id']}/claim", role=NURSE)
+    assert [row["task_id"] for row in await listed(clinic, owner_id=str(clinic.people[NURSE]))] == [task["task_id"]]
+    assert [row["kind"] for row in await listed(clinic, due_before="2026-11-24T01:00:01Z")] == ["same-evening-call"]
+    assert await listed(clinic, due_before="2026-11-24T01:00:00Z") == []
+
+
+async def test_overdue_is_what_is_open_and_strictly_past_due(clinic: Clinic) -> None:
+    task = await clinic.task("left-against-advice")
+    clinic.clock.advance(timedelta(minutes=30))
+    assert await listed(clinic, overdue="true") == []
+    clinic.clock.advance(timedelta(seconds=1))
+    [late] = await listed(clinic, overdue="true")
+    assert (late["task_id"], late["overdue"]) == (task["task_id"], True)
+
+
+@pytest.mark.parametrize(
+    ("sort", "key", "reverse"),
+    [
+        ("due_at", "due_at", False),
+        ("-due_at", "due_at", True),
+        ("created_at", "created_at", False),
+        ("-created_at", "created_at", True),
+    ],
+)
+async def test_lists_come_in_the_wanted_order(clinic: Clinic, sort: str, key: str, reverse: bool) -> None:
+    for kind in ("integration-session", "left-against-advice", "rebook"):
+        await clinic.task(kind)
+        clinic.clock.advance(timedelta(minutes=7))
+    values = [row[key] for row in await listed(clinic, sort=sort)]
+    assert values == sorted(values, reverse=reverse)
+
+
+async def test_the_most_pressing_comes_first_and_then_what_is_due_first(clinic: Clinic) -> None:
+    for kind in ("integration-session", "rebook", "same-evening-call", "left-against-advice"):
+        await clinic.task(kind)
+    kinds = [row["kind"] for row in await listed(clinic, sort="priority")]
+    assert kinds[:2] == ["left-against-advice", "same-evening-call"]
+    assert kinds[2] == "rebook"
+
+
+async def test_what_was_closed_last_comes_first(clinic: Clinic) -> None:
+    done = []
+    for _ in range(3):
+        task = await clinic.task("rebook")
+        await clinic.post(f"tasks/{task['task_id']}/claim")
+        await clinic.post(f"tasks/{task['task_id']}/complete", {"outcome": "done"})
+        done.append(task["task_id"])
+        clinic.clock.advance(timedelta(minutes=1))
+    assert [row["task_id"] for row in await listed(clinic, view="done")] == done[::-1]
+    assert (await clinic.get("tasks", sort="-closed_at")).json()["code"] == "sort-not-applicable"
+
+
+async def test_pages_lose_and_repeat_nothing_while_others_work(clinic: Clinic) -> None:
+    made = {(await clinic.task("rebook"))["task_id"] for _ in range(11)}
+    first = (await clinic.get("tasks", view="unassigned", limit=4)).json()
+    seen = [row["task_id"] for row in first["items"]]
+    # Of the first page two are claimed; a new, later one comes in; of the rest one is claimed.
+    for task_id in (*seen[:2], next(iter(made - set(seen)))):
+        assert (await clinic.post(f"tasks/{task_id}/claim")).status_code == 200
+    clinic.clock.advance(timedelta(hours=1))
+    late = (await clinic.task("rebook"))["task_id"]
+    following = first["next"]
+    while following:
+        page = (await clinic.get(following)).json()
+        seen += [row["task_id"] for row in page["items"]]
+        following = page["next"]
+    assert len(seen) == len(set(seen))
+    assert set(seen) >= (made | {late}) - {row["task_id"] for row in await listed(clinic, view="mine")}
+
+
+async def test_a_cursor_is_good_for_its_own_list_only(clinic: Clinic) -> None:
+    for _ in range(3):
+        await clinic.task("rebook")
+    following = (await clinic.get("tasks", view="unassigned", limit=1)).json()["next"]
+    assert (await clinic.get(following.replace("view=unassigned", "view=open"))).json()["code"] == "cursor-invalid"
+
+
+async def test_a_task_moves_from_view_to_view_with_its_work(clinic: Clinic) -> None:
+    task = await clinic.task("rebook")
+
+    async def where() -> list[str]:
+        return [view for view in VIEWS if task["task_id"] in {row["task_id"] for row in await listed(clinic, view=view)}]
+
+    assert await where() == ["unassigned", "open"]
+    await clinic.post(f"tasks/{task['task_id']}/claim")
+    assert await where() == ["mine", "open"]
+    until = (clinic.clock.now() + timedelta(hours=2)).isoformat()
+    await clinic.post(f"tasks/{task['task_id']}/hold", {"until": until, "reason": "waiting-for-record"})
+    assert await where() == ["on-hold", "open"]
+    await clinic.post(f"tasks/{task['task_id']}/complete", {"outcome": "unable"})
+    assert await where() == ["done"]
+
+
+async def test_mine_needs_to_know_who_looks(clinic: Clinic) -> None:
+    answer = await clinic.get("tasks", None, view="mine")
+    assert (answer.status_code, answer.json()["code"]) == (403, "practitioner-required")
+    assert (await clinic.get("tasks/counts", None)).json()["counts"]["mine"] == 0
+
+
+async def test_another_clinics_queue_is_empty_here(clinic: Clinic, open_clinic: object) -> None:
+    assert callable(open_clinic)
+    other: Clinic = await open_clinic()
+    task = await other.task()
+    assert await listed(clinic) == []
+    for path in (f"tasks/{task['task_id']}", f"tasks/{task['task_id']}/history", f"tasks/{uuid4()}"):
+        answer = await clinic.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_misspelled_filter_is_refused(clinic: Clinic) -> None:
+    assert (await clinic.get("tasks", veiw="mine")).json()["code"] == "unknown-parameter"
+    assert (await clinic.get("tasks", view="everything")).status_code == 422
+
+
+@pytest.mark.parametrize("role", [COORDINATOR, NURSE, PRESCRIBER, THERAPIST, ADMIN, None])
+async def test_everybody_with_access_sees_the_queue(clinic: Clinic, role: str | None) -> None:
+    await clinic.task()
+    assert len(await listed(clinic, role)) == 1
+
+
+@pytest.mark.parametrize(
+    ("view", "sort", "index"),
+    [
+        (View.UNASSIGNED, None, "ix_care_task_unassigned"),
+        (View.MINE, None, "ix_care_task_mine"),
+        (View.ON_HOLD, None, "ix_care_task_on_hold"),
+        (View.DONE, None, "ix_care_task_done"),
+        (View.CANCELLED, None, "ix_care_task_cancelled"),
+        (View.OPEN, None, "ix_care_task_open_by_due"),
+        (View.OPEN, Sort.PRIORITY, "ix_care_task_open_by_priority"),
+        (View.OPEN, Sort.NEWEST, "ix_care_task_open_by_age"),
+    ],
+)
+async def test_a_page_of_a_large_queue_is_read_from_its_views_index(clinic: Clinic, view: View, sort: Sort | None, index: str) -> None:
+    visit = clinic.visit()
+    await clinic.patient(visit)
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        await db.execute(_MANY, {"clinic_id": clinic.clinic_id, "patient_id": visit.patient_id})
+        await db.execute(text("SET LOCAL enable_bitmapscan = off"))
+        page = tasks_in(db, view, Filters(clinic.clock.now(), me=clinic.people[COORDINATOR]), sort).limit(51)
+        query = page.compile(db.get_bind(), compile_kwargs={"literal_binds": True})
+        plan = "\n".join(row[0] for row in await db.execute(text(f"EXPLAIN {query}")))
+        await db.rollback()
+    assert index in plan, plan
+    assert "Sort" not in plan, plan
+
+
+_MANY = text(
+    """
+    INSERT INTO care_task (clinic_id, task_id, version, kind, focus_kind, focus_id, ordinal, attempt, patient_id, patient_number, status,
+                           business_status, priority, priority_rank, why, details, due_at, due_kept, held_seconds, created_at, changed_at,
+                           owner_id, held_until, closed_at)
+    SELECT :clinic_id, gen_random_uuid(), 1, 'rebook', 'Patient', gen_random_uuid(), 0, 1, :patient_id, 'P-1',
+           (ARRAY['requested', 'accepted', 'on-hold', 'cancelled'])[1 + n % 4], 'to-do', 'routine', n % 3, 'because', '{}',
+           now() + n * interval '1 minute', false, 0, now() - n * interval '1 minute', now() - n * interval '1 second',
+           CASE WHEN n % 4 IN (1, 2) THEN gen_random_uuid() END, CASE WHEN n % 4 = 2 THEN now() END, CASE WHEN n % 4 = 3 THEN now() END
+    FROM generate_series(1, 2000) AS n
+    """
+)

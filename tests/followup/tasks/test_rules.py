@@ -1,0 +1,74 @@
+"""What may become of a task: who may have it, how long it may wait, when the next attempt has to be named."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.followup.checkins import work as check_in_work
+from services.followup.plans.slots import Kind
+from services.followup.tasks.policy import CancelCause, shipped_policy
+from services.followup.tasks.rules import Outcome, Priority, hold_refusal, may_work, retry_refusal
+
+POLICY = shipped_policy()
+NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
+
+
+def test_every_kind_of_task_that_is_made_has_its_policy() -> None:
+    made_by_check_ins = {check_in_work.OVERDUE_CALL, check_in_work.TELEPHONE_CHECK_IN, check_in_work.REVIEW}
+    assert POLICY.kinds.keys() == {kind.value for kind in Kind} | made_by_check_ins
+
+
+@pytest.mark.parametrize(
+    ("priority", "held_hours", "until_hours", "refused"),
+    [
+        (Priority.ROUTINE, 0, 24, None),
+        (Priority.ROUTINE, 0, 24.01, "hold-too-long"),
+        (Priority.ROUTINE, 20, 4, None),
+        (Priority.ROUTINE, 20, 4.01, "hold-too-long"),
+        (Priority.ROUTINE, 0, 0, "hold-not-ahead"),
+        (Priority.URGENT, 0, 1, "hold-not-allowed"),
+        (Priority.ASAP, 0, 1, "hold-not-allowed"),
+        (Priority.STAT, 0, 1, "hold-not-allowed"),
+    ],
+)
+def test_only_routine_work_waits_and_a_day_in_all(priority: Priority, held_hours: float, until_hours: float, refused: str | None) -> None:
+    until = NOW + timedelta(hours=until_hours)
+    refusal = hold_refusal(POLICY.hold, priority, held_seconds=int(held_hours * 3600), now=NOW, until=until)
+    assert (refusal and refusal.code) == refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "retry_hours", "refused"),
+    [
+        ("rebook", Outcome.NO_ANSWER, None, "retry-required"),
+        ("rebook", Outcome.NO_ANSWER, 3, None),
+        ("rebook", Outcome.LEFT_MESSAGE, None, None),
+        ("catch-up-call", Outcome.LEFT_MESSAGE, None, "retry-required"),
+        ("catch-up-call", Outcome.LEFT_MESSAGE, 3, None),
+        ("catch-up-call", Outcome.REACHED, 3, "retry-not-applicable"),
+        ("catch-up-call", Outcome.NO_ANSWER, 7 * 24, None),
+        ("catch-up-call", Outcome.NO_ANSWER, 7 * 24 + 1, "retry-out-of-range"),
+        ("catch-up-call", Outcome.NO_ANSWER, 0, "retry-out-of-range"),
+    ],
+)
+def test_where_nobody_was_spoken_to_the_next_attempt_is_named(
+    kind: str, outcome: Outcome, retry_hours: float | None, refused: str | None
+) -> None:
+    retry_at = None if retry_hours is None else NOW + timedelta(hours=retry_hours)
+    refusal = retry_refusal(POLICY.kinds[kind], POLICY.retry, outcome, now=NOW, retry_at=retry_at)
+    assert (refusal and refusal.code) == refused
+
+
+def test_the_most_pressing_comes_first_as_in_fhir() -> None:
+    assert sorted(Priority, key=lambda priority: priority.rank) == [Priority.STAT, Priority.ASAP, Priority.URGENT, Priority.ROUTINE]
+
+
+def test_a_coordinator_does_not_close_what_needs_a_clinician() -> None:
+    assert not may_work(POLICY.kinds["safety-review"], {"coordinator"})
+    assert not may_work(POLICY.kinds["left-against-advice"], {"coordinator", "infusion-nurse"})
+    assert may_work(POLICY.kinds["left-against-advice"], {"on-call-clinician"})
+
+
+def test_what_tells_of_a_worry_survives_whatever_else_is_called_off() -> None:
+    for cause in (CancelCause.DEATH, CancelCause.WITHDRAWAL, CancelCause.TREATMENT_CONSENT_REVOKED, CancelCause.ENTERED_IN_ERROR):
+        assert {"safety-review", "cancellation-review"} <= set(POLICY.kept_after(cause))

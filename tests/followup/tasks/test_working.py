@@ -1,0 +1,239 @@
+"""What people do with tasks: claim without a race, assign, release, hold, resume, complete; all of it told in the history."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    return answer.status_code, str(answer.json()["code"])
+
+
+async def claimed(clinic: Clinic, kind: str = "integration-session", role: str = THERAPIST, **facts: Any) -> Json:
+    """A task that somebody has."""
+    task = await clinic.task(kind, **facts)
+    answer = await clinic.post(f"tasks/{task['task_id']}/claim", role=role)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def actions(clinic: Clinic, task: Json) -> list[str]:
+    """What happened to a task."""
+    answer = await clinic.get(f"tasks/{task['task_id']}/history")
+    return [line["action"] for line in answer.json()["items"]]
+
+
+async def test_of_eight_who_claim_at_once_one_has_it_and_the_others_know_who(clinic: Clinic) -> None:
+    task = await clinic.task()
+    crowd = [await clinic.practitioner("therapist") for _ in range(8)]
+    answers = await asyncio.gather(*(clinic.post(f"tasks/{task['task_id']}/claim", role=one) for one in crowd))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 7}
+    winner = next(answer.json()["owner_id"] for answer in answers if answer.status_code == 200)
+    assert {(answer.json()["code"], answer.json()["owner_id"]) for answer in answers if answer.status_code == 409} == {
+        ("already-claimed", winner)
+    }
+    assert {answer.json().get("state") for answer in answers if answer.status_code == 409} == {"accepted"}
+    assert UUID(winner) in crowd
+    assert await actions(clinic, task) == ["created", "claimed"]
+
+
+async def test_a_claim_answers_with_the_task_and_its_version(clinic: Clinic) -> None:
+    task = await clinic.task()
+    answer = await clinic.post(f"tasks/{task['task_id']}/claim", role=THERAPIST)
+    body = answer.json()
+    assert (body["status"], body["owner_id"], body["version"]) == ("accepted", str(clinic.people[THERAPIST]), 2)
+    assert answer.headers["ETag"] == 'W/"2"'
+
+
+async def test_work_for_clinicians_is_not_a_coordinators(clinic: Clinic) -> None:
+    task = await clinic.task("left-against-advice")
+    assert refused(await clinic.post(f"tasks/{task['task_id']}/claim", role=COORDINATOR)) == (403, "role-missing")
+    assert (await clinic.post(f"tasks/{task['task_id']}/claim", role=PRESCRIBER)).status_code == 200
+
+
+async def test_a_machine_without_a_person_claims_nothing(clinic: Clinic) -> None:
+    task = await clinic.task()
+    assert refused(await clinic.post(f"tasks/{task['task_id']}/claim", role=None)) == (403, "practitioner-required")
+
+
+async def test_a_clinic_admin_gives_out_work_and_does_none(clinic: Clinic) -> None:
+    task = await clinic.task("rebook")
+    path = f"tasks/{task['task_id']}"
+    assert refused(await clinic.post(f"{path}/claim", role=ADMIN)) == (403, "role-missing")
+    given = await clinic.post(f"{path}/assign", {"owner_id": str(clinic.people[COORDINATOR])}, role=ADMIN)
+    assert given.json()["owner_id"] == str(clinic.people[COORDINATOR])
+
+
+async def test_who_saw_an_older_version_is_refused(clinic: Clinic) -> None:
+    task = await clinic.task()
+    path = f"tasks/{task['task_id']}/claim"
+    assert refused(await clinic.post(path, role=THERAPIST, If_Match='W/"7"')) == (412, "version-stale")
+    assert (await clinic.post(path, role=THERAPIST, If_Match='W/"1"')).status_code == 200
+
+
+async def test_a_task_is_given_to_somebody_whose_roles_fit_and_to_nobody_else(clinic: Clinic) -> None:
+    task = await clinic.task("left-against-advice")
+    path = f"tasks/{task['task_id']}/assign"
+    stranger = await clinic.post(path, {"owner_id": str(uuid4())}, role=DIRECTOR)
+    assert refused(stranger) == (422, "reference-not-found")
+    assert stranger.json()["errors"][0]["pointer"] == "/owner_id"
+    assert refused(await clinic.post(path, {"owner_id": str(clinic.people[COORDINATOR])}, role=DIRECTOR)) == (422, "role-missing")
+    assert (await clinic.post(path, {"owner_id": str(clinic.people[PRESCRIBER])}, role=COORDINATOR)).status_code == 200
+    assert await actions(clinic, task) == ["created", "assigned"]
+
+
+async def test_a_task_goes_back_by_its_owner_or_who_leads_the_queue(clinic: Clinic) -> None:
+    task = await claimed(clinic, "rebook", role=COORDINATOR)
+    path = f"tasks/{task['task_id']}/release"
+    assert refused(await clinic.post(path, role=NURSE)) == (409, "not-owner")
+    assert (await clinic.post(path, role=DIRECTOR)).json()["status"] == "requested"
+    assert refused(await clinic.post(path, role=DIRECTOR)) == (409, "task-state")
+
+
+async def test_a_held_task_wakes_by_itself_with_its_owner(clinic: Clinic) -> None:
+    task = await claimed(clinic, "rebook", role=COORDINATOR)
+    path = f"tasks/{task['task_id']}"
+    until = clinic.clock.now() + timedelta(hours=3)
+    held = await clinic.post(f"{path}/hold", {"until": until.isoformat(), "reason": "waiting-for-patient"})
+    assert (held.json()["status"], held.json()["status_reason"]) == ("on-hold", "waiting-for-patient")
+    await clinic.pass_time(timedelta(hours=2))
+    assert (await clinic.get(path)).json()["status"] == "on-hold"
+    await clinic.pass_time(timedelta(hours=1))
+    woken = (await clinic.get(path)).json()
+    assert (woken["status"], woken["owner_id"], woken["held_until"]) == ("accepted", str(clinic.people[COORDINATOR]), None)
+    assert await actions(clinic, task) == ["created", "claimed", "held", "woke"]
+
+
+async def test_a_task_waits_a_day_in_all_and_no_longer(clinic: Clinic) -> None:
+    task = await claimed(clinic, "rebook", role=COORDINATOR)
+    path = f"tasks/{task['task_id']}"
+
+    async def hold(hours: float) -> httpx.Response:
+        until = clinic.clock.now() + timedelta(hours=hours)
+        return await clinic.post(f"{path}/hold", {"until": until.isoformat(), "reason": "outside-hours"})
+
+    assert refused(await hold(24.5)) == (422, "hold-too-long")
+    assert refused(await hold(-1)) == (422, "hold-not-ahead")
+    assert (await hold(20)).status_code == 200
+    await clinic.pass_time(timedelta(hours=18))
+    assert (await clinic.post(f"{path}/resume")).json()["status"] == "accepted"
+    assert refused(await hold(7)) == (422, "hold-too-long")
+    assert (await hold(6)).status_code == 200
+
+
+async def test_pressing_work_may_not_wait_and_nobody_holds_what_another_has(clinic: Clinic) -> None:
+    until = (clinic.clock.now() + timedelta(hours=1)).isoformat()
+    body = {"until": until, "reason": "waiting-for-patient"}
+    urgent = await claimed(clinic, "same-evening-call", role=NURSE)
+    assert refused(await clinic.post(f"tasks/{urgent['task_id']}/hold", body, role=NURSE)) == (409, "hold-not-allowed")
+    mine = await claimed(clinic, "rebook", role=COORDINATOR)
+    assert refused(await clinic.post(f"tasks/{mine['task_id']}/hold", body, role=NURSE)) == (409, "not-owner")
+
+
+async def test_completing_says_how_and_when_and_closes_for_good(clinic: Clinic) -> None:
+    task = await claimed(clinic)
+    path = f"tasks/{task['task_id']}"
+    performed_at = clinic.clock.now()
+    await clinic.pass_time(timedelta(hours=2))
+    done = await clinic.post(
+        f"{path}/complete",
+        {"outcome": "done", "note": "Went well.\nNext on Friday.", "performed_at": performed_at.isoformat()},
+        role=THERAPIST,
+    )
+    body = done.json()
+    assert (body["status"], body["outcome"], body["note"]) == ("completed", "done", "Went well.\nNext on Friday.")
+    assert body["performed_at"] == performed_at.isoformat().replace("+00:00", "Z")
+    assert refused(await clinic.post(f"{path}/complete", {"outcome": "done"}, role=THERAPIST)) == (409, "task-state")
+    assert await actions(clinic, task) == ["created", "claimed", "completed"]
+
+
+async def test_a_note_is_read_by_clinical_roles_only_and_is_in_no_history(clinic: Clinic) -> None:
+    task = await claimed(clinic, "rebook", role=COORDINATOR)
+    path = f"tasks/{task['task_id']}"
+    written = await clinic.post(f"{path}/complete", {"outcome": "done", "note": "secret of the patient"})
+    assert (written.json()["note"], written.json()["note_withheld"]) == (None, True)
+    for role, note in ((COORDINATOR, None), (ADMIN, None), (None, None), (NURSE, "secret of the patient")):
+        assert (await clinic.get(path, role)).json()["note"] == note
+    assert "secret" not in (await clinic.get(f"{path}/history", NURSE)).text
+    assert "secret" not in (await clinic.get("tasks", NURSE, view="done")).text
+
+
+async def test_no_answer_makes_the_next_attempt_with_the_same_owner(clinic: Clinic) -> None:
+    task = await claimed(clinic, "same-evening-call", role=NURSE)
+    path = f"tasks/{task['task_id']}/complete"
+    assert refused(await clinic.post(path, {"outcome": "no-answer"}, role=NURSE)) == (422, "retry-required")
+    retry_at = clinic.clock.now() + timedelta(hours=3)
+    assert (await clinic.post(path, {"outcome": "no-answer", "retry_at": retry_at.isoformat()}, role=NURSE)).status_code == 200
+    [mine] = (await clinic.get("tasks", NURSE, view="mine", kind="same-evening-call")).json()["items"]
+    assert (mine["attempt"], mine["status"], mine["due_at"]) == (2, "accepted", retry_at.isoformat().replace("+00:00", "Z"))
+    assert mine["owner_id"] == str(clinic.people[NURSE])
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"outcome": "reached"}, "outcome-not-applicable"),
+        ({"outcome": "done", "retry_at": "2026-11-24T10:00:00Z"}, "retry-not-applicable"),
+        ({"outcome": "done", "performed_at": "2026-11-20T10:00:00Z"}, "time-out-of-range"),
+        ({"outcome": "done", "performed_at": "2026-11-25T10:00:00Z"}, "time-out-of-range"),
+    ],
+)
+async def test_what_does_not_fit_the_task_is_refused_and_changes_nothing(clinic: Clinic, body: Json, code: str) -> None:
+    task = await claimed(clinic)
+    assert refused(await clinic.post(f"tasks/{task['task_id']}/complete", body, role=THERAPIST)) == (422, code)
+    assert (await clinic.get(f"tasks/{task['task_id']}")).json()["version"] == task["version"]
+
+
+async def test_nobody_completes_what_they_do_not_have(clinic: Clinic) -> None:
+    task = await clinic.task()
+    answer = await clinic.post(f"tasks/{task['task_id']}/complete", {"outcome": "done"}, role=THERAPIST)
+    assert refused(answer) == (409, "not-owner")
+    assert answer.json()["owner_id"] is None
+
+
+async def test_what_is_past_its_due_time_is_overdue_and_then_missed_and_can_still_be_done(clinic: Clinic) -> None:
+    task = await claimed(clinic)
+    path = f"tasks/{task['task_id']}"
+    await clinic.pass_time(timedelta(hours=71))
+    at_the_limit = (await clinic.get(path)).json()
+    assert (at_the_limit["business_status"], at_the_limit["overdue"]) == ("to-do", False)
+    await clinic.pass_time(timedelta(seconds=1))
+    late = (await clinic.get(path)).json()
+    assert (late["business_status"], late["overdue"], late["status"]) == ("overdue", True, "accepted")
+    await clinic.pass_time(timedelta(days=8))
+    assert (await clinic.get(path)).json()["business_status"] == "missed"
+    done = (await clinic.post(f"{path}/complete", {"outcome": "done"}, role=THERAPIST)).json()
+    assert (done["status"], done["overdue"]) == ("completed", False)
+    assert await actions(clinic, task) == ["created", "claimed", "overdue", "missed", "completed"]
+
+
+async def test_the_history_names_who_did_what(clinic: Clinic) -> None:
+    task = await claimed(clinic)
+    lines = (await clinic.get(f"tasks/{task['task_id']}/history")).json()["items"]
+    assert [line["actor"] for line in lines] == ["Service/followup", f"Practitioner/{clinic.people[THERAPIST]}"]
+    assert lines[0]["caused_by"] is not None
+    assert [line["version"] for line in lines] == [1, 2]
+
+
+@pytest.mark.parametrize("step", ["claim", "assign", "release", "hold", "resume", "complete"])
+async def test_another_clinics_task_is_unknown_like_any_other_id(clinic: Clinic, open_clinic: object, step: str) -> None:
+    assert callable(open_clinic)
+    other: Clinic = await open_clinic()
+    task = await other.task()
+    body: dict[str, Json] = {
+        "assign": {"owner_id": str(clinic.people[DIRECTOR])},
+        "hold": {"until": "2026-11-23T16:00:00Z", "reason": "outside-hours"},
+        "complete": {"outcome": "done"},
+    }
+    for task_id in (task["task_id"], str(uuid4())):
+        answer = await clinic.post(f"tasks/{task_id}/{step}", body.get(step), role=DIRECTOR)
+        assert refused(answer) == (404, "not-found")
+    assert (await other.get(f"tasks/{task['task_id']}")).json()["version"] == 1
