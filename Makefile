@@ -25,8 +25,8 @@ help: ## list the targets
 
 setup: .venv/.dev-ready node_modules/.ready ## install all that running, testing and checking need (the other targets do it by themselves)
 
-demo: .venv/.ready ## one clinic day on a private database; ONCE=1 leaves at its end, KAFKA=1 uses the compose stack, FAILPOINT=name kills on the way
-	@$(python) -m services demo $(if $(ONCE),--once) $(if $(KAFKA),--kafka) $(if $(FAILPOINT),--failpoint $(FAILPOINT)) \
+demo: .venv/.ready ## one clinic day on a private database; ONCE=1 leaves at its end, FAILPOINT=name kills on the way
+	@$(python) -m services demo $(if $(ONCE),--once) $(if $(FAILPOINT),--failpoint $(FAILPOINT)) \
 		$(call or_say,'The lines above name the broken promise or the missing part. Run it again with ONCE=1 for a table only.')
 
 run: .venv/.ready ## all three services in one process, with your own settings

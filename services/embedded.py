@@ -185,7 +185,7 @@ class Origin:
     """One origin for three services, by the first segment of the path, as the gateway does it in front of containers."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        self._by_segment = dict(apps) | {"c": apps["followup"], "queue": apps["followup"], "static": apps["followup"]}
+        self._by_segment = dict(apps) | {"c": apps["followup"]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         segment = scope["path"].split("/", 2)[1] if scope["path"].count("/") else ""

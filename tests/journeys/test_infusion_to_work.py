@@ -75,12 +75,17 @@ async def test_a_link_takes_answers_once(house: House, clinic: Clinic) -> None:
     assert (await house.http.get(path)).status_code == 410
     answers = await house.rows("followup", clinic.clinic_id, "SELECT answers FROM check_in_answers")
     assert len(answers) == 1
+    trail = await house.rows(
+        "followup", clinic.clinic_id, "SELECT operation, outcome FROM audit_event WHERE client_id = 'patient-link' ORDER BY recorded_at"
+    )
+    assert [(row["operation"], row["outcome"]) for row in trail] == [("check_birth_date", 303), ("take_answers", 200)]
 
 
 async def test_an_event_that_never_arrived_is_found_and_asked_for(house: House, clinic: Clinic) -> None:
     patient = await clinic.admit()
     await patient.infuse()
     now = house.clock.advance(timedelta(minutes=65))
+    await house.settled()
     async with relay_held_up(house.services["sessions"].database.url) as connection:
         await patient.step("complete", {"discharged_at": now.isoformat()}, by="prescriber")
         lost = await connection.fetch("DELETE FROM platform.outbox_pending RETURNING seq")

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import answers as answering
 from services.followup.checkins.policy import CheckInSetup
 from services.followup.pages import commands, rendering, sessions
-from services.followup.pages.commands import Tried
+from services.followup.pages.commands import Opened, Tried
 from services.followup.pages.rendering import PageError
 from services.followup.pages.requests import BIRTH_DATE_FIELDS, answers_of, birth_date_of, read_fields, require_own_page
 from shared.clock import Clock
 from shared.db import Database
 from shared.errors import DomainError
 from shared.security.access import public_access
+from shared.security.audit import AuditEvent, append
 from shared.web import Router
+from shared.web.marks import marks_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class PatientPages:
             if birth_date is None:
                 return rendering.birth_date_page(opened.link, [_NO_DATE], status=422)
             tried = await commands.try_birth_date(db, opened, birth_date, self.clock.now(), policy)
+            await _audited(db, request, opened, "check_birth_date", _STATUS_OF[tried])
             if tried is Tried.DEAD:
                 return rendering.gone_page()
             if tried is Tried.WRONG:
@@ -85,8 +89,10 @@ class PatientPages:
             answers, errors = answers_of(form, fields)
             if errors:
                 await answering.keep_refused(db, opened.check_in.check_in_id, answers, now, self.setup)
+                await _audited(db, request, opened, "take_answers", 422)
                 return rendering.form_page(opened.link, form, answers, errors, status=422)
             await answering.submit(db, opened.check_in.check_in_id, answers, now, self.setup)
+            await _audited(db, request, opened, "take_answers", 200)
         return rendering.thanks_page(opened.link)
 
     async def take_call_for_help(self, request: Request) -> Response:
@@ -100,6 +106,7 @@ class PatientPages:
             form = answering.form_of(opened.check_in, self.setup)
             answers, _ = answers_of(form, fields)
             await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, self.setup)
+            await _audited(db, request, opened, "take_call_for_help", 200)
         if opened.answered:
             return rendering.thanks_page(opened.link, help_asked=True)
         return rendering.form_page(opened.link, form, answers, help_asked=True)
@@ -116,6 +123,24 @@ class PatientPages:
         return await read_fields(request, known)
 
 
+async def _audited(db: AsyncSession, request: Request, opened: Opened, operation: str, outcome: int) -> None:
+    """The trail of what came in by a link: whoever holds it acts as the patient, and the row says no more than that."""
+    row = AuditEvent(
+        clinic_id=opened.link.clinic_id,
+        client_id=_LINK_HOLDER,
+        operation=operation,
+        action="C",
+        phi="write",
+        outcome=outcome,
+        request_id=marks_of(request.scope).request_id,
+        patient_id=opened.check_in.patient_id,
+        subject=f"CheckIn/{opened.check_in.check_in_id}",
+    )
+    await append(db, row)
+
+
+_LINK_HOLDER = "patient-link"
+_STATUS_OF = {Tried.RIGHT: 303, Tried.WRONG: 401, Tried.DEAD: 410}
 _SERVER_ERRORS = 500
 _AWAY = "Something is not working here at the moment. Please try again in a few minutes."
 _NO_DATE = PageError("birth_month", "Enter your date of birth as month, day and year, for example 3 27 1985")
