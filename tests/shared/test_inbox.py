@@ -9,7 +9,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Fenced, Position, Record
@@ -103,6 +105,56 @@ async def test_clinics_of_one_chunk_are_entered_one_by_one(receiver: Receiver) -
     receiver.reaction = look
     await inbox_of(receiver).handle(records(raw(said(uuid4())), raw(said(uuid4()), clinic_id=OTHER_CLINIC), raw(said(uuid4()))))
     assert entered == {CLINIC: str(CLINIC), OTHER_CLINIC: str(OTHER_CLINIC)}
+
+
+class Row(SQLModel, registry=registry(metadata=MetaData())): ...
+
+
+class Note(Row, table=True):
+    """A record of a clinic, as services have them."""
+
+    clinic_id: UUID = Field(primary_key=True)
+    note_id: UUID = Field(primary_key=True)
+
+
+NOTES = """
+    CREATE TABLE public.note (clinic_id uuid, note_id uuid, PRIMARY KEY (clinic_id, note_id));
+    ALTER TABLE public.note ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY inside_clinic ON public.note USING (clinic_id = (SELECT current_setting('app.clinic_id')::uuid));
+    GRANT SELECT, INSERT ON public.note TO PUBLIC;
+"""
+
+
+async def test_what_a_handler_adds_is_written_inside_its_clinic(receiver: Receiver) -> None:
+    await receiver.admin.execute(NOTES)
+
+    async def add(db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        db.add(Note(clinic_id=delivery.clinic_id, note_id=delivery.event.conversation_id))
+
+    receiver.reaction = add
+    clinics = [CLINIC, OTHER_CLINIC, CLINIC, OTHER_CLINIC]
+    await inbox_of(receiver).handle(records(*(raw(said(uuid4()), clinic_id=clinic) for clinic in clinics)))
+    written = await receiver.admin.fetch("SELECT clinic_id FROM public.note ORDER BY clinic_id")
+    assert [row["clinic_id"] for row in written] == sorted(clinics)
+    assert len(receiver.batches) == 2, "nothing had to be tried again"
+
+
+async def test_a_conversation_is_parked_in_its_order(receiver: Receiver) -> None:
+    conversation = uuid4()
+    spoiled = raw(said(conversation))._replace(value=b"{}")
+    stranger = raw(said(uuid4()))
+    chunk = records(
+        spoiled, raw(said(conversation)), stranger, spoiled._replace(headers=raw(said(conversation)).headers), raw(said(conversation))
+    )
+    await inbox_of(receiver).handle(chunk)
+    rows = await receiver.parked()
+    assert [(row["offset"], row["reason"]) for row in rows] == [
+        (0, "undecodable"),
+        (1, "behind-parked-key"),
+        (3, "undecodable"),
+        (4, "behind-parked-key"),
+    ]
+    assert await receiver.done() == 1
 
 
 async def test_of_two_clinics_that_use_a_key_at_the_same_moment_one_owns_it(receiver: Receiver) -> None:

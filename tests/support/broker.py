@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -158,13 +159,16 @@ class Broker:
 
     async def send(self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None, Headers]]) -> None:
         """Write records past our own producer, in order: keys, values and headers of any kind."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", max_request_size=2 * 1024 * 1024)
-        await producer.start()
-        try:
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", max_request_size=2 * 1024 * 1024) as producer:
             for key, value, headers in records:
                 await producer.send_and_wait(topic, value, key, partition, headers=list(headers))
-        finally:
-            await producer.stop()
+
+    async def send_with_gaps(self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None, Headers]]) -> None:
+        """Write records so that after each one an offset is missing: the mark of a transaction takes it."""
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=uuid4().hex) as producer:
+            for key, value, headers in records:
+                async with producer.transaction():
+                    await producer.send_and_wait(topic, value, key, partition, headers=list(headers))
 
 
 def _led(topic: Mapping[str, Any]) -> bool:  # Any: aiokafka's answer as plain values

@@ -1,16 +1,18 @@
 """How events flow: never more in memory than is bounded, a lag that is the truth, and a trace that goes along."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import telemetry
-from shared.bus import BusUnavailable
+from shared.bus import BusUnavailable, Record
 from shared.events.registry import Delivery
 from shared.outbox import emit
 from tests.support.parties import MORNING, Heard, Reaction, Utterance
-from tests.support.pipeline import Pipeline, Process
+from tests.support.pipeline import HastyInbox, Pipeline, Process
 from tests.support.waiting import eventually
 
 MOST_IN_MEMORY = 900
@@ -66,6 +68,29 @@ async def test_the_lag_is_what_is_really_left(pipeline: Pipeline) -> None:
         await eventually(reported_and_left, lambda seen: seen == (21, 21))
         gate.set()
         await eventually(reported_and_left, lambda seen: seen == (0, 0))
+
+
+class Defective(HastyInbox):
+    """A consumer whose own plumbing fails twice before it touches anything."""
+
+    failures = 2
+
+    async def handle(self, records: Sequence[Record], **place: Any) -> None:  # Any: handed through
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError
+        await super().handle(records, **place)
+
+
+async def test_a_defect_outside_the_handlers_is_told_and_loses_nothing(pipeline: Pipeline) -> None:
+    conversation = uuid4()
+    async with pipeline.process(inbox_type=Defective):
+        await pipeline.sender.say(conversation)
+        await pipeline.settled()
+        await pipeline.sender.say(conversation)
+        await pipeline.settled()
+    assert await pipeline.receiver.story(conversation) == [1, 2]
+    assert pipeline.receiver.alarms() == {"not-handled": 2}
 
 
 async def test_trace_and_correlation_go_along(pipeline: Pipeline) -> None:

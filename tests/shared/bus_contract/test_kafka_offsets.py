@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.bus import Fenced, Position, partition_of
 from shared.events.registry import Delivery
 from shared.local import replay
-from tests.support.parties import Utterance
+from tests.support.parties import Utterance, raw, said
 from tests.support.pipeline import TOPIC, HastyInbox, KafkaPipeline, Process
 from tests.support.waiting import eventually
 
@@ -112,6 +112,16 @@ async def test_a_topic_that_is_made_anew_under_a_running_consumer_is_noticed(kaf
 
 async def alarms(kafka: KafkaPipeline) -> dict[str, float]:
     return kafka.receiver.alarms()
+
+
+async def test_a_gap_in_the_log_is_told_and_stops_nothing(kafka: KafkaPipeline) -> None:
+    conversation = uuid4()
+    written = [raw(said(conversation, number)) for number in range(1, 5)]
+    async with kafka.process():
+        await kafka.broker.send_with_gaps(kafka.topic, written[0].partition, [(r.key, r.value, r.headers) for r in written])
+        await eventually(kafka.receiver.done, lambda done: done == 4)
+    assert await kafka.receiver.story(conversation) == [1, 2, 3, 4]
+    assert kafka.receiver.alarms() == {"gap": 3}
 
 
 def neighbours() -> tuple[UUID, UUID]:
