@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 from uuid import uuid4
 
@@ -174,6 +175,14 @@ async def test_built_in_clients_are_registered_at_the_start(intake: Intake) -> N
     wanted = registration()
     housekeeping = Housekeeping(intake.service.database, intake.service.clock, [wanted], intake.service.metrics)
     await housekeeping.register_built_in()
+    assert [kind for kind, _ in await intake.events(of=wanted.client_id)] == ["client.changed"]
+
+
+async def test_replicas_that_start_together_register_a_built_in_client_once(intake: Intake) -> None:
+    wanted = registration()
+    service = intake.service
+    replicas = [Housekeeping(service.database, service.clock, [wanted], service.metrics) for _ in range(4)]
+    await asyncio.gather(*(replica.register_built_in() for replica in replicas))
     assert [kind for kind, _ in await intake.events(of=wanted.client_id)] == ["client.changed"]
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from sqlalchemy import text
+
 from services.intake.identity.commands import forget_used_assertions, register_client
 from services.intake.identity.registration import Registration
 from shared import telemetry
@@ -12,6 +14,7 @@ from shared.db import Database, is_away
 _FORGET_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 _BY = "Installation/settings"
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('built-in clients'))")
 
 
 class Housekeeping:
@@ -43,6 +46,8 @@ class Housekeeping:
         """Bring every client of the settings up to date, each in a transaction of its own. Raises what a registration raises."""
         for registration in self._registrations:
             async with self._database.transaction() as db:
+                # Replicas start together and register the same clients: one after the other.
+                await db.execute(_ONE_AT_A_TIME)
                 await register_client(db, registration, at=self._clock.now(), by=_BY)
         self._registrations.clear()
 

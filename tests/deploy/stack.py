@@ -1,0 +1,136 @@
+"""The whole stack of docker-compose.yml as a test has it: its own project, secrets, port and image version, all gone afterwards."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from services import secrets
+from services.demo.client import ClinicSystem
+
+ROOT = Path(__file__).parents[2]
+INSIDE = Path(__file__).parent / "inside"
+SERVICES = ("intake", "sessions", "followup")
+ONE_SHOTS = ("migrate", "kafka-init")
+FIRST, NEXT = "0.0.1", "0.0.2"
+"""Versions that no release has: what a test builds never takes the place of a real image."""
+
+_UP_SECONDS = 480
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Stack:
+    """One installation. ``settings`` are what an operator would write into .env."""
+
+    folder: Path
+    project: str
+    port: int
+    version: str = FIRST
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Trusts the gateway's authority and no other."""
+        return ssl.create_default_context(cafile=str(self.secrets / secrets.GATEWAY_CERTIFICATE))
+
+    def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, settings: Mapping[str, str] | None = None) -> Ran:
+        """``docker compose`` in this project; with ``check`` a failure is a failure of the test."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("AFTERGLOW_", "FOLLOWUP_", "COMPOSE_", "DEMO"))}
+        environment = ours | {
+            "AFTERGLOW_SECRETS": str(self.secrets),
+            "AFTERGLOW_PORT": str(self.port),
+            "AFTERGLOW_VERSION": self.version,
+            **self.settings,
+            **(settings or {}),
+        }
+        project = ["--project-name", self.project, "--file", str(ROOT / "docker-compose.yml"), "--env-file", os.devnull]
+        done = subprocess.run(
+            ["docker", "compose", "--ansi", "never", *project, *arguments],
+            input=stdin,
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"docker compose {' '.join(arguments)} -> {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def up(self, *parts: str) -> None:
+        """Start everything, or these parts, and wait until it is ready."""
+        started = self.compose("up", "--detach", "--wait", "--wait-timeout", str(_UP_SECONDS), *parts, check=False)
+        if started.code != 0:
+            said = self.compose("logs", "--no-color", "--tail", "30", check=False).out
+            raise AssertionError(f"the stack did not start\n{started.err[-2000:]}\n{said[-20000:]}")
+
+    def down(self, *options: str) -> None:
+        self.compose("down", "--remove-orphans", "--timeout", "30", *options)
+
+    def python(self, service: str, script: str, *arguments: str) -> Any:  # Any: what the script printed, as JSON
+        """Run a script of ``inside`` in the first container of a service, as that service."""
+        ran = self.compose("exec", "-T", service, "python", "-", service, *arguments, stdin=(INSIDE / script).read_text())
+        return json.loads(ran.out)
+
+    def containers(self) -> list[dict[str, Any]]:  # Any: as `docker inspect` describes a container
+        """All containers of the project, those that have ended too."""
+        ids = self.compose("ps", "--all", "--quiet").out.split()
+        if not ids:
+            return []
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids))  # Any: as above
+        return found
+
+    def operator(self) -> ClinicSystem:
+        """The operator's client, through the gateway."""
+        key = ECKey.import_key(json.loads(secrets.read(self.secrets, "operator-client-key.json")))
+        return ClinicSystem(self.origin, secrets.OPERATOR_CLIENT, key, secrets.OPERATOR_SCOPES, self.trust)
+
+
+def docker(*arguments: str) -> str:
+    """What ``docker`` answers."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def service_of(container: Mapping[str, Any]) -> str:  # Any: as above
+    return str(container["Config"]["Labels"]["com.docker.compose.service"])
+
+
+def until(holds: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Wait for a condition outside this process."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
