@@ -18,7 +18,7 @@ secrets := deploy/$(if $(DEMO),demo/)secrets
 compose := AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),AFTERGLOW_DEMO_USER=$$(id -u):$$(id -g)) docker compose \
 	-f docker-compose.yml $(if $(DEMO),-f deploy/compose.demo.yml)
 
-.PHONY: help setup demo run secrets images up down logs test test-fast check format api-docs kafka-files lock clean
+.PHONY: help setup demo run secrets images up down logs test test-fast test-compose check format api-docs kafka-files lock clean
 
 help: ## list the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -51,11 +51,15 @@ down: ## stop what `make up` started; its data stays
 logs: ## what the parts of the stack say, as they say it; ARGS="followup" for one of them
 	@$(compose) logs --follow --tail 200 $(ARGS)
 
-test: setup ## the everyday tests, then those on a real Kafka and on the compose stack (skipped where there is no Docker); ARGS="..." go to pytest
+test: setup ## the everyday tests, then those on a real Kafka (skipped where there is no Docker); ARGS="..." go to pytest
 	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose' $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
-	@$(python) -m pytest -m 'kafka or compose' $(ARGS) \
-		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m "kafka or compose"   (needs Docker: docker info)')
+	@$(python) -m pytest -m kafka $(ARGS) \
+		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m kafka   (needs Docker: docker info)')
+
+test-compose: setup ## the whole stack of docker-compose.yml under test: images, principals, refusals, upgrade (about ten minutes, needs Docker)
+	@$(python) -m pytest -m compose $(ARGS) \
+		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m compose   (needs Docker: docker info)')
 
 test-fast: setup ## the tests that need neither Docker nor a browser and are not slow
 	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not browser and not slow' $(ARGS) \

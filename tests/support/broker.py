@@ -25,15 +25,17 @@ _NODE = {
     "CLUSTER_ID": "QWZ0ZXJnbG93LXRlc3QtMQ",
     "KAFKA_NODE_ID": "1",
     "KAFKA_PROCESS_ROLES": "broker,controller",
-    "KAFKA_LISTENERS": "CLIENT://:9092,CONTROLLER://:9093",
-    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # The node speaks to itself too, and cannot reach the published port from inside.
+    "KAFKA_LISTENERS": "CLIENT://:9092,INSIDE://localhost:9094,CONTROLLER://localhost:9093",
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
     "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-    "KAFKA_INTER_BROKER_LISTENER_NAME": "CLIENT",
+    "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE",
     "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
     "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "1",
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "1",
     "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
     "KAFKA_BROKER_SESSION_TIMEOUT_MS": "3000",
     "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
@@ -186,7 +188,7 @@ def _start_container(port: int) -> "DockerContainer":
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - as above
 
     testcontainers_config.ryuk_disabled = True  # the fixture removes the container; a second one to watch it cannot be pulled everywhere
-    container = DockerContainer(IMAGE).with_envs(**_NODE, KAFKA_ADVERTISED_LISTENERS=f"CLIENT://127.0.0.1:{port}")
+    container = DockerContainer(IMAGE).with_envs(**_NODE, KAFKA_ADVERTISED_LISTENERS=f"CLIENT://127.0.0.1:{port},INSIDE://localhost:9094")
     cast(dict[str, Any], container.ports)["9092/tcp"] = (
         "127.0.0.1",
         port,
