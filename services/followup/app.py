@@ -17,10 +17,11 @@ from services.followup.outreach.policy import load_policy as load_outreach_polic
 from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
 from services.followup.pages.api import PatientPages, patient_pages
-from services.followup.plans import weeks
+from services.followup.plans import timers as plan_timers
 from services.followup.plans.api import router as plans_router
 from services.followup.plans.means import Means
 from services.followup.plans.protocol import shipped_protocols
+from services.followup.plans.weeks import WEEK
 from services.followup.settings import Settings
 from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
@@ -71,7 +72,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         timers={
             CLOCK: partial(task_timers.come_due, clock),
             WAKE: partial(task_timers.wake, clock),
-            weeks.WEEK: partial(weeks.come_due, means),
+            WEEK: partial(plan_timers.come_due, means),
             **timer_handlers(clock, setup=setup, quiet=sending.quiet),
         },
         workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},

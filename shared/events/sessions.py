@@ -22,6 +22,11 @@ class InfusionEvent(Event):
     therapist_id: UUID | None
     coordinator_id: UUID | None
 
+    @property
+    def state(self) -> str:
+        """What the infusion became: the event's own name says it."""
+        return self.type.name.rpartition(".")[2]
+
 
 class EndedInfusionEvent(InfusionEvent):
     """An infusion that was started and has ended."""
@@ -93,6 +98,11 @@ class InfusionAmended(EndedInfusionEvent):
 
     outcome: str
     """completed, stopped-early, left-against-advice or transferred."""
+
+    @property
+    def state(self) -> str:
+        """A corrected record is what it says."""
+        return self.outcome
 
 
 @event("sessions", "infusion.entered-in-error", subject=("Infusion", "infusion_id"), key="patient_id")

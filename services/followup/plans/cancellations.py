@@ -15,8 +15,7 @@ from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import PlanStatus
 from services.followup.plans.rules import office_task, safety_offer
 from services.followup.plans.slots import Item, Kind
-from services.followup.plans.told import note_infusions
-from services.followup.subjects.commands import Standing, lock_patients
+from services.followup.subjects.commands import Standing, lock_patients, note_infusions
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.policy import CancelCause
 from services.followup.tasks.rules import CancelledItem, TaskStatus

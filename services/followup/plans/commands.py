@@ -11,10 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.plans import corrections, items, weeks
 from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
-from services.followup.plans.rules import follow_up
-from services.followup.plans.slots import Kind
-from services.followup.plans.told import Told, note_infusions, state_of
-from services.followup.subjects.commands import Standing, lock_patients
+from services.followup.plans.rules import follow_up, office_task
+from services.followup.plans.slots import Item, Kind, Told
+from services.followup.subjects.commands import Standing, lock_patients, note_infusions
 from services.followup.tables import arrays_of, rows_of, types_of
 from services.followup.tasks import commands as tasks
 from shared.db import clinic_of
@@ -47,9 +46,11 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
     for delivery in deliveries:
         event, standing = delivery.event, standings[delivery.event.patient_id]
         if event.infusion_id in noted and means.called_off(standing) is None:
-            why = f"Visit {state_of(event).value}: book a new one."
+            why = f"Visit {event.state}: book a new one."
             whose = items.Whose.of_event(event, delivery.event_id)
-            new.append(items.rebooking(whose, why, means, standing, ZoneInfo(event.patient_time_zone), now))
+            zone = clinic_zone(standing, ZoneInfo(event.patient_time_zone))
+            slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone)
+            new.append(items.new_task(whose, Item(slot), now))
     await tasks.add(db, new)
 
 
@@ -73,6 +74,7 @@ async def _new_plans(
 async def _begin(
     db: AsyncSession, means: Means, told: Sequence[Told], plans: Mapping[UUID, UUID], standings: Mapping[UUID, Standing], now: datetime
 ) -> None:
+    await weeks.begin(db, means, [one for one in told if one.first_of_course], now)
     sets = []
     for one in told:
         standing, protocol = standings[one.patient_id], means.protocols.get(one.protocol_code, one.protocol_version)
@@ -80,7 +82,6 @@ async def _begin(
         follows = follow_up(one.infusion, protocol, now, clinic_zone=zone, called_off=called_off)
         sets.append((one, plans[one.infusion.infusion_id], follows))
     await items.make(db, sets, now)
-    await weeks.begin(db, means, [one for one in told if one.first_of_course], now)
 
 
 async def _no_new_visit(db: AsyncSession, infusion_ids: Sequence[UUID], now: datetime) -> None:

@@ -25,8 +25,7 @@ from services.followup.plans.rules import (
     re_derive,
     tasks_after,
 )
-from services.followup.plans.slots import CalledOff, CheckInSlot, EndedInfusion, FollowUp, Item, Kind, Rederived, TaskSlot
-from services.followup.plans.told import Told
+from services.followup.plans.slots import CalledOff, CheckInSlot, EndedInfusion, FollowUp, Item, Kind, Rederived, TaskSlot, Told
 from services.followup.subjects.commands import Standing
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.commands import NewTask
@@ -97,12 +96,14 @@ async def _nothing_given(db: AsyncSession, means: Means, told: Told, plan: Plan 
     slots = tasks_after(infusion, means.protocols.default, now)
     new = [items.new_task(whose, item, now) for item in items_of(slots, now, called_off)]
     if called_off is None:
-        new.append(items.rebooking(whose, f"{infusion.told}, nothing given: book a new visit.", means, standing, infusion.zone, now))
+        why, zone = f"{infusion.told}, nothing given: book a new visit.", clinic_zone(standing, infusion.zone)
+        slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone, ordinal=told.version)
+        new.append(items.new_task(whose, Item(slot), now))
     if plan is not None and plan.status_reason != _NOTHING_GIVEN:
         case = _Case(means, told, plan, standing, now)
         new += await _call_off(db, case)
         await db.flush()
-    await tasks.add(db, [replace(task, ordinal=told.version) if task.kind == Kind.REBOOK else task for task in new])
+    await tasks.add(db, new)
 
 
 async def _call_off(db: AsyncSession, case: _Case) -> list[NewTask]:

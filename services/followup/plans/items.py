@@ -4,18 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands as check_ins
 from services.followup.checkins.commands import NewCheckIn
 from services.followup.checkins.models import CheckInStatus
-from services.followup.plans.means import Means, clinic_zone
-from services.followup.plans.rules import office_task
-from services.followup.plans.slots import CheckInSlot, FollowUp, Item, Kind, TaskSlot
-from services.followup.plans.told import Told
-from services.followup.subjects.commands import Standing
+from services.followup.plans.slots import CheckInSlot, FollowUp, Item, Kind, TaskSlot, Told
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.commands import NewTask, TaskTimes
 from services.followup.tasks.rules import BusinessStatus, CancelledItem, Priority, TaskStatus
@@ -110,12 +105,6 @@ def new_check_in(told: Told, plan_id: UUID | None, item: Item[CheckInSlot]) -> N
         status=CheckInStatus.CANCELLED if item.cancelled_because else CheckInStatus.PLANNED,
         ended_reason=item.cancelled_because,
     )
-
-
-def rebooking(whose: Whose, why: str, means: Means, standing: Standing, zone: ZoneInfo, now: datetime) -> NewTask:
-    """Somebody books a new visit."""
-    slot = office_task(Kind.REBOOK, why, means.protocols.default, now, clinic_zone(standing, zone))
-    return new_task(whose, Item(slot), now)
 
 
 def times_of(slot: TaskSlot) -> TaskTimes:

@@ -1,4 +1,4 @@
-"""Infusions as sessions tells of them, the plan that follows each one, and the weeks of a course."""
+"""The plan that follows each infusion, and the weeks of a course."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,41 +10,6 @@ from sqlmodel import Field
 from services.followup.plans.slots import EndedInfusion, InfusionOutcome
 from services.followup.tables import Table, code_column
 from shared.db import utc_column
-
-
-class InfusionState(StrEnum):
-    """What the newest event about an infusion said."""
-
-    SCHEDULED = "scheduled"
-    STARTED = "started"
-    COMPLETED = "completed"
-    STOPPED_EARLY = "stopped-early"
-    LEFT_AGAINST_ADVICE = "left-against-advice"
-    TRANSFERRED = "transferred"
-    NOT_DONE = "not-done"
-    NO_SHOW = "no-show"
-    CANCELLED = "cancelled"
-    ENTERED_IN_ERROR = "entered-in-error"
-
-
-class Infusion(Table, table=True):
-    """The newest that is known of an infusion. ``version`` is the record's at sessions: what is older changes nothing."""
-
-    __tablename__ = "infusion"
-    __table_args__ = (
-        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
-        Index("ix_infusion_patient", "clinic_id", "patient_id", "pump_ended_at"),
-    )
-
-    clinic_id: UUID = Field(primary_key=True)
-    infusion_id: UUID = Field(primary_key=True)
-    patient_id: UUID
-    course_id: UUID
-    version: int
-    state: InfusionState = Field(sa_column=code_column(InfusionState))
-    scheduled_at: datetime | None = Field(sa_column=utc_column(nullable=True))
-    drug_given: bool | None
-    pump_ended_at: datetime | None = Field(sa_column=utc_column(nullable=True))
 
 
 class PlanStatus(StrEnum):

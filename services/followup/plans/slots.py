@@ -1,4 +1,4 @@
-"""The values that rules take and give: an ended infusion, and the tasks and check-ins that follow it, with their times."""
+"""The values of a plan: an ended infusion as it was told of, and the tasks and check-ins that follow it, with their times."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,9 @@ from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from shared.events import Delivery
+from shared.events.sessions import EndedInfusionEvent, InfusionAmended
 
 
 class InfusionOutcome(StrEnum):
@@ -50,6 +53,47 @@ class EndedInfusion:
         """The infusion in words of codes and times."""
         local = self.pump_ended_at.astimezone(self.zone)
         return f"Infusion {self.outcome.value} on {local:%Y-%m-%d at %H:%M} ({self.zone.key})"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One infusion that was started and has ended, and the event that told of it."""
+
+    infusion: EndedInfusion
+    version: int
+    patient_id: UUID
+    patient_number: str
+    course_id: UUID
+    protocol_code: str
+    protocol_version: int
+    first_of_course: bool
+    event_id: UUID
+
+    @classmethod
+    def of(cls, delivery: Delivery[EndedInfusionEvent]) -> "Told":
+        """Raises ValueError for an outcome or a zone that is not known here; the event is then parked for a person to look at."""
+        event = delivery.event
+        return cls(
+            infusion=EndedInfusion(
+                infusion_id=event.infusion_id,
+                zone=ZoneInfo(event.patient_time_zone),
+                outcome=InfusionOutcome(event.state),
+                drug_given=event.drug_given,
+                started_at=event.started_at,
+                pump_ended_at=event.pump_ended_at,
+                discharged_at=None if isinstance(event, InfusionAmended) else event.occurred_at,
+                therapist_id=event.therapist_id,
+                coordinator_id=event.coordinator_id,
+            ),
+            version=event.infusion_version,
+            patient_id=event.patient_id,
+            patient_number=event.patient_number,
+            course_id=event.course_id,
+            protocol_code=event.protocol_code,
+            protocol_version=event.protocol_version,
+            first_of_course=event.first_of_course,
+            event_id=delivery.event_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

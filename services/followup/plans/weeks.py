@@ -3,25 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.checkins import commands as check_ins
-from services.followup.checkins.commands import NewCheckIn
-from services.followup.checkins.models import CheckInStatus
 from services.followup.plans.means import Means
 from services.followup.plans.models import WeeklySeries
 from services.followup.plans.rules import course_day_0, first_week_after, weekly_check_in
-from services.followup.plans.slots import PAST_DUE, CheckInSlot
-from services.followup.plans.told import Told
-from services.followup.subjects.commands import lock_patients
-from services.followup.subjects.models import ENDED_COURSE, PatientStatus
+from services.followup.plans.slots import CheckInSlot, Told
+from services.followup.subjects.models import ENDED_COURSE
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
-from shared.timers import DueTimer, Timer, arm, disarm
+from shared.timers import Timer, arm, disarm
 
 WEEK = "course-week"
 """Kind of the timer that is due when a week's check-in opens; its subject is the course."""
@@ -62,40 +57,27 @@ async def begin(db: AsyncSession, means: Means, told: Sequence[Told], now: datet
 async def stop(db: AsyncSession, infusion_ids: Sequence[UUID]) -> None:
     """These infusions begin no course any more: they gave nothing, or never were."""
     stopped = (await db.execute(_STOP, {"clinic_id": clinic_of(db), "ids": list(infusion_ids)})).all()
-    await disarm(db, *(_key(row.course_id, row.next_week) for row in stopped))
+    await disarm(db, *(key_of(row.course_id, row.next_week) for row in stopped))
 
 
 async def take_up(db: AsyncSession, means: Means, course_id: UUID) -> None:
     """A course that had ended runs again: its weeks go on from the next one."""
     now = means.now()
-    for week in await _weeks(db, [course_id]):
+    for week in await weeks_of(db, [course_id]):
         protocol = means.protocols.get(week.protocol_code, week.protocol_version)
         following = first_week_after(week.day_0, ZoneInfo(week.patient_time_zone), protocol, now)
         if week.active and following >= week.week:
-            await _go_on(db, means, [(week, following)])
+            await go_on(db, means, [(week, following)])
 
 
-async def come_due(means: Means, db: AsyncSession, timers: Sequence[DueTimer]) -> None:
-    """Ask for the check-ins of weeks that have come, and set the clock for the next ones.
-
-    On hold, a course goes on being asked about; once it has ended, or the patient has died, it is not. A patient who has withdrawn or
-    revoked consent is left alone, week by week, for that can change.
-    """
-    courses, keys = [timer.subject_id for timer in timers], {timer.timer_key for timer in timers}
-    standings = await lock_patients(db, [week.patient_id for week in await _weeks(db, courses)])
-    due = [week for week in await _weeks(db, courses) if _key(week.course_id, week.week) in keys and week.goes_on]
-    alive = [week for week in due if standings[week.patient_id].status is not PatientStatus.DECEASED]
-    asked = [week for week in alive if means.called_off(standings[week.patient_id]) is None]
-    await check_ins.request(db, [_check_in(week, means) for week in asked])
-    await _go_on(db, means, [(week, week.week + 1) for week in alive])
-
-
-async def _weeks(db: AsyncSession, course_ids: Sequence[UUID]) -> list[Week]:
+async def weeks_of(db: AsyncSession, course_ids: Sequence[UUID]) -> list[Week]:
+    """The next week of each of these courses, in the order of patients."""
     rows = await db.execute(_WEEKS, {"clinic_id": clinic_of(db), "ids": sorted(course_ids)})
     return [Week(**row) for row in rows.mappings()]
 
 
-async def _go_on(db: AsyncSession, means: Means, weeks: Sequence[tuple[Week, int]]) -> None:
+async def go_on(db: AsyncSession, means: Means, weeks: Sequence[tuple[Week, int]]) -> None:
+    """Set the clocks of courses for the given weeks."""
     if weeks:
         parameters = {
             "clinic_id": clinic_of(db),
@@ -106,39 +88,19 @@ async def _go_on(db: AsyncSession, means: Means, weeks: Sequence[tuple[Week, int
         await arm(db, *(_timer(week, means, number) for week, number in weeks))
 
 
-def _check_in(week: Week, means: Means) -> NewCheckIn:
-    """The week's check-in. One that was due before we heard of the course is only there to be counted."""
-    slot = _slot(week, means, week.week)
-    missed = slot.due_at < week.begun_at
-    return NewCheckIn(
-        check_in_id=uuid4(),
-        plan_id=None,
-        patient_id=week.patient_id,
-        patient_number=week.patient_number,
-        patient_time_zone=week.patient_time_zone,
-        infusion_id=None,
-        course_id=week.course_id,
-        code=slot.code,
-        ordinal=slot.ordinal,
-        opens_at=slot.opens_at,
-        due_at=slot.due_at,
-        expires_at=slot.expires_at,
-        status=CheckInStatus.CANCELLED if missed else CheckInStatus.PLANNED,
-        ended_reason=PAST_DUE if missed else None,
-    )
-
-
-def _slot(week: Week, means: Means, number: int) -> CheckInSlot:
+def slot_of(week: Week, means: Means, number: int) -> CheckInSlot:
+    """The times of a week's check-in."""
     protocol = means.protocols.get(week.protocol_code, week.protocol_version)
     return weekly_check_in(week.day_0, number, ZoneInfo(week.patient_time_zone), protocol)
 
 
 def _timer(week: Week, means: Means, number: int | None = None) -> Timer:
     number = number or week.week
-    return Timer(_key(week.course_id, number), WEEK, _slot(week, means, number).opens_at, week.course_id)
+    return Timer(key_of(week.course_id, number), WEEK, slot_of(week, means, number).opens_at, week.course_id)
 
 
-def _key(course_id: UUID, week: int) -> str:
+def key_of(course_id: UUID, week: int) -> str:
+    """The key of a week's timer."""
     return f"course:{course_id}:week:{week}"
 
 

@@ -1,6 +1,6 @@
 """Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,9 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Patient, PatientStatus
+from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Infusion, InfusionState, Patient, PatientStatus
+from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
 from shared.events.intake import ClinicChanged, CourseChanged, PatientChanged
+from shared.events.sessions import EndedInfusionEvent, InfusionEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,44 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
     return changed is not None and changed.before in ENDED_COURSE and changed.status not in ENDED_COURSE
 
 
+async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> dict[UUID, bool | None]:
+    """Take over what events say of infusions, in one statement; the patients are locked before.
+
+    Returns those that are not older than what is known, with whether drug had been given as far as was known before: an event that
+    is told again counts, for something of its follow-up may be missing.
+    """
+    rows = [_row_of(event) for event in _newest(events)]
+    noted = await db.execute(_NOTE_INFUSIONS, {**arrays_of(_INFUSION, rows), "clinic_id": clinic_of(db)})
+    return {row.infusion_id: row.had_been_given for row in noted}
+
+
 async def _note_treatment(db: AsyncSession, patient_id: UUID, column: str, at: datetime) -> None:
     given = insert(Patient).values(
         clinic_id=clinic_of(db), patient_id=patient_id, version=0, status=PatientStatus.ACTIVE, status_version=0, **{column: at}
     )
     latest = func.greatest(Patient.__table__.c[column], given.excluded[column])  # type: ignore[attr-defined]  # set by SQLAlchemy
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_={column: latest}))
+
+
+def _newest(events: Iterable[InfusionEvent]) -> list[InfusionEvent]:
+    """The newest event of each infusion, in the order of ids."""
+    of_infusion = {event.infusion_id: event for event in sorted(events, key=lambda event: event.infusion_version)}
+    return [of_infusion[infusion_id] for infusion_id in sorted(of_infusion)]
+
+
+def _row_of(event: InfusionEvent) -> tuple[object, ...]:
+    ended = event if isinstance(event, EndedInfusionEvent) else None
+    scheduled_at: datetime | None = getattr(event, "scheduled_at", None)
+    return (
+        event.infusion_id,
+        event.patient_id,
+        event.course_id,
+        event.infusion_version,
+        InfusionState(event.state).value,
+        scheduled_at,
+        ended.drug_given if ended else None,
+        ended.pump_ended_at if ended else None,
+    )
 
 
 _LOCK = text(
@@ -134,4 +168,18 @@ _COURSE = text(
     WHERE known.version < EXCLUDED.version
     RETURNING status, OLD.status AS before
     """
+)
+_INFUSION = types_of(
+    Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "drug_given", "pump_ended_at"
+)  # fmt: skip
+_NOTE_INFUSIONS = text(
+    f"""
+    INSERT INTO infusion AS known (clinic_id, {", ".join(_INFUSION)})
+    SELECT CAST(:clinic_id AS uuid), {", ".join(_INFUSION)} FROM {rows_of(_INFUSION)}
+    ON CONFLICT (clinic_id, infusion_id) DO UPDATE
+    SET version = EXCLUDED.version, state = EXCLUDED.state, scheduled_at = coalesce(EXCLUDED.scheduled_at, known.scheduled_at),
+        drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at)
+    WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
+    RETURNING infusion_id, OLD.drug_given AS had_been_given
+    """  # noqa: S608 - column names of our own
 )

@@ -1,13 +1,14 @@
-"""Projections: what events have said of clinics, patients and courses.
+"""Projections: what events have said of clinics, patients, courses and infusions.
 
-Facts arrive in any order, so a patient or course may be known by its id alone until its description comes; nothing here refers to
-anything else by foreign key, and every fact has its own version or time that keeps an older one from replacing it.
+Facts arrive in any order, so a patient or course may be known by its id alone until its description comes; an infusion's
+patient is locked before it is noted, and so known. Every fact has its own version or time that keeps an older one from replacing it.
 """
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from services.followup.tables import Table, code_column
@@ -71,3 +72,38 @@ class Course(Table, table=True):
     patient_id: UUID
     status: CourseStatus = Field(sa_column=code_column(CourseStatus))
     version: int
+
+
+class InfusionState(StrEnum):
+    """What the newest event about an infusion said."""
+
+    SCHEDULED = "scheduled"
+    STARTED = "started"
+    COMPLETED = "completed"
+    STOPPED_EARLY = "stopped-early"
+    LEFT_AGAINST_ADVICE = "left-against-advice"
+    TRANSFERRED = "transferred"
+    NOT_DONE = "not-done"
+    NO_SHOW = "no-show"
+    CANCELLED = "cancelled"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class Infusion(Table, table=True):
+    """The newest that is known of an infusion. ``version`` is the record's at sessions: what is older changes nothing."""
+
+    __tablename__ = "infusion"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
+        Index("ix_infusion_patient", "clinic_id", "patient_id", "pump_ended_at"),
+    )
+
+    clinic_id: UUID = Field(primary_key=True)
+    infusion_id: UUID = Field(primary_key=True)
+    patient_id: UUID
+    course_id: UUID
+    version: int
+    state: InfusionState = Field(sa_column=code_column(InfusionState))
+    scheduled_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    drug_given: bool | None
+    pump_ended_at: datetime | None = Field(sa_column=utc_column(nullable=True))
