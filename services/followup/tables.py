@@ -1,6 +1,6 @@
 """The base of this service's tables, and how many rows go into one statement whose text does not depend on their number."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -43,7 +43,17 @@ def rows_of(types: Mapping[str, str]) -> str:
     return f"unnest({arrays}) AS given({', '.join(types)})"
 
 
-def arrays_of(types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:  # Any: values of several types
-    """The parameters for ``rows_of``: rows turned on their side."""
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in types]
-    return dict(zip(types, columns, strict=True))
+def arrays_of(types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:  # Any: values of several types
+    """The parameters for ``rows_of``: rows turned on their side, by name. Raises ValueError for a row with other names than these."""
+    arrays: dict[str, list[Any]] = {name: [] for name in types}
+    for row in rows:
+        if row.keys() != arrays.keys():
+            raise ValueError(sorted(row.keys() ^ arrays.keys()))
+        for name, value in row.items():
+            arrays[name].append(value)
+    return arrays
+
+
+def columns_of(types: Mapping[str, str], source: object) -> dict[str, Any]:  # Any: values of several types
+    """A row of the attributes that bear the columns' names."""
+    return {name: getattr(source, name) for name in types}

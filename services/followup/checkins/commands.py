@@ -6,7 +6,6 @@ Each function takes a fixed number of statements.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.checkins import links
 from services.followup.checkins.models import UNANSWERED, WAITING, CheckIn, CheckInStatus, LinkStatus
 from services.followup.outreach import commands as outreach
-from services.followup.tables import arrays_of, rows_of, types_of
+from services.followup.tables import arrays_of, columns_of, rows_of, types_of
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
 from shared.timers import Timer, arm, disarm
@@ -60,7 +59,7 @@ async def request(db: AsyncSession, new: Sequence[NewCheckIn]) -> None:
     """Plan check-ins and arm the timers that open them; what was requested before stays as it is."""
     if not new:
         return
-    given = arrays_of(_COLUMNS, map(_row_of, new))
+    given = arrays_of(_COLUMNS, (columns_of(_COLUMNS, one) for one in new))
     made = set((await db.execute(_REQUEST, {**given, "clinic_id": clinic_of(db)})).scalars())
     planned = [item for item in new if item.check_in_id in made and item.status == CheckInStatus.PLANNED]
     await arm(db, *(timer(OPEN, item.check_in_id, item.opens_at) for item in planned))
@@ -159,8 +158,6 @@ def _timers_of(check_in: CheckIn) -> list[Timer]:
 
 
 _COLUMNS = types_of(CheckIn, *(field.name for field in fields(NewCheckIn)))
-_row_of = attrgetter(*_COLUMNS)
-"""Not dataclasses.astuple, which copies every value deeply."""
 _NAMES = ", ".join(_COLUMNS)
 _REQUEST = text(
     f"""

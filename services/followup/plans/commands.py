@@ -97,17 +97,32 @@ _PLAN = types_of(
 )  # fmt: skip
 
 
-def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> tuple[object, ...]:
+def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> dict[str, object]:
     infusion, protocol = told.infusion, means.protocols.get(told.protocol_code, told.protocol_version)
     known = (protocol.code, protocol.version) == (told.protocol_code, told.protocol_version)
     called_off = means.called_off(standing)
-    return (
-        uuid4(), infusion.infusion_id, told.version, told.patient_id, told.patient_number, infusion.zone.key, told.course_id,
-        protocol.code, protocol.version, None if known else f"{told.protocol_code}-v{told.protocol_version}", infusion.outcome.value,
-        infusion.started_at, infusion.pump_ended_at, infusion.discharged_at, told.first_of_course, infusion.therapist_id,
-        infusion.coordinator_id, (PlanStatus.REVOKED if called_off else PlanStatus.ACTIVE).value,
-        called_off.reason if called_off else None, now,
-    )  # fmt: skip
+    return {
+        "plan_id": uuid4(),
+        "infusion_id": infusion.infusion_id,
+        "infusion_version": told.version,
+        "patient_id": told.patient_id,
+        "patient_number": told.patient_number,
+        "patient_time_zone": infusion.zone.key,
+        "course_id": told.course_id,
+        "protocol_code": protocol.code,
+        "protocol_version": protocol.version,
+        "asked_protocol": None if known else f"{told.protocol_code}-v{told.protocol_version}",
+        "outcome": infusion.outcome.value,
+        "started_at": infusion.started_at,
+        "pump_ended_at": infusion.pump_ended_at,
+        "discharged_at": infusion.discharged_at,
+        "first_of_course": told.first_of_course,
+        "therapist_id": infusion.therapist_id,
+        "coordinator_id": infusion.coordinator_id,
+        "status": (PlanStatus.REVOKED if called_off else PlanStatus.ACTIVE).value,
+        "status_reason": called_off.reason if called_off else None,
+        "made_at": now,
+    }
 
 
 _MAKE = text(

@@ -110,12 +110,19 @@ _SERIES = types_of(
 )  # fmt: skip
 
 
-def _row_of(told: Told, means: Means, now: datetime) -> tuple[object, ...]:
+def _row_of(told: Told, means: Means, now: datetime) -> dict[str, object]:
     infusion, protocol = told.infusion, means.protocols.get(told.protocol_code, told.protocol_version)
-    return (
-        told.course_id, infusion.infusion_id, told.patient_id, told.patient_number, infusion.zone.key, protocol.code, protocol.version,
-        course_day_0(infusion), now,
-    )  # fmt: skip
+    return {
+        "course_id": told.course_id,
+        "infusion_id": infusion.infusion_id,
+        "patient_id": told.patient_id,
+        "patient_number": told.patient_number,
+        "patient_time_zone": infusion.zone.key,
+        "protocol_code": protocol.code,
+        "protocol_version": protocol.version,
+        "day_0": course_day_0(infusion),
+        "begun_at": now,
+    }
 
 
 _READ = (

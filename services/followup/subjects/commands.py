@@ -126,19 +126,19 @@ def _newest(events: Iterable[InfusionEvent]) -> list[InfusionEvent]:
     return [of_infusion[infusion_id] for infusion_id in sorted(of_infusion)]
 
 
-def _row_of(event: InfusionEvent) -> tuple[object, ...]:
+def _row_of(event: InfusionEvent) -> dict[str, object]:
     ended = event if isinstance(event, EndedInfusionEvent) else None
     scheduled_at: datetime | None = getattr(event, "scheduled_at", None)
-    return (
-        event.infusion_id,
-        event.patient_id,
-        event.course_id,
-        event.infusion_version,
-        InfusionState(event.state).value,
-        scheduled_at,
-        ended.drug_given if ended else None,
-        ended.pump_ended_at if ended else None,
-    )
+    return {
+        "infusion_id": event.infusion_id,
+        "patient_id": event.patient_id,
+        "course_id": event.course_id,
+        "version": event.infusion_version,
+        "state": InfusionState(event.state).value,
+        "scheduled_at": scheduled_at,
+        "drug_given": ended.drug_given if ended else None,
+        "pump_ended_at": ended.pump_ended_at if ended else None,
+    }
 
 
 _LOCK = text(

@@ -4,12 +4,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.tables import arrays_of
+from services.followup.tables import arrays_of, columns_of
 from services.followup.tasks.models import MACHINE
 from services.followup.tasks.rules import OPEN, BusinessStatus, CancelledItem, Priority, TaskStatus, just_after
 from services.followup.tasks.statements import ADD, CANCEL, GIVEN, KEEP_DUE, MOVE, OFFER, TIMES
@@ -134,7 +133,7 @@ async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now:
 
 
 def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:
-    rows = arrays_of(TIMES, map(_times_of, times))
+    rows = arrays_of(TIMES, (columns_of(TIMES, one) for one in times))
     return {**rows, "clinic_id": clinic_of(db), "focus_id": focus_id, "now": now, "actor": MACHINE, "caused_by": caused_by}
 
 
@@ -148,15 +147,10 @@ def clock_timer(task_id: UUID, limit: datetime) -> Timer:
     return Timer(key(CLOCK, task_id), CLOCK, just_after(limit), task_id)
 
 
-_times_of = attrgetter(*TIMES)
-
-
-def _row_of(task: NewTask) -> tuple[object, ...]:
-    """In the order of ``GIVEN``."""
-    closed_at = None if task.status in OPEN else task.created_at
-    return (
-        task.task_id, task.kind, task.focus_kind, task.focus_id, task.ordinal, task.attempt, task.plan_id, task.infusion_id,
-        task.patient_id, task.patient_number, task.status.value, task.status_reason, task.business_status.value, task.priority.value,
-        task.priority.rank, task.why, json.dumps(task.details), task.window_starts_at, task.due_at, task.expires_at,
-        task.suggested_owner_id, task.owner_id, task.created_at, closed_at, task.actor, task.caused_by,
-    )  # fmt: skip
+def _row_of(task: NewTask) -> dict[str, object]:
+    made = {
+        "priority_rank": task.priority.rank,
+        "details": json.dumps(task.details),
+        "closed_at": None if task.status in OPEN else task.created_at,
+    }
+    return columns_of({name: kind for name, kind in GIVEN.items() if name not in made}, task) | made
