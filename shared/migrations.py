@@ -33,13 +33,12 @@ async def migrate(service: str, owner_url: str) -> None:
 
 
 def pending(connection: Connection, service: str) -> list[str]:
-    """Names of revisions that the database does not have yet; empty when it is up to date."""
+    """Names of revisions that the database does not have yet; empty when it is up to date, or ahead of this release."""
     missing = []
     for versions, table in _histories(service):
-        heads = ScriptDirectory.from_config(_config(service, versions, table, connection)).get_heads()
-        exists = connection.execute(text("SELECT to_regclass(:name)"), {"name": f"public.{table}"}).scalar()
-        have = set(connection.execute(text(f"SELECT version_num FROM {table}")).scalars()) if exists else set()  # noqa: S608 - our own name
-        missing += [head for head in heads if head not in have]
+        script, have = _script(service, versions, table, connection), _have(connection, table)
+        if not _is_ahead(script, have):
+            missing += [head for head in script.get_heads() if head not in have]
     return missing
 
 
@@ -74,9 +73,29 @@ def role_of(op: Any) -> str:  # Any: as above
 
 def _upgrade(connection: Connection, service: str) -> None:
     for versions, table in _histories(service):
+        if _is_ahead(_script(service, versions, table, connection), _have(connection, table)):
+            continue
         command.upgrade(_config(service, versions, table, connection), "head")
         # The service looks at its start whether anything is missing.
         connection.execute(text(f"GRANT SELECT ON {table} TO {service}"))
+
+
+def _have(connection: Connection, table: str) -> set[str]:
+    """The revision at which a history stands in the database; none before its first migration."""
+    exists = connection.execute(text("SELECT to_regclass(:name)"), {"name": f"public.{table}"}).scalar()
+    return set(connection.execute(text(f"SELECT version_num FROM {table}")).scalars()) if exists else set()  # noqa: S608 - our own name
+
+
+def _is_ahead(script: ScriptDirectory, have: set[str]) -> bool:
+    """Whether a newer release has migrated: its revision is not known here. Histories are straight lines, so it stands on all of ours.
+
+    That is how it is while replicas of both releases serve, and after going back to the older one.
+    """
+    return bool(have - {revision.revision for revision in script.walk_revisions()})
+
+
+def _script(service: str, versions: Path, table: str, connection: Connection) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(service, versions, table, connection))
 
 
 def _histories(service: str) -> list[tuple[Path, str]]:

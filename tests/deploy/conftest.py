@@ -1,6 +1,5 @@
 """One running stack for all tests that need one: production settings, two replicas of each service."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services import secrets
-from tests.deploy.stack import FIRST, NEXT, SERVICES, Stack, free_port
+from tests.deploy.stack import FIRST, NEXT, PROJECT, SERVICES, Stack, free_port, readable_by_containers
 
 MAIL = {"FOLLOWUP_SMTP_HOST": "mail.invalid", "FOLLOWUP_SMTP_SENDER": "care@example.org"}
 """A mail server that nobody reaches: these tests send nothing."""
@@ -28,7 +27,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def new_installation(folder: Path) -> Stack:
     secrets.generate_for_containers(folder / "secrets")
-    return Stack(folder, f"afterglow-test-{os.getpid()}", free_port(), settings={"AFTERGLOW_REPLICAS": "2", **MAIL})
+    readable_by_containers()
+    return Stack(folder, PROJECT, free_port(), settings={"AFTERGLOW_REPLICAS": "2", **MAIL})
 
 
 def remove(installation: Stack) -> None:

@@ -1,12 +1,17 @@
-"""The whole stack of docker-compose.yml as a test has it: its own project, secrets, port and image version, all gone afterwards."""
+"""The whole stack of docker-compose.yml as a test has it: its own project, secrets, port and image version, all gone afterwards.
+
+Two runs on one machine share nothing but the builder's cache.
+"""
 
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +25,15 @@ ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
 SERVICES = ("intake", "sessions", "followup")
 ONE_SHOTS = ("migrate", "kafka-init")
-FIRST, NEXT = "0.0.1", "0.0.2"
-"""Versions that no release has: what a test builds never takes the place of a real image."""
+RUN = os.urandom(4).hex()
+"""Names everything that this run makes."""
+FIRST, NEXT = f"0.0.1-test-{RUN}", f"0.0.2-test-{RUN}"
+"""Versions that no release and no other run has."""
+PROJECT = f"afterglow-test-{RUN}"
 
 _UP_SECONDS = 480
+_PORTS = range(20000, 32000)
+"""Below those that a kernel gives to outgoing connections: a port chosen here is not taken a minute later by one of these."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,7 @@ class Stack:
 
     def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, settings: Mapping[str, str] | None = None) -> Ran:
         """``docker compose`` in this project; with ``check`` a failure is a failure of the test."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("AFTERGLOW_", "FOLLOWUP_", "COMPOSE_", "DEMO"))}
-        environment = ours | {
+        ours = environment() | {
             "AFTERGLOW_SECRETS": str(self.secrets),
             "AFTERGLOW_PORT": str(self.port),
             "AFTERGLOW_VERSION": self.version,
@@ -72,7 +81,7 @@ class Stack:
         done = subprocess.run(
             ["docker", "compose", "--ansi", "never", *project, *arguments],
             input=stdin,
-            env=environment,
+            env=ours,
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -130,7 +139,22 @@ def until(holds: Callable[[], bool], *, seconds: float, what: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on; found by chance, so that two runs at once find different ones."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"100 ports of {_PORTS} are in use")
+
+
+def environment() -> dict[str, str]:
+    """This process's, without what an operator sets for a stack."""
+    theirs = ("AFTERGLOW_", "FOLLOWUP_", "COMPOSE_", "DEMO", "MAKE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+
+
+def readable_by_containers() -> None:
+    """What `make secrets` sees to: a clone made with umask 077 holds settings that no container can read."""
+    for folder in ("gateway", "kafka", "prometheus"):
+        for path in (ROOT / "deploy" / folder, *(ROOT / "deploy" / folder).rglob("*")):
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
