@@ -18,7 +18,7 @@ secrets := deploy/$(if $(DEMO),demo/)secrets
 compose := AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),AFTERGLOW_DEMO_USER=$$(id -u):$$(id -g)) docker compose \
 	-f docker-compose.yml $(if $(DEMO),-f deploy/compose.demo.yml)
 
-.PHONY: help setup demo run secrets images up down logs test test-fast test-compose check format api-docs kafka-files lock clean
+.PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults check format api-docs kafka-files lock clean
 
 help: ## list the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ logs: ## what the parts of the stack say, as they say it; ARGS="followup" for on
 	@$(compose) logs --follow --tail 200 $(ARGS)
 
 test: setup ## the everyday tests, then those on a real Kafka (skipped where there is no Docker); ARGS="..." go to pytest
-	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose' $(ARGS) \
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults' $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
 	@$(python) -m pytest -m kafka $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m kafka   (needs Docker: docker info)')
@@ -61,8 +61,12 @@ test-compose: setup ## the whole stack of docker-compose.yml under test: images,
 	@$(python) -m pytest -m compose $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m compose   (needs Docker: docker info)')
 
+faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (25 minutes, needs Docker); SHORT=1: six
+	@$(python) -m pytest -v --no-header $(if $(SHORT),-m 'not long') $(ARGS) tests/faults \
+		$(call or_say,'To see one scenario alone: .venv/bin/pytest -x --lf tests/faults   (needs Docker: docker info)')
+
 test-fast: setup ## the tests that need neither Docker nor a browser and are not slow
-	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not browser and not slow' $(ARGS) \
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults and not browser and not slow' $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
 
 check: .venv/.dev-ready ## lint, format, types and import contracts

@@ -25,8 +25,6 @@ _CODES_TO_WAIT_FOR = frozenset(
 )
 """Refusals that pass by themselves: another service has not heard of it yet, or somebody is being restarted."""
 
-PATIENCE_SECONDS = 60.0
-
 
 class Refused(Exception):
     """The API said no, and repeating would not help."""
@@ -39,6 +37,9 @@ class Refused(Exception):
 
 class ClinicSystem:
     """One registered machine client; acts for a practitioner where one is named."""
+
+    patience_seconds = 60.0
+    """How long one request is asked for again before it counts as refused."""
 
     def __init__(self, origin: str, client_id: str, key: ECKey, scopes: tuple[str, ...], trust: ssl.SSLContext | None = None) -> None:
         self._origin = origin
@@ -79,7 +80,7 @@ class ClinicSystem:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         wait = 0.02
         while True:
             answer = await self._try(method, path, acting=acting, body=body, headers=headers or {}, query=query or {})

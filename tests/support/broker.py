@@ -137,6 +137,19 @@ class Broker:
             offsets = await admin.list_consumer_group_offsets(group)
         return {place.partition: stored.offset for place, stored in offsets.items() if place.topic == topic}
 
+    async def members(self, group: str) -> int:
+        """How many members Kafka counts in a group now."""
+        async with self._admin() as admin:
+            (described,) = (await admin.describe_consumer_groups([group]))[0].groups
+        return len(described[-2] if isinstance(described[-1], int) else described[-1])
+
+    async def delete_group(self, group: str) -> None:
+        """Make Kafka forget a group, which must have no members. Kafka's own tool does it; the client has no way."""
+        assert self._container is not None
+        tool = ["/opt/kafka/bin/kafka-consumer-groups.sh", "--bootstrap-server", "localhost:9094", "--delete", "--group", group]
+        ended = await asyncio.to_thread(self._container.get_wrapped_container().exec_run, tool, environment={"KAFKA_HEAP_OPTS": "-Xmx64m"})
+        assert ended.exit_code == 0, ended.output.decode()
+
     async def records(self, topic: str) -> list[Record]:
         """Everything that is in a topic now, partition by partition."""
         async with self._reader() as reader:

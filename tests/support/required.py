@@ -57,6 +57,7 @@ def chromium_path() -> str | None:
 
 NEEDS: Mapping[str, Need] = {
     "kafka": Need("Docker", docker_answers, "start a Docker engine (docker info must answer)"),
+    "faults": Need("Docker", docker_answers, "start a Docker engine (docker info must answer)"),
     "compose": Need("Docker Compose", compose_answers, "install it (docker compose version must answer)"),
     "browser": Need("Chromium", lambda: chromium_path() is not None, "install it (Debian: apt install chromium)"),
 }

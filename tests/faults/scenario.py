@@ -1,0 +1,90 @@
+"""The frame of every scenario: a clinic at work, a fault in it, quiet afterwards, and the verdict of final state."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tests.faults.checker import Verdict, judge, quiet
+from tests.faults.clinic import Clinic
+from tests.faults.installation import Installation
+from tests.faults.report import Outcome, Report
+
+SEED = 20261125
+
+
+@dataclass
+class Scenario:
+    """One run. ``fault`` is the block during which something is broken; what the clinic did in it is counted."""
+
+    name: str
+    installation: Installation
+    report: Report
+    clinic: Clinic
+    wanted: str = "whole"
+    """What its end should be: ``whole``, or ``caught`` where a bug was planted."""
+    spans: list[tuple[float, float]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def fault(self) -> AsyncIterator[None]:
+        """What happens in this block happens under the fault."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spans.append((began, time.monotonic()))
+
+    def during(self, moments: Collection[float]) -> int:
+        """How many of these moments lie under the fault."""
+        return sum(began <= at <= ended for at in moments for began, ended in self.spans)
+
+    @property
+    def asked(self) -> int:
+        """Requests that the clinic sent under the fault."""
+        return self.during(self.clinic.system.asked)
+
+    @property
+    def answered(self) -> int:
+        """Requests of the clinic that had their effect acknowledged under the fault."""
+        return self.during(self.clinic.system.answered)
+
+    @property
+    def unanswered(self) -> int:
+        """Requests under the fault whose connection broke or stayed silent."""
+        return self.during(self.clinic.system.unanswered)
+
+    @property
+    def completed(self) -> int:
+        return self.during(self.clinic.completed_at)
+
+    async def verdict(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = ()) -> Verdict:
+        """Wait for quiet, judge, and leave a line in the report."""
+        took = await quiet(self.installation, within=within)
+        verdict = await judge(self.installation, self.clinic.ledger, foreign=foreign)
+        seconds = sum(ended - began for began, ended in self.spans)
+        load = (
+            f"{self.asked} requests ({self.unanswered} unanswered), {self.completed} infusions in {seconds:.0f} s; quiet after {took:.0f} s"
+        )
+        self.report.add(Outcome(self.name, injected, load, verdict, self.wanted))
+        return verdict
+
+
+@asynccontextmanager
+async def scenario(
+    name: str, installation: Installation, report: Report, *, wanted: str = "whole", hands: int = 5
+) -> AsyncIterator[Scenario]:
+    """Open a clinic on running services and let it work while the block runs."""
+    clinic = await installation.clinic(seed=SEED)
+    running = Scenario(name, installation, report, clinic, wanted)
+    try:
+        async with clinic.at_work(hands=hands):
+            yield running
+    finally:
+        await clinic.system.close()
+
+
+async def seconds(count: float) -> None:
+    """Let a fault last."""
+    await asyncio.sleep(count)

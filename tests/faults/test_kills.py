@@ -1,0 +1,106 @@
+"""kill -9 of services while a clinic works: at every failpoint, and at random moments.
+
+What was acknowledged is there, each event has its effect once and in order, whoever was killed wherever.
+"""
+
+import random
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+from tests.faults.installation import Installation
+from tests.faults.processes import ServiceProcess
+from tests.faults.report import Report
+from tests.faults.scenario import SEED, Scenario, scenario, seconds
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+BEFORE_PUBLISH, BEFORE_MARK = "relay.after_select", "relay.after_publish"
+IN_THE_HANDLER, BEFORE_KAFKA_COMMIT = "inbox.before_commit", "inbox.after_commit"
+IN_THE_TIMER, AFTER_THE_TIMER = "timers.before_commit", "timers.after_commit"
+BEFORE_COMMIT, BEFORE_ANSWER = "outbox.before_commit", "api.after_commit"
+WHERE = [
+    ("sessions", BEFORE_COMMIT),
+    ("sessions", BEFORE_ANSWER),
+    ("sessions", BEFORE_PUBLISH),
+    ("sessions", BEFORE_MARK),
+    ("followup", IN_THE_HANDLER),
+    ("followup", BEFORE_KAFKA_COMMIT),
+    ("followup", IN_THE_TIMER),
+    ("followup", AFTER_THE_TIMER),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("service", "failpoint"), WHERE)
+async def test_kill_at_a_failpoint(installation: Installation, report: Report, service: str, failpoint: str) -> None:
+    await installation.start()
+    async with scenario(f"kill -9 at {failpoint}", installation, report) as running, running.fault():
+        await installation.arm(service, [f"{failpoint}=kill@{_passing(failpoint)}"] * 3)
+        await killed_at_each(installation.one(service), 3)
+        await running.clinic.completes(10)
+    verdict = await running.verdict(f"{service} killed 3 x at {failpoint}")
+    assert_worked_and_whole(running, verdict.whole, str(verdict))
+    assert failpoint != BEFORE_MARK or verdict.absorbed >= 3, "nothing came twice: the window was not hit"
+    assert failpoint != BEFORE_ANSWER or running.unanswered >= 3, "nobody missed an answer: the window was not hit"
+
+
+async def test_kill_at_every_failpoint_of_one_day(installation: Installation, report: Report) -> None:
+    await installation.start()
+    plan = {service: [f"{point}=kill@{_passing(point)}" for own, point in WHERE if own == service] for service in ("sessions", "followup")}
+    async with scenario("kill -9 at each failpoint", installation, report) as running, running.fault():
+        for service, points in plan.items():
+            await installation.arm(service, points)
+        for service, points in plan.items():
+            await killed_at_each(installation.one(service), len(points))
+        await running.clinic.completes(10)
+    verdict = await running.verdict(f"killed at {', '.join(point for _, point in WHERE)}")
+    assert_worked_and_whole(running, verdict.whole, str(verdict))
+    assert verdict.absorbed, "nothing came twice: the window between acknowledgement and mark was not hit"
+    assert running.unanswered, "nobody missed an answer: the window between commit and answer was not hit"
+
+
+async def test_kill_at_random(installation: Installation, report: Report) -> None:
+    await installation.start()
+    for service in ("sessions", "followup"):
+        await installation.add(service)
+    chance = random.Random(SEED)
+    async with scenario("kill -9 at random", installation, report) as running, running.fault():
+        for _ in range(14):
+            victim = chance.choice(installation.all("sessions", "followup", "sessions", "followup", "intake"))
+            await eventually(partial(was_killed, victim), within=60)
+            await seconds(chance.uniform(0.3, 1.5))
+        await running.clinic.completes(10)
+    kills = {process.name: process.kills for process in installation.all()}
+    verdict = await running.verdict("killed " + ", ".join(f"{name} {count} x" for name, count in kills.items() if count))
+    assert sum(kills.values()) == 14
+    assert_worked_and_whole(running, verdict.whole, str(verdict))
+
+
+def _passing(failpoint: str) -> int:
+    """At which passing it strikes: in the midst of things, but timers fire in few rounds."""
+    return 2 if failpoint.startswith("timers.") else 6
+
+
+async def killed_at_each(process: ServiceProcess, count: int) -> None:
+    """Wait until a process has died at all its failpoints, and at nothing else."""
+    await eventually(partial(deaths_of, process), lambda deaths: len(deaths) == count, within=240, every=0.1)
+    assert process.struck == count, process.deaths
+    await process.ready()
+
+
+async def deaths_of(process: ServiceProcess) -> Sequence[object]:
+    return process.deaths
+
+
+async def was_killed(process: ServiceProcess) -> bool:
+    """One that is being started again cannot be killed yet."""
+    return process.kill()
+
+
+def assert_worked_and_whole(running: Scenario, whole: bool, verdict: str) -> None:
+    """The clinic really worked while things died, and nothing is missing, double or out of order."""
+    assert running.completed >= 10, "no load during the fault"
+    assert whole, verdict
