@@ -20,25 +20,39 @@ from tests.support.waiting import eventually
 
 PATIENCE_SECONDS = 240.0
 _ASK_SECONDS = 5.0
+_LEFT_OUT_SECONDS = 10.0
 _CONSENTED = timedelta(days=70)
 _LONG_AGO, _LATELY = timedelta(days=57), timedelta(hours=26)
 """When a patient's first visit was: some courses have weeks behind them, so that weekly check-ins are due; others began yesterday."""
 
 
 class Gateway(httpx.AsyncBaseTransport):
-    """What the gateway does in front of several processes: by the first segment of the path, to each in turn."""
+    """What the gateway does in front of several processes: by the first segment of the path, to each in turn.
+
+    One that stayed silent is left out for a while, if there is another one.
+    """
 
     def __init__(self, ports: Callable[[str], Sequence[int]]) -> None:
         self._ports = ports
         self._turn: Counter[str] = Counter()
+        self._silent_until: dict[int, float] = {}
         self._to = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=20))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         service = request.url.path.split("/", 2)[1]
-        ports = self._ports(service)
+        port = self._next(service)
+        request.url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
+        try:
+            return await self._to.handle_async_request(request)
+        except httpx.TimeoutException:
+            self._silent_until[port] = time.monotonic() + _LEFT_OUT_SECONDS
+            raise
+
+    def _next(self, service: str) -> int:
+        ports, now = self._ports(service), time.monotonic()
+        healthy = [port for port in ports if self._silent_until.get(port, now) <= now] or ports
         self._turn[service] += 1
-        request.url = request.url.copy_with(scheme="http", host="127.0.0.1", port=ports[self._turn[service] % len(ports)])
-        return await self._to.handle_async_request(request)
+        return healthy[self._turn[service] % len(healthy)]
 
     async def aclose(self) -> None:
         await self._to.aclose()
@@ -93,6 +107,8 @@ class Patient:
     patient_id: UUID
     course_id: UUID
     next_visit: datetime
+    known: bool = False
+    """Whether sessions has heard of the patient, as a visit has shown."""
 
 
 class Clinic:
@@ -107,6 +123,8 @@ class Clinic:
         self._random = random.Random(seed)
         self._waiting: list[Patient] = []
         self._admitted = 0
+        self.known_first = False
+        """Set where events do not flow: whoever was admitted since is unknown to sessions, and a visit would only wait for that."""
 
     @classmethod
     async def open(cls, gateway: Gateway, operator: ClinicSystem, *, origin: str, seed: int) -> "Clinic":
@@ -163,7 +181,7 @@ class Clinic:
         """One visit from booking to discharge, of whoever has waited longest. All its moments lie in the past: it is charted late."""
         while not self._waiting:
             await self.admit()
-        patient = self._waiting.pop(0)
+        patient = self._waiting.pop(self._next())
         began, patient.next_visit = patient.next_visit, patient.next_visit + timedelta(hours=7)
         booking = {"patient_id": str(patient.patient_id), "course_id": str(patient.course_id), "scheduled_at": began.isoformat()}
         infusion_id = (await self._post("/sessions/v1/infusions", booking, by="coordinator"))["infusion_id"]
@@ -173,8 +191,13 @@ class Clinic:
             await self._post(f"{path}/{step}", body, by=by)
         self.ledger.visits[UUID(infusion_id)] = patient.patient_id
         self.completed_at.append(time.monotonic())
+        patient.known = True
         if patient.next_visit < datetime.now(UTC) - timedelta(hours=4):
             self._waiting.append(patient)
+
+    def _next(self) -> int:
+        known = (place for place, patient in enumerate(self._waiting) if patient.known)
+        return next(known, 0) if self.known_first else 0
 
     async def claim(self) -> None:
         """The coordinator takes one task that nobody has, if there is one."""

@@ -91,6 +91,15 @@ class ServiceProcess:
         return sum(bool(death.failpoint) and death.code == -signal.SIGKILL for death in self.deaths)
 
     @property
+    def frozen(self) -> bool:
+        """Whether it is stopped, by us or at a failpoint."""
+        if not self.running:
+            return False
+        assert self._process is not None
+        state = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "T"
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 

@@ -11,6 +11,7 @@ from tests.faults.checker import Verdict, judge, quiet
 from tests.faults.clinic import Clinic
 from tests.faults.installation import Installation
 from tests.faults.report import Outcome, Report
+from tests.support.waiting import eventually
 
 SEED = 20261125
 
@@ -68,6 +69,20 @@ class Scenario:
             f"{self.asked} requests ({self.unanswered} unanswered), {self.completed} infusions in {seconds:.0f} s; quiet after {took:.0f} s"
         )
         self.report.add(Outcome(self.name, injected, load, verdict, self.wanted))
+        return verdict
+
+    async def followed_up(self) -> None:
+        """Wait until every visit that is completed by now has its plan, however many more are completed meanwhile."""
+        visits = list(self.clinic.ledger.visits)
+        async with self.installation.superuser("followup") as admin:
+            sql = "SELECT count(*) FROM plan WHERE infusion_id = ANY($1::uuid[])"
+            await eventually(lambda: admin.fetchval(sql, visits), lambda plans: plans == len(visits), within=120, every=0.2)
+
+    async def ends_whole(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = ()) -> Verdict:
+        """The verdict, asserted: the clinic really worked while things broke, and nothing is lost, doubled or out of order."""
+        verdict = await self.verdict(injected, within=within, foreign=foreign)
+        assert self.completed >= 10, "no load during the fault"
+        assert verdict.whole, str(verdict)
         return verdict
 
 

@@ -46,7 +46,8 @@ class Databases:
         try:
             yield self.server.url(service, PASSWORD, name)
         finally:
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            # Asked for again: the test may have restarted the server meanwhile.
+            await (await self.admin()).execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @asynccontextmanager
