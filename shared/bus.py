@@ -43,6 +43,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    written_at: float | None = field(default=None, compare=False)
+    """When the bus took it, in seconds since 1970; None where the bus does not say. For measuring only."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,26 @@ class Position:
     last_event_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a consumer is behind in one partition."""
+
+    topic: str
+    partition: int
+    position: int
+    """The next offset to handle."""
+    records: int
+    """Not handled yet."""
+    oldest_at: float | None = None
+    """When the bus took the oldest of them, where this process has it in hand."""
+    held: bool = False
+    """Whether it waits for a person, since records that were to come next are lost."""
+
+
+ALARMS = ("gap", "retention-loss", "another-log", "stalled", "not-handled")
+"""Why a bus tells people about a partition."""
+
+
 class Subscriber(Protocol):
     """A service's inbox as the bus sees it."""
 
@@ -77,6 +99,9 @@ class Subscriber(Protocol):
 
     async def position(self, topic: str, partition: int) -> Position | None:
         """The stored position, or None when this consumer has never read the partition."""
+
+    async def positions(self) -> dict[tuple[str, int], Position]:
+        """All stored positions, by topic and partition."""
 
     async def begin_at(self, topic: str, partition: int, position: Position) -> Position:
         """Store where to begin, unless a position is stored already; returns the stored one."""
@@ -100,8 +125,8 @@ class Bus(Protocol):
     async def consume(self, subscriber: Subscriber, stop: asyncio.Event) -> None:
         """Feed a subscriber until ``stop`` is set."""
 
-    async def lag(self, subscriber: Subscriber) -> int:
-        """Records on the bus that this consumer has not handled yet. Raises BusUnavailable when that cannot be known now."""
+    async def lags(self, subscriber: Subscriber) -> list[Lag]:
+        """How far it is behind in every partition of its topics, whoever reads it. Raises BusUnavailable when that is not known now."""
 
     def queued(self, subscriber: Subscriber) -> int:
         """Records that were taken from the bus and wait in memory; bounded, whatever the lag is."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
+from sqlalchemy.pool import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, outbox
@@ -87,7 +88,14 @@ class Database:
                 },
             },
         )
+        self.pool_size = pool_size
         self.on_commit: list[Callable[[], None]] = []
+
+    def connections_in_use(self) -> int:
+        """Connections that a transaction has right now."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedout()
 
     @asynccontextmanager
     async def transaction(self, clinic_id: UUID | None = None) -> AsyncIterator[AsyncSession]:

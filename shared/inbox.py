@@ -87,6 +87,7 @@ class Inbox:
         try:
             await self._transaction(reading.read(records, self._registry, self._handlers.keys()), records, partition, expected)
         except Fenced:
+            self._metrics.fenced.inc()
             raise
         except Exception as error:
             if is_away(error):
@@ -156,6 +157,11 @@ class Inbox:
         """The stored position of this consumer in a partition, or None."""
         async with self.database.transaction() as db:
             return await offsets.read(db, self.consumer, (topic, partition))
+
+    async def positions(self) -> dict[tuple[str, int], Position]:
+        """All stored positions of this consumer, by topic and partition."""
+        async with self.database.transaction() as db:
+            return await offsets.read_all(db, self.consumer)
 
     async def begin_at(self, topic: str, partition: int, position: Position) -> Position:
         """Store where to begin, unless a position is stored already; returns the stored one."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from shared import telemetry
-from shared.bus import Outgoing, Position, Published, Record, Subscriber
+from shared.bus import PARTITIONS, Lag, Outgoing, Position, Published, Record, Subscriber
 from shared.db import Database, is_away
 from shared.inbox import CHUNK
 from shared.outbox import outgoing_of
@@ -24,7 +24,8 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
-        self._in_hand: Counter[str] = Counter()
+        self._in_hand: Counter[_Lane] = Counter()
+        self._positions: dict[_Lane, int] = {}
         self._log = telemetry.logger("local-bus")
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -33,7 +34,7 @@ class LocalBus:
     async def publish(self, batch: Sequence[Outgoing]) -> Published:
         published = Published()
         chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
-        waiting = {subscriber.consumer: _wanted(subscriber, batch) for subscriber in self._subscribers}
+        waiting = Counter(lane for subscriber in self._subscribers for lane in _lanes(subscriber, batch))
         self._in_hand.update(waiting)
         try:
             for chunk in chunks:
@@ -45,7 +46,7 @@ class LocalBus:
             self._in_hand.subtract(waiting)
         return published
 
-    async def _delivered(self, chunk: Sequence[Outgoing], waiting: dict[str, int]) -> bool:
+    async def _delivered(self, chunk: Sequence[Outgoing], waiting: Counter["_Lane"]) -> bool:
         """Whether every subscriber has committed the chunk. One that has not gets it again from the outbox."""
         for subscriber in self._subscribers:
             records = [_record(outgoing) for outgoing in chunk if outgoing.topic in subscriber.topics]
@@ -56,8 +57,10 @@ class LocalBus:
             except Exception as error:  # noqa: BLE001 - a consumer's loop: it must survive and say so
                 self._say(subscriber, error, records[0])
                 return False
-            waiting[subscriber.consumer] -= len(records)
-            self._in_hand[subscriber.consumer] -= len(records)
+            done = Counter(_lanes(subscriber, chunk))
+            waiting.subtract(done)
+            self._in_hand.subtract(done)
+            self._positions |= {(subscriber.consumer, record.topic, record.partition): record.offset + 1 for record in records}
         return True
 
     def _say(self, subscriber: Subscriber, error: Exception, record: Record) -> None:
@@ -72,11 +75,12 @@ class LocalBus:
     async def consume(self, subscriber: Subscriber, stop: asyncio.Event) -> None:
         await stop.wait()
 
-    async def lag(self, subscriber: Subscriber) -> int:
-        return self._in_hand[subscriber.consumer]
+    async def lags(self, subscriber: Subscriber) -> list[Lag]:
+        lanes = [(subscriber.consumer, topic, partition) for topic in subscriber.topics for partition in range(PARTITIONS)]
+        return [Lag(lane[1], lane[2], self._positions.get(lane, 0), self._in_hand[lane]) for lane in lanes]
 
     def queued(self, subscriber: Subscriber) -> int:
-        return self._in_hand[subscriber.consumer]
+        return sum(records for lane, records in self._in_hand.items() if lane[0] == subscriber.consumer)
 
     async def close(self) -> None:
         return None
@@ -109,8 +113,12 @@ async def replay(producer: Database, subscriber: Subscriber, topic: str, *, afte
         after_seq = rows[-1]["seq"]
 
 
-def _wanted(subscriber: Subscriber, batch: Sequence[Outgoing]) -> int:
-    return sum(outgoing.topic in subscriber.topics for outgoing in batch)
+_Lane = tuple[str, str, int]
+"""A consumer, a topic, a partition."""
+
+
+def _lanes(subscriber: Subscriber, batch: Sequence[Outgoing]) -> list[_Lane]:
+    return [(subscriber.consumer, outgoing.topic, outgoing.partition) for outgoing in batch if outgoing.topic in subscriber.topics]
 
 
 def _record(outgoing: Outgoing) -> Record:

@@ -18,6 +18,12 @@ async def read(db: AsyncSession, consumer: str, place: Place) -> Position | None
     return None if row is None else Position(row.next_offset, row.last_event_id)
 
 
+async def read_all(db: AsyncSession, consumer: str) -> dict[Place, Position]:
+    """All stored positions of a consumer."""
+    rows = await db.execute(_READ_ALL, {"consumer": consumer})
+    return {(row.topic, row.partition): Position(row.next_offset, row.last_event_id) for row in rows}
+
+
 async def begin(db: AsyncSession, consumer: str, place: Place, position: Position) -> None:
     """Store a first position; one that is there stays."""
     await db.execute(_BEGIN, _named(consumer, place, position))
@@ -52,6 +58,7 @@ _READ = text(
     WHERE consumer = :consumer AND topic = :topic AND partition = :partition
     """
 )
+_READ_ALL = text("SELECT topic, partition, next_offset, last_event_id FROM platform.consumer_offset WHERE consumer = :consumer")
 _BEGIN = text(
     """
     INSERT INTO platform.consumer_offset (consumer, topic, partition, next_offset, last_event_id)

@@ -156,12 +156,14 @@ class Relay:
                     await connection.execute("NOTIFY afterglow_outbox")
                     await _pause(stop, 0.05)
         finally:
+            self._metrics.relay_leading.set(0)
             await _close(connection)
 
     async def _lead(self, connection: "asyncpg.Connection[asyncpg.Record]", stop: asyncio.Event) -> None:
         # Only who leads listens: a standby would hear its own call and call again, for ever.
         await connection.add_listener("afterglow_outbox", lambda *_: self._wake.set())
         self._log.info("relay.active")
+        self._metrics.relay_leading.set(1)
         self._backoff.clear()
         while not stop.is_set():
             self._wake.clear()

@@ -15,6 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Envelope, Record, event_id_of
 
+REASONS = ("poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key")
+"""Why a consumer parks a record."""
+
 
 class Readable(Protocol):
     """A record with its envelope."""

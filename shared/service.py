@@ -9,19 +9,20 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from sqlalchemy import text
 
-from shared import telemetry
-from shared.bus import Bus
+from shared import parked, telemetry
+from shared.backlogs import BusBacklog, DatabaseBacklog
+from shared.bus import ALARMS, Bus
 from shared.clock import AcceleratedClock, Clock
 from shared.db import Database
 from shared.events.registry import Event, registry
 from shared.inbox import Handler, Inbox
 from shared.outbox import Relay
+from shared.sampling import Part, Sampling
 from shared.security.tokens import JwksSource
 from shared.settings import ServiceSettings
 from shared.timers import TimerHandler, Timers
 
 Worker = Callable[[asyncio.Event], Coroutine[None, None, None]]
-_GAUGES_SECONDS = 5.0
 _CLOCK_SKEW_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 
@@ -40,6 +41,8 @@ class Service:
     subscriptions: Mapping[type[Event], Handler] = field(default_factory=dict)
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
     workers: Mapping[str, Worker] = field(default_factory=dict)
+    samples: Mapping[str, Part] = field(default_factory=dict)
+    """What of the service's own is measured besides its backlogs, by name."""
     jwks: JwksSource | None = None
     """Keys that verify access tokens; None to fetch them from intake."""
 
@@ -52,14 +55,31 @@ class Service:
             self.inbox = Inbox(self.database, consumer=self.name, registry=registry, subscriptions=self.subscriptions, metrics=self.metrics)
             self.bus.subscribe(self.inbox)
         self.firing = Timers(self.database, self.clock, self.timers, self.metrics)
+        self.sampling = Sampling(self.metrics, self._measured())
         self.stopping = False
         self.broken = asyncio.Event()
+
+    def _measured(self) -> Mapping[str, Part]:
+        """What is measured, and the counters that an alert looks at, at zero: a counter that appears with its first count has no rise."""
+        consumers = [self.inbox.consumer] if self.inbox is not None else []
+        backlog = DatabaseBacklog(self.database, self.clock, self.metrics, consumers=consumers, kinds=self.timers)
+        parts: dict[str, Part] = {"database": backlog.measure, **self.samples}
+        self.metrics.pool(self.database.pool_size, self.database.connections_in_use)
+        for worker in ("sampling", *self.workers, *(("timers", "timer") if self.timers else ())):
+            self.metrics.worker_failures.labels(worker)
+        if self.inbox is not None:
+            parts["bus"] = BusBacklog(self.bus, self.inbox, self.metrics).measure
+            for reason in ALARMS:
+                self.metrics.consumer_alarms.labels(reason)
+            for reason in parked.REASONS:
+                self.metrics.parked.labels(reason)
+        return parts
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run everything that is not a request; on leaving, stop it within 20 s. Nothing depends on the stop being clean."""
         stop = asyncio.Event()
-        loops: dict[str, Coroutine[None, None, None]] = {"relay": self.relay.run(stop), "gauges": self._gauges(stop)}
+        loops: dict[str, Coroutine[None, None, None]] = {"relay": self.relay.run(stop), "sampling": self.sampling.run(stop)}
         if self.inbox is not None:
             loops["consumer"] = self.bus.consume(self.inbox, stop)
         if self.timers:
@@ -103,40 +123,3 @@ class Service:
             return ["database-away"]
         skew = abs((datetime.now(UTC) - database_now).total_seconds())
         return ["clock-skew"] if skew > _CLOCK_SKEW_SECONDS else []
-
-    async def _gauges(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await self._measure()
-            except Exception as error:  # noqa: BLE001 - measuring must not end the service
-                self.metrics.worker_failures.labels("gauges").inc()
-                self.log.warning("service.not_measured", error_class=type(error).__name__)
-            try:
-                await asyncio.wait_for(stop.wait(), _GAUGES_SECONDS)
-            except TimeoutError:
-                continue
-
-    async def _measure(self) -> None:
-        async with self.database.transaction() as db:
-            row = (await db.execute(_BACKLOG, {"consumer": self.name, "now": self.clock.now()})).one()
-        self.metrics.outbox_pending.set(row.pending)
-        self.metrics.outbox_oldest_seconds.set(row.oldest)
-        self.metrics.parked_open.set(row.parked)
-        self.metrics.parked_oldest_seconds.set(row.parked_oldest)
-        self.metrics.timers_oldest_seconds.set(row.timers_late)
-        if self.inbox is not None:
-            self.metrics.consumer_lag.set(await self.bus.lag(self.inbox))
-
-
-_BACKLOG = text(
-    """
-    SELECT (SELECT count(*) FROM platform.outbox_pending) AS pending,
-           (SELECT coalesce(extract(epoch FROM now() - min(l.recorded_at)), 0)
-            FROM (SELECT seq FROM platform.outbox_pending ORDER BY seq LIMIT 1) p JOIN platform.event_log l USING (seq)) AS oldest,
-           (SELECT count(*) FROM platform.parked WHERE state = 'parked' AND consumer IN (:consumer, 'relay')) AS parked,
-           (SELECT coalesce(extract(epoch FROM now() - min(parked_at)), 0) FROM platform.parked
-                WHERE state = 'parked' AND consumer IN (:consumer, 'relay')) AS parked_oldest,
-           (SELECT coalesce(greatest(extract(epoch FROM CAST(:now AS timestamptz) - min(due_at)), 0), 0)
-            FROM platform.timer WHERE state = 'armed') AS timers_late
-    """
-)

@@ -5,7 +5,7 @@ A log line can hold only the keys named here; anything else is dropped, not mask
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 ALLOWED_KEYS = frozenset(
     {
@@ -125,24 +127,54 @@ class Metrics:
         self.request_seconds = Histogram("afterglow_http_request_seconds", "Time to answer", ("operation",), registry=self.registry)
         self.relayed = self.counter("afterglow_outbox_relayed_total", "Events taken by the bus")
         self.relay_failures = self.counter("afterglow_outbox_failures_total", "Partitions that failed to take a batch")
-        self.outbox_pending = self.gauge("afterglow_outbox_pending", "Events not yet on the bus")
-        self.outbox_oldest_seconds = self.gauge("afterglow_outbox_oldest_seconds", "Age of the oldest event not yet on the bus")
+        self.relay_leading = self.gauge("afterglow_relay_leading", "1 in the process whose relay moves events to the bus")
         self.handled = self.counter("afterglow_inbox_handled_total", "Events handled", ("event_type",))
         self.duplicates = self.counter("afterglow_inbox_duplicates_total", "Events that had been handled before")
         self.ignored = self.counter("afterglow_inbox_ignored_total", "Events of unknown types")
         self.parked = self.counter("afterglow_parked_total", "Records parked", ("reason",))
-        self.parked_open = self.gauge("afterglow_parked_open", "Records parked now")
-        self.parked_oldest_seconds = self.gauge("afterglow_parked_oldest_seconds", "Age of the oldest parked record")
-        self.consumer_lag = self.gauge("afterglow_consumer_lag", "Records not handled yet")
+        self.fenced = self.counter("afterglow_consumer_fenced_total", "Transactions given up since another process had moved the offset")
         self.consumer_alarms = self.counter("afterglow_consumer_alarms_total", "Partitions that a person must look at", ("reason",))
         self.timers_fired = self.counter("afterglow_timers_fired_total", "Timers that fired", ("timer_kind",))
-        self.timers_oldest_seconds = self.gauge("afterglow_timers_oldest_due_seconds", "How late the oldest due timer is")
         self.worker_failures = self.counter("afterglow_worker_failures_total", "Rounds of a worker that failed", ("worker",))
 
     def gauge(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> Gauge:
         """A gauge of this service."""
         return Gauge(name, help_text, labels, registry=self.registry)
 
+    def pool(self, size: int, in_use: Callable[[], int]) -> None:
+        """Show how many of ``size`` database connections are in use, as of the moment of asking."""
+        self.gauge("afterglow_database_connections_limit", "Database connections that this process may have").set(size)
+        self.gauge("afterglow_database_connections_in_use", "Database connections in use").set_function(in_use)
+
+    def snapshot(self, name: str, help_text: str, labels: tuple[str, ...]) -> "Snapshot":
+        """A gauge whose samples are replaced all together."""
+        snapshot = Snapshot(name, help_text, labels)
+        self.registry.register(snapshot)
+        return snapshot
+
     def counter(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> Counter:
         """A counter of this service."""
         return Counter(name, help_text, labels, registry=self.registry)
+
+
+class Snapshot(Collector):
+    """A gauge whose samples come from one look: what is gone since the last look has no sample any more."""
+
+    def __init__(self, name: str, help_text: str, labels: tuple[str, ...]) -> None:
+        self._name = name
+        self._help_text = help_text
+        self._labels = labels
+        self._samples: Mapping[tuple[str, ...], float] = {}
+
+    def replace(self, samples: Mapping[tuple[str, ...], float]) -> None:
+        """Show these values, by label values, and no others."""
+        self._samples = samples
+
+    def describe(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(self._name, self._help_text, labels=self._labels)
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._help_text, labels=self._labels)
+        for labels, value in self._samples.items():
+            family.add_metric(labels, float(value))
+        yield family

@@ -43,7 +43,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     database = Database(settings.database_url.get_secret_value(), name="followup", pool_size=settings.database_pool_size)
     means = Means(clock, shipped_protocols(), shipped_policy())
     setup, sending = load_setup(), load_outreach_policy()
-    calls = Calls(settings)
+    calls = Calls(settings, metrics)
     letters = Letters(settings.link_secret.get_secret_value().encode(), settings.public_url, load_texts())
     outreach = Outreach(
         database, clock, contacts=calls.intake, channels=channels_of(settings), policy=sending, letters=letters, metrics=metrics,
@@ -75,6 +75,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             WEEK: partial(plan_timers.come_due, means),
             **timer_handlers(clock, setup=setup, quiet=sending.quiet),
         },
+        samples={"messages": outreach.measure},
         workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},
     )
 

@@ -39,6 +39,10 @@ class Backlog:
     def first_offset(self) -> int:
         return self._records[0].offset
 
+    def oldest_at(self) -> float | None:
+        """When the bus took the first record."""
+        return self._records[0].written_at if self._records else None
+
     def skip_before(self, offset: int) -> None:
         """Drop what lies before an offset."""
         while self._records and self._records[0].offset < offset:

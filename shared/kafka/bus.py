@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from shared.bus import Outgoing, Published, Subscriber
+from shared.bus import Lag, Outgoing, Published, Subscriber
 from shared.kafka.consuming import Consuming
 from shared.kafka.publishing import Publisher
 from shared.kafka.settings import KafkaSettings
@@ -28,8 +28,8 @@ class KafkaBus:
     async def consume(self, subscriber: Subscriber, stop: asyncio.Event) -> None:
         await self._consuming[subscriber.consumer].run(stop)
 
-    async def lag(self, subscriber: Subscriber) -> int:
-        return await self._consuming[subscriber.consumer].lag()
+    async def lags(self, subscriber: Subscriber) -> list[Lag]:
+        return await self._consuming[subscriber.consumer].lags()
 
     def queued(self, subscriber: Subscriber) -> int:
         return self._consuming[subscriber.consumer].queued()

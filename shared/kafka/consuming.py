@@ -9,7 +9,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared import telemetry
-from shared.bus import BusUnavailable, Record, Subscriber
+from shared.bus import BusUnavailable, Lag, Position, Record, Subscriber
 from shared.kafka.partition import Partition
 from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
 from shared.kafka.starting import Home
@@ -106,7 +106,8 @@ class Consuming:
 
     def _record(self, record: Any) -> Record:  # Any: as above
         headers = tuple((name, value or b"") for name, value in record.headers)
-        return Record(self._topic_of(record.topic), record.partition, record.offset, record.key, record.value, headers)
+        written_at = record.timestamp / 1000 if record.timestamp and record.timestamp > 0 else None
+        return Record(self._topic_of(record.topic), record.partition, record.offset, record.key, record.value, headers, written_at)
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         """Records at our offset were deleted, or the log is shorter than what we have read: look at the bounds again."""
@@ -168,27 +169,38 @@ class Consuming:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
         return ends
 
-    async def lag(self) -> int:
-        """Records of the assigned partitions that are not handled yet. Raises BusUnavailable when that cannot be known now."""
-        if self._consumer is None:
+    async def lags(self) -> list[Lag]:
+        """How far the group is behind, for all partitions. Raises BusUnavailable when that cannot be known now."""
+        consumer = self._consumer
+        if consumer is None:
             raise BusUnavailable("not a member of the group")
-        partitions = dict(self._partitions)
+        stored = await self._subscriber.positions()
         try:
-            done = {place: await self._done(self._consumer, place, partition) for place, partition in partitions.items()}
-            ends = await self._ends(self._consumer, list(partitions))
+            places = self._places(consumer)
+            ends = await self._ends(consumer, places)
+            async with asyncio.timeout(5):
+                begins: dict[TopicPartition, int] = await consumer.beginning_offsets(places)
         except (KafkaError, TimeoutError) as error:
             raise BusUnavailable(type(error).__name__) from error
-        return sum(max(ends[place] - done[place], 0) for place in partitions)
+        return [self._lag(place, stored, begins[place], ends[place]) for place in places]
 
-    async def _done(self, consumer: AIOKafkaConsumer, place: TopicPartition, partition: Partition) -> int:
-        if partition.expected is not None:
-            return partition.expected
-        stored = await self._subscriber.position(self._topic_of(place.topic), place.partition)
-        if stored is not None:
-            return stored.next_offset
-        async with asyncio.timeout(5):
-            first: dict[TopicPartition, int] = await consumer.beginning_offsets([place])
-        return first[place]
+    def _places(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        """Every partition of the subscribed topics. Raises BusUnavailable for a topic that is not there."""
+        places = []
+        for topic in self._subscriber.topics:
+            name = self._settings.namespace + topic
+            partitions = consumer.partitions_for_topic(name)
+            if not partitions:
+                raise BusUnavailable("topic unknown")
+            places += [TopicPartition(name, partition) for partition in sorted(partitions)]
+        return places
+
+    def _lag(self, place: TopicPartition, stored: Mapping[tuple[str, int], Position], begin: int, end: int) -> Lag:
+        topic = self._topic_of(place.topic)
+        position = stored.get((topic, place.partition), Position(begin)).next_offset
+        ours = self._partitions.get(place)
+        oldest_at, held = (ours.oldest_at, ours.held) if ours else (None, False)
+        return Lag(topic, place.partition, position, max(end - position, 0), oldest_at, held)
 
     def queued(self) -> int:
         """Records that were fetched and wait in memory."""

@@ -32,6 +32,7 @@ class Partition:
         self._arrived = asyncio.Event()
         self._paused = True
         self._handling = False
+        self._in_hand_since: float | None = None
         self._released = False
         self._start = Start(home)
         self._to_verify: Position | None = None
@@ -46,6 +47,16 @@ class Partition:
     def idle(self) -> bool:
         """Whether nothing is being done: all that has arrived is handled, or nothing ever will be."""
         return self._task.done() or (self.ready and not self.backlog and not self._handling)
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for a person to store a position."""
+        return self._start.lost
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the bus took the oldest record that is here and not handled."""
+        return self._in_hand_since if self._in_hand_since is not None else self.backlog.oldest_at()
 
     def offer(self, records: Sequence[Record]) -> None:
         """Queue records; a long queue pauses the partition."""
@@ -110,6 +121,7 @@ class Partition:
     def _stop_reading(self) -> None:
         self.ready = False
         self.backlog.clear()
+        self._in_hand_since = None
         self._paused = True
         with suppress(KafkaError):  # the partition may have been taken away meanwhile
             self._home.consumer.pause(self._home.place)
@@ -181,6 +193,7 @@ class Partition:
     async def _handle(self, chunk: list[Record]) -> None:
         """Handle a chunk, waiting without limit for what is away; given up only when the partition is taken away."""
         wait = FIRST_WAIT
+        self._in_hand_since = chunk[0].written_at
         while self.ready:
             try:
                 await self._handle_once(chunk)
@@ -193,7 +206,7 @@ class Partition:
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
                 self.expected = chunk[-1].offset + 1
-                self._gap_at = None
+                self._gap_at = self._in_hand_since = None
                 self._fences = 0
                 return
 

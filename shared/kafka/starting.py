@@ -31,11 +31,11 @@ def alarm(home: Home, reason: str) -> None:
 
 
 class Start:
-    """Finds where a partition starts."""
+    """Finds where a partition starts. ``lost`` while that waits for a person, since retention has taken what was to come next."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._lost = False
+        self.lost = False
 
     async def find(self) -> Position:
         """The position to start at. What retention has taken is never skipped: that waits until a person has stored a position."""
@@ -43,10 +43,10 @@ class Start:
         while True:
             position = await self._position()
             if position is not None:
-                self._lost = False
+                self.lost = False
                 return position
-            if not self._lost:
-                self._lost = True
+            if not self.lost:
+                self.lost = True
                 alarm(self._home, "retention-loss")
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)

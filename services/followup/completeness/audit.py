@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from time import time
 from typing import Protocol
 from uuid import UUID
 
@@ -51,6 +52,7 @@ class Auditor:
         self._failures = metrics.worker_failures.labels("completeness")
         self._gaps = metrics.gauge("afterglow_completeness_gaps", "Ended infusions without their full follow-up at the last look")
         self._away = metrics.gauge("afterglow_completeness_clinics_not_compared", "Clinics that could not be compared at the last look")
+        self._last = metrics.gauge("afterglow_completeness_last_audit_timestamp_seconds", "When all clinics were last compared")
         self._asked = metrics.counter("afterglow_completeness_asked_total", "Events asked for again")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,6 +79,8 @@ class Auditor:
                 total += compared
         self._gaps.set(total.gaps)
         self._away.set(away)
+        if not away:
+            self._last.set(time())
         self._asked.inc(total.asked)
         return total
 

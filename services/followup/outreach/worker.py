@@ -25,6 +25,8 @@ from shared.errors import Unavailable
 _BATCH = 5
 """Messages under way at once: each takes a database connection now and then, and requests need some too."""
 _POLL_SECONDS = 1.0
+OUTCOMES = ("sent", "not-sent", "not-now", "called-off", "later")
+"""What a try to send a message ends with."""
 _OF_LEASE = 0.8
 """The part of its lease after which a message is let go."""
 
@@ -53,7 +55,11 @@ class Outreach:
         self._lease_seconds = lease_seconds
         self._log = telemetry.logger("outreach", service=database.name)
         self._failures = metrics.worker_failures.labels("outreach")
-        self._outcomes = metrics.counter("afterglow_messages_total", "Messages to patients by what became of them", ("outcome",))
+        self._outcomes = metrics.counter("afterglow_messages_total", "Messages to patients by what became of a try", ("outcome",))
+        for outcome in OUTCOMES:
+            self._outcomes.labels(outcome)
+        self._due = metrics.gauge("afterglow_messages_due", "Messages to patients that should have left, up to 10,000")
+        self._late = metrics.gauge("afterglow_messages_oldest_due_seconds", "How late the oldest of them is")
 
     async def run(self, stop: asyncio.Event, *, poll_seconds: float = _POLL_SECONDS) -> None:
         """Send what is due, again and again, until ``stop``."""
@@ -66,6 +72,13 @@ class Outreach:
                 self._log.warning("outreach.round_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
             if claimed < _BATCH:
                 await _pause(stop, poll_seconds)
+
+    async def measure(self) -> None:
+        """Show what should have left, in business time."""
+        async with self._database.transaction() as db:
+            row = (await db.execute(_WAITING, {"now": self._clock.now()})).one()
+        self._due.set(row.due)
+        self._late.set(row.late)
 
     async def send_due(self) -> int:
         """One round: claim a few messages and see to each; returns how many were claimed. Raises what none of them expected."""
@@ -139,6 +152,12 @@ _CLAIM = text(
         ORDER BY leaves_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ) due
     WHERE q.message_id = due.message_id RETURNING q.message_id, q.clinic_id, q.attempts
+    """
+)
+_WAITING = text(
+    """
+    SELECT count(*) AS due, coalesce(extract(epoch FROM CAST(:now AS timestamptz) - min(leaves_at)), 0)::float8 AS late
+    FROM (SELECT leaves_at FROM platform.message_queue WHERE leaves_at <= :now ORDER BY leaves_at LIMIT 10000) head
     """
 )
 _LATER = text("UPDATE platform.message_queue SET free_at = clock_timestamp() + make_interval(secs => :wait) WHERE message_id = :message_id")

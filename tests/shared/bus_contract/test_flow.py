@@ -28,7 +28,7 @@ def behind(gate: asyncio.Event) -> Reaction:
 
 async def lag(pipeline: Pipeline, process: Process) -> int | None:
     try:
-        return await process.bus.lag(process.inboxes[pipeline.receiver.name])
+        return sum(lag.records for lag in await process.bus.lags(process.inboxes[pipeline.receiver.name]))
     except BusUnavailable:
         return None
 
