@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from services import secrets as secret_files
+from services.pipeline.cli import pipeline
 from shared import telemetry
 from shared.settings import EXIT_UNSAFE, UnsafeSettings
 
@@ -21,6 +22,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
+cli.add_typer(pipeline)
 Folder = Annotated[Path, typer.Option(help="Data folder: database, secrets and, in a demo, messages.", envvar="AFTERGLOW_FOLDER")]
 
 

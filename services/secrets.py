@@ -25,6 +25,7 @@ MAIL_PASSWORD = "followup-smtp-password"  # noqa: S105 - the name of a file
 OPERATOR_CLIENT = "operator"
 OPERATOR_SCOPES = (
     "system/Organization.c", "system/Organization.r", "system/Organization.u", "system/Client.c", "system/Client.r", "system/Client.u",
+    "system/Pipeline.r", "system/Pipeline.u",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: the val
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,8 @@ PARTITIONS = 12
 """Of every topic, for ever: another number would move keys, and with them the order of one patient's events."""
 
 Headers = tuple[tuple[str, bytes], ...]
+Place = tuple[str, int]
+"""A partition, as topic and number."""
 
 
 class BusUnavailable(Exception):
@@ -88,6 +90,15 @@ ALARMS = ("gap", "retention-loss", "another-log", "stalled", "not-handled")
 """Why a bus tells people about a partition."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a bus holds of one partition: from ``first_offset`` up to before ``end_offset``; ``waiting_since`` is when the next one came."""
+
+    first_offset: int
+    end_offset: int
+    waiting_since: datetime | None = None
+
+
 class Subscriber(Protocol):
     """A service's inbox as the bus sees it."""
 
@@ -127,6 +138,9 @@ class Bus(Protocol):
 
     async def lags(self, subscriber: Subscriber) -> list[Lag]:
         """How far it is behind in every partition of its topics, whoever reads it. Raises BusUnavailable when that is not known now."""
+
+    async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
+        """Every partition that this consumer reads, whoever reads it now; none on a bus without partitions. Raises BusUnavailable."""
 
     def queued(self, subscriber: Subscriber) -> int:
         """Records that were taken from the bus and wait in memory; bounded, whatever the lag is."""

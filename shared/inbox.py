@@ -191,12 +191,20 @@ class Inbox:
             record = await parked.next_of_key(db, self.consumer, key)
             if record is None:
                 return False
-            delivery = reading.read_delivery(record.as_record(), self._registry)
-            if (await owners_of(db, {key: delivery.clinic_id}))[key] != delivery.clinic_id:
-                raise MalformedEvent("event-tenant-mismatch")
-            await self.dispatch(db, [delivery] if type(delivery.event) in self._handlers else [])
+            await self.handle_again(db, record.as_record())
             await parked.settle(db, record.parked_id, state="resolved", by=by)
         return True
+
+    async def handle_again(self, db: AsyncSession, record: Record) -> None:
+        """Run the handler of a parked record in this transaction. Raises what its handler raises, or says why it cannot be read."""
+        try:
+            delivery = reading.read_delivery(record, self._registry)
+        except ValueError:
+            raise MalformedEvent from None
+        key = delivery.event.key
+        if (await owners_of(db, {key: delivery.clinic_id}))[key] != delivery.clinic_id:
+            raise MalformedEvent("event-tenant-mismatch")
+        await self.dispatch(db, [delivery] if type(delivery.event) in self._handlers else [])
 
     async def discard(self, parked_id: int, *, by: str, why: str) -> bool:
         """Give one parked record up, with a name and a reason; False when there is none of this number."""

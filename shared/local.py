@@ -5,12 +5,12 @@ A crash anywhere means that the relay hands the record over again, and the inbox
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
 
 from shared import telemetry
-from shared.bus import PARTITIONS, Lag, Outgoing, Position, Published, Record, Subscriber
+from shared.bus import PARTITIONS, Lag, Outgoing, Outlook, Place, Position, Published, Record, Subscriber
 from shared.db import Database, is_away
 from shared.inbox import CHUNK
 from shared.outbox import outgoing_of
@@ -78,6 +78,9 @@ class LocalBus:
     async def lags(self, subscriber: Subscriber) -> list[Lag]:
         lanes = [(subscriber.consumer, topic, partition) for topic in subscriber.topics for partition in range(PARTITIONS)]
         return [Lag(lane[1], lane[2], self._positions.get(lane, 0), self._in_hand[lane]) for lane in lanes]
+
+    async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
+        return {}
 
     def queued(self, subscriber: Subscriber) -> int:
         return sum(records for lane, records in self._in_hand.items() if lane[0] == subscriber.consumer)

@@ -6,10 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.bus import Fenced, Position, Record, event_id_of
-
-Place = tuple[str, int]
-"""A partition, as topic and number."""
+from shared.bus import Fenced, Place, Position, Record, event_id_of
 
 
 async def read(db: AsyncSession, consumer: str, place: Place) -> Position | None:

@@ -227,7 +227,9 @@ class Relay:
             """
             INSERT INTO platform.parked
                 (consumer, topic, partition, "offset", event_id, key, blocks_key, headers, value, reason, error_class)
-            VALUES ('relay', $1, $2, $3, $4, $5, false, '[]', $6, 'unpublishable', $7) ON CONFLICT DO NOTHING
+            VALUES ('relay', $1, $2, $3, $4, $5, false, '[]', $6, 'unpublishable', $7)
+            ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
+            SET state = 'parked', attempts = parked.attempts + 1, error_class = EXCLUDED.error_class, settled_at = NULL, settled_by = NULL
             """,
             row["topic"], row["partition"], row["seq"], row["event_id"], row["key"], row["data"], why,
         )  # fmt: skip

@@ -32,6 +32,7 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.events import Event, intake, sessions
 from shared.inbox import Handler, each
+from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service
 from shared.telemetry import Metrics
@@ -53,7 +54,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
         look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
     )  # fmt: skip
-    return Service(
+    service = Service(
         name="followup",
         settings=settings,
         database=database,
@@ -78,6 +79,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         samples={"messages": outreach.measure},
         workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},
     )
+    return with_pipeline(service)
 
 
 def subscriptions(means: Means) -> Mapping[type[Event], Handler]:

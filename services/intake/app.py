@@ -15,6 +15,7 @@ from services.intake.settings import Settings
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
+from shared.pipeline import with_pipeline
 from shared.security.tokens import StaticJwks
 from shared.service import Service
 from shared.telemetry import Metrics
@@ -29,7 +30,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     database = Database(settings.database_url.get_secret_value(), name=NAME, pool_size=settings.database_pool_size)
     issuer = TokenIssuer(SigningKeys(settings.signing_keys.get_secret_value()), issuer=settings.token_issuer)
     housekeeping = Housekeeping(database, clock, built_in(settings.built_in_clients), metrics)
-    return Service(
+    service = Service(
         name=NAME,
         settings=settings,
         database=database,
@@ -49,3 +50,4 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         ],
         workers={"identity": housekeeping.run},
     )
+    return with_pipeline(service)

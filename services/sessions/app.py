@@ -15,6 +15,7 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.events import Event, followup, intake
 from shared.inbox import Handler, each
+from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service
 from shared.telemetry import Metrics
@@ -37,7 +38,7 @@ SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     """The service, wired and not yet running."""
-    return Service(
+    service = Service(
         name="sessions",
         settings=settings,
         database=Database(settings.database_url.get_secret_value(), name="sessions", pool_size=settings.database_pool_size),
@@ -47,6 +48,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         routers=[edge(shipped_limits())],
         subscriptions=SUBSCRIPTIONS,
     )
+    return with_pipeline(service)
 
 
 def edge(limits: Limits) -> Router:

@@ -1,9 +1,10 @@
 """The bus of one process over one cluster."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from shared.bus import Lag, Outgoing, Published, Subscriber
+from shared.bus import Lag, Outgoing, Outlook, Place, Published, Subscriber
+from shared.kafka import looking
 from shared.kafka.consuming import Consuming
 from shared.kafka.publishing import Publisher
 from shared.kafka.settings import KafkaSettings
@@ -30,6 +31,9 @@ class KafkaBus:
 
     async def lags(self, subscriber: Subscriber) -> list[Lag]:
         return await self._consuming[subscriber.consumer].lags()
+
+    async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
+        return await looking.outlook(self._settings, subscriber.topics, positions)
 
     def queued(self, subscriber: Subscriber) -> int:
         return self._consuming[subscriber.consumer].queued()

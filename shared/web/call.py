@@ -45,6 +45,8 @@ class CallContext:
     """The query without limit and cursor."""
     cursors: "Cursors"
     patient_id: UUID | None = None
+    subject: str | None = None
+    purpose: str | None = None
     _status: int | None = None
     _headers: dict[str, str] = field(default_factory=dict)
 
@@ -55,6 +57,10 @@ class CallContext:
     def patient(self, patient_id: UUID) -> None:
         """Name the patient for the audit row."""
         self.patient_id = patient_id
+
+    def about(self, subject: str, *, purpose: str | None = None) -> None:
+        """Name what the deed is about, and why it is done, for the audit row; a new record's address does so by itself."""
+        self.subject, self.purpose = subject, purpose
 
     def etag(self, version: int) -> None:
         """Answer with the record's version."""

@@ -113,9 +113,10 @@ class Operation(APIRoute):
             action=self.access.action,
             phi=self.access.phi,
             patient_id=call.patient_id if call else None,
-            subject=(call.location if call else None) or _subject(self.path_format, request.path_params),
+            subject=(call.location or call.subject if call else None) or _subject(self.path_format, request.path_params),
             outcome=outcome,
             request_id=marks_of(request.scope).request_id,
+            purpose=call.purpose if call else None,
         )
 
     async def _record_denial(self, request: Request, surroundings: Surroundings, denied: DomainError, caller: Caller | None) -> None:

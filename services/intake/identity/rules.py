@@ -27,7 +27,11 @@ SCOPES: Mapping[ClientKind, Mapping[str, frozenset[str]]] = {
         "followup": _scopes("system", Task="ru", QuestionnaireResponse="r", Audit="r"),
     },
     ClientKind.SERVICE: {"intake": _scopes("service", Directory="r"), "sessions": _scopes("service", Procedure="r")},
-    ClientKind.OPERATOR: {"intake": _scopes("system", Organization="cru", Client="cru")},
+    ClientKind.OPERATOR: {
+        "intake": _scopes("system", Organization="cru", Client="cru", Pipeline="ru"),
+        "sessions": _scopes("system", Pipeline="ru"),
+        "followup": _scopes("system", Pipeline="ru"),
+    },
 }
 """Every scope that exists: for which kind of client, and which service's operations ask for it. There is no wildcard."""
 

@@ -1,0 +1,175 @@
+"""The operator's side of the APIs: the key from the installation's secrets, its token, and refusals that say what to do next."""
+
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from services.secrets import GATEWAY_CERTIFICATE, OPERATOR_CLIENT, read
+
+Json = dict[str, Any]  # Any: a decoded JSON document
+
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SCOPES = "system/Pipeline.ru"
+_WAITS = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a request is sent again that was not answered for a reason that passes."""
+_ADVICE = {
+    401: "The key is not that of this installation's operator. Use the secrets folder that its intake was started with: --secrets",
+    403: "This client may not look after the pipeline. Run `afterglow secrets` on the secrets folder and start intake again.",
+}
+_ADVICE_BY_CODE = {
+    "not-found": "List what there is: afterglow pipeline parked",
+    "mending-under-way": "Wait until it is done, then run this again.",
+    "already-settled": "Nothing is left to do. To see by whom: afterglow pipeline show",
+    "unavailable": "Wait until the service's database answers, then run this again.",
+}
+
+
+class Failed(Exception):
+    """What went wrong, in a sentence, and what to do next."""
+
+    def __init__(self, what: str, advice: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(what)
+        self.advice = advice
+        self.status = status
+        self.code = code
+
+
+class Operator:
+    """The operator of one installation, as its services know them."""
+
+    def __init__(self, url: str, secrets: Path) -> None:
+        self._url = url.rstrip("/")
+        self._key = _key(secrets)
+        self._http = httpx.Client(base_url=self._url, timeout=60, trust_env=False, verify=_trust(self._url, secrets))
+        self._token = ""
+
+    def get(self, path: str, **query: object) -> Json:
+        """Read something."""
+        return self._call("GET", path, params={name: str(value) for name, value in query.items() if value is not None})
+
+    def items(self, path: str, **query: object) -> Iterator[Json]:
+        """Every item of a list, page by page."""
+        page = self.get(path, **query)
+        yield from page["items"]
+        while page["next"]:
+            page = self._call("GET", page["next"])
+            yield from page["items"]
+
+    def post(self, path: str, body: Mapping[str, object]) -> Json:
+        """Do something once, however often it has to be sent."""
+        return self._call("POST", path, json=dict(body), headers={"Idempotency-Key": f'"{uuid4()}"'})
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Json:  # Any: passed to httpx
+        answer = self._sent(method, path, headers or {}, options)
+        for wait in _WAITS:
+            if answer.status_code not in (502, 503, 504) and _code(answer) != "idempotency-key-in-flight":
+                break
+            time.sleep(wait)
+            answer = self._sent(method, path, headers or {}, options)
+        if answer.is_success:
+            return answer.json()  # type: ignore[no-any-return]  # JSON is Any
+        raise _refused(path, answer)
+
+    def _sent(self, method: str, path: str, headers: Mapping[str, str], options: Mapping[str, Any]) -> httpx.Response:  # Any: as above
+        try:
+            return self._http.request(method, path, headers={**headers, "Authorization": f"Bearer {self._access_token()}"}, **options)
+        except (httpx.TransportError, ssl.SSLError) as error:
+            raise self._unreachable(error) from None
+
+    def _access_token(self) -> str:
+        if not self._token:
+            known = self._http.get("/intake/.well-known/smart-configuration")
+            if not known.is_success:
+                raise Failed(
+                    f"intake does not answer at {self._url} ({known.status_code}).", "See how it is: docker compose ps, or its log."
+                )
+            self._token = self._exchange(str(known.json()["token_endpoint"]))
+        return self._token
+
+    def _exchange(self, audience: str) -> str:
+        """A token for an assertion; it is asked for where intake is reached, in the name of the address that intake goes by."""
+        now = int(time.time())
+        claims = {"iss": OPERATOR_CLIENT, "sub": OPERATOR_CLIENT, "aud": audience, "iat": now, "exp": now + 240, "jti": str(uuid4())}
+        header = {"alg": "ES384", "kid": self._key.kid, "typ": "JWT"}
+        form = {
+            "grant_type": "client_credentials",
+            "scope": _SCOPES,
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": jwt.encode(header, claims, self._key, algorithms=["ES384"]),
+        }
+        answer = self._http.post("/intake/oauth/token", data=form)
+        if answer.is_success:
+            return str(answer.json()["access_token"])
+        refused = answer.json().get("error", "") if answer.status_code == 400 else ""
+        if refused == "invalid_scope":
+            raise Failed("intake does not let this operator look after the pipeline.", _ADVICE[403], status=403)
+        if refused:
+            raise Failed("intake does not accept the operator's key.", _ADVICE[401], status=401)
+        raise Failed(
+            f"intake gave no token ({answer.status_code}).", "Its log says why; its database may be away.", status=answer.status_code
+        )
+
+    def _unreachable(self, error: Exception) -> Failed:
+        if isinstance(error, httpx.ReadTimeout):
+            return Failed(f"{self._url} took too long to answer.", "Look at the service's log, then run this again.")
+        if "CERTIFICATE" in str(error).upper():
+            return Failed(
+                f"The certificate of {self._url} is not trusted.", f"Its authority's {GATEWAY_CERTIFICATE} must lie in --secrets."
+            )
+        return Failed(f"Nothing answers at {self._url}.", "Start it (make up, or make run), or say where it is: --url")
+
+
+def _key(secrets: Path) -> ECKey:
+    name = f"{OPERATOR_CLIENT}-client-key.json"
+    try:
+        return ECKey.import_key(json.loads(read(secrets, name)))
+    except OSError as error:
+        advice = "Name the installation's secrets folder: --secrets deploy/secrets, or <data folder>/secrets"
+        raise Failed(f"{secrets / name} cannot be read ({type(error).__name__}).", advice) from None
+    except (ValueError, JoseError):
+        raise Failed(f"{secrets / name} is not a private key.", "Take it from a backup of the secrets folder.") from None
+
+
+def _trust(url: str, secrets: Path) -> ssl.SSLContext | bool:
+    """The system's authorities and, where there is one, that of the compose gateway."""
+    certificate = secrets / GATEWAY_CERTIFICATE
+    if not url.startswith("https://") or not certificate.exists():
+        return True
+    context = ssl.create_default_context()
+    context.load_verify_locations(certificate)
+    return context
+
+
+def _refused(path: str, answer: httpx.Response) -> Failed:
+    code = _code(answer)
+    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(answer.status_code) or "The service's log says more, under the request's id."
+    return Failed(f"{path}: {answer.status_code} {code}. {_detail(answer)}".rstrip(), advice, status=answer.status_code, code=code)
+
+
+def _code(answer: httpx.Response) -> str:
+    return _member(answer, "code")
+
+
+def _detail(answer: httpx.Response) -> str:
+    return _member(answer, "detail")
+
+
+def _member(answer: httpx.Response, name: str) -> str:
+    try:
+        document = answer.json()
+    except ValueError:
+        return ""
+    return str(document.get(name, "")) if isinstance(document, dict) else ""

@@ -1,0 +1,98 @@
+"""What the pipeline commands print for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from services.pipeline.client import Json
+
+_UNHEALTHY = {"retention-loss", "another-log"}
+
+
+def status(console: Console, found: Mapping[str, Json]) -> None:
+    """One picture of all services, and then what a person should look at."""
+    table = Table("service", "outbox", "oldest", "relay", "lag", "oldest", "parked", "keys blocked", title="Pipeline")
+    for name, one in found.items():
+        table.add_row(*_row(name, one))
+    console.print(table)
+    for name, one in found.items():
+        _places(console, name, one)
+        for reason in one.get("parked", {}).get("by_reason", []):
+            console.print(f"{name}: {reason['count']} parked, {reason['reason']}, oldest {age(reason['oldest_seconds'])}")
+
+
+def parked(console: Console, rows: Iterable[tuple[str, Json]]) -> None:
+    """A list of parked records."""
+    table = Table("id", "type", "key", "reason", "error", "tries", "parked for", title="Parked")
+    for service, row in rows:
+        waited = age((datetime.now(UTC) - datetime.fromisoformat(row["parked_at"])).total_seconds())
+        what = (row["type"] or "?", row["key"] or "(no id)", row["reason"], row["error_class"], str(row["attempts"]), waited)
+        table.add_row(f"{service}/{row['parked_id']}", *what)
+    console.print(table if table.row_count else "Nothing is parked.")
+
+
+def record(console: Console, document: Json) -> None:
+    """One thing, member by member."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in document.items():
+        for label, shown in value.items() if isinstance(value, dict) else ((name, value),):
+            table.add_row(label, "-" if shown is None else str(shown))
+    console.print(table)
+
+
+def redriven(console: Console, found: Mapping[str, Sequence[Json]]) -> None:
+    """What a redrive did, or would do, service by service."""
+    for service, parts in found.items():
+        _redriven(console, service, parts)
+
+
+def _redriven(console: Console, service: str, parts: Sequence[Json]) -> None:
+    total = {name: sum(part[name] for part in parts) for name in ("keys", "chosen", "redriven", "set_aside")}
+    failed = [one for part in parts for one in part["failed"]]
+    if parts[0]["dry_run"]:
+        console.print(f"{service}: would try {total['chosen']} records of {total['keys']} keys")
+    else:
+        console.print(f"{service}: {total['redriven']} redriven, {len(failed)} failed again")
+    for one in failed:
+        console.print(f"  {service}/{one['parked_id']} stays parked: {one['reason']}, {one['error_class']}")
+    for head in (number for part in parts for number in part["held_up_by"]):
+        console.print(f"  {service}/{head} was not chosen and holds up some that were")
+    if total["set_aside"]:
+        console.print(f"  {total['set_aside']} block nothing and can only be discarded")
+
+
+def age(seconds: float | None) -> str:
+    """An age that is read at a glance."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _row(name: str, one: Json) -> tuple[str, ...]:
+    if "error" in one:
+        return (name, one["error"])
+    consumer, outbox, relay = one["consumer"], one["outbox"], one["relay"]
+    lag = ("-", "-") if consumer is None else ("bus away", "?") if not consumer["bus_answers"] else _lag(consumer)
+    standing_by = f" +{relay['standing_by']} standing by" if relay["standing_by"] else ""
+    working = ("active" if relay["active"] else "NONE") + standing_by
+    parked_now = (str(one["parked"]["count"]), str(one["parked"]["keys_blocked"]))
+    return (name, str(outbox["pending"]), age(outbox["oldest_seconds"]), working, *lag, *parked_now)
+
+
+def _lag(consumer: Json) -> tuple[str, str]:
+    return str(consumer["lag"]), age(consumer["oldest_seconds"])
+
+
+def _places(console: Console, name: str, one: Json) -> None:
+    """The partitions in which something waits or is wrong."""
+    consumer = one.get("consumer") or {"partitions": []}
+    for place in consumer["partitions"]:
+        if place["lag"] or place["state"] in _UNHEALTHY:
+            at = f"{place['topic']}/{place['partition']}"
+            stands = f"at {place['next_offset']} of {place['first_offset']}..{place['end_offset']}"
+            console.print(f"{name}: {at} {place['state']}, {stands}, lag {place['lag']}, oldest {age(place['oldest_seconds'])}")

@@ -1,0 +1,85 @@
+"""The operations under ``/<service>/v1/pipeline``: for the operator, who belongs to no clinic and sees no patient."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path
+
+from shared.events import registry
+from shared.pipeline import commands, queries
+from shared.pipeline.schemas import (
+    Discarded,
+    DiscardParked,
+    ParkedDetail,
+    ParkedOut,
+    ParkedReason,
+    ParkedState,
+    PipelineOut,
+    Redriven,
+    RedriveParked,
+)
+from shared.pipeline.standing import standing
+from shared.service import Service
+from shared.web import Call, Listing, Page, Router, operator_access, page_of
+
+ParkedNumber = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of a parked record, in this service.")]
+
+
+def with_pipeline(service: Service) -> Service:
+    """The service with the operator's operations beside its own."""
+    service.routers = [*service.routers, routes(service)]
+    return service
+
+
+def routes(service: Service) -> Router:
+    """The operator's operations on one service."""
+    router = Router(prefix=f"/{service.name}/v1/pipeline", tags=["Pipeline"])
+    _seeing(router, service)
+    _mending(router, service)
+    return router
+
+
+def _seeing(router: Router, service: Service) -> None:
+    @router.get("")
+    @operator_access("system/Pipeline.r")
+    async def show_pipeline(call: Call) -> PipelineOut:
+        """How this service's outbox, consumer and parked records stand."""
+        return PipelineOut(
+            service=service.name,
+            measured_at=datetime.now(UTC),
+            outbox=await queries.outbox(call.db),
+            relay=await queries.relay(call.db),
+            consumer=await standing(service.inbox, service.bus) if service.inbox else None,
+            parked=await queries.parked_overview(call.db),
+        )
+
+    @router.get("/parked")
+    @operator_access("system/Pipeline.r")
+    async def list_parked(
+        call: Call, page: Page, reason: ParkedReason | None = None, key: UUID | None = None, state: ParkedState = ParkedState.PARKED
+    ) -> Listing[ParkedOut]:
+        """Records that could not be handled, oldest first: ids, types, reasons and times, never what they say."""
+        statement = queries.parked(state=state, reason=reason, key=str(key) if key else None)
+        return (await page_of(call, statement, page)).listing(lambda row: ParkedOut.of(row, registry))
+
+    @router.get("/parked/{parked_id}")
+    @operator_access("system/Pipeline.r")
+    async def read_parked(parked_id: ParkedNumber, call: Call) -> ParkedDetail:
+        """One record, with the headers that hold what they should."""
+        row = await queries.get_parked(call.db, parked_id)
+        return ParkedDetail.with_followers(row, registry, await queries.count_behind(call.db, row))
+
+
+def _mending(router: Router, service: Service) -> None:
+    @router.post("/redrive")
+    @operator_access("system/Pipeline.u")
+    async def redrive_parked(body: RedriveParked, call: Call) -> Redriven:
+        """Try parked records again, in the order of each key. What fails again stays parked with a fresh reason. A dry run by default."""
+        return await commands.redrive(call, service, body)
+
+    @router.post("/parked/{parked_id}/discard")
+    @operator_access("system/Pipeline.u")
+    async def discard_parked(parked_id: ParkedNumber, body: DiscardParked, call: Call) -> Discarded:
+        """Give a record up for good, by name and with a reason."""
+        return await commands.discard(call, parked_id, body)

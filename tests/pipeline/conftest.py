@@ -1,0 +1,130 @@
+"""The running product with an operator, and ways to spoil what its consumers are given."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest_asyncio
+from sqlalchemy import make_url, text
+
+from services.demo.client import ClinicSystem
+from shared.bus import Headers, Record, cloud_event_headers
+from shared.clock import FrozenClock
+from tests.conftest import NEW_YORK_MORNING
+from tests.support.databases import Databases
+from tests.support.house import Clinic, House, house_on
+
+Json = dict[str, Any]  # Any: a decoded JSON document
+
+ROOT = Path(__file__).parents[2]
+MARKER = "Zebulon Quackenbush"
+"""Stands for what an operator must never see; planted wherever a record can hold something."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:  # Any: as above
+        return json.loads(self.out)
+
+
+@dataclass
+class Installation:
+    """The product as its operator has it before them."""
+
+    house: House
+    operator: ClinicSystem
+    databases: Databases
+
+    async def run(self, *arguments: str, url: str | None = None, secrets: str | None = None) -> Ran:
+        """``afterglow pipeline ...``, beside the running product."""
+        where = ["pipeline", "--url", url or self.house.origin, "--secrets", secrets or str(self.house.folder / "secrets")]
+        piped = asyncio.subprocess.PIPE
+        ran = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services", *where, *arguments, cwd=ROOT, stdout=piped, stderr=piped
+        )  # fmt: skip
+        out, err = await ran.communicate()
+        assert ran.returncode is not None
+        return Ran(ran.returncode, out.decode(), err.decode())
+
+    async def give(self, *records: Record) -> None:
+        """Give records to followup's consumer as its bus would."""
+        inbox = self.house.services["followup"].inbox
+        assert inbox is not None
+        await inbox.handle(records)
+
+    async def parked(self) -> list[Json]:
+        """followup's parked records with everything in them, as only the database shows them."""
+        async with self.house.services["followup"].database.transaction() as db:
+            rows = await db.execute(text("SELECT * FROM platform.parked ORDER BY parked_id"))
+            return [dict(row) for row in rows.mappings()]
+
+    async def audit(self) -> list[Json]:
+        """followup's audit rows outside of any clinic."""
+        return await self.house.rows("followup", str(UUID(int=0)), "SELECT * FROM public.audit_event ORDER BY recorded_at")
+
+    @asynccontextmanager
+    async def broken(self, service: str = "followup", table: str = "plan") -> AsyncIterator[None]:
+        """A defect: the service may not write this table. It fails for as long as the block runs."""
+        database = str(make_url(self.house.services[service].database.url).database)
+        admin = await self.databases.server.admin(database)
+        try:
+            await admin.execute(f"REVOKE INSERT ON public.{table} FROM {service}")
+            yield
+        finally:
+            await admin.execute(f"GRANT INSERT ON public.{table} TO {service}")
+            await admin.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(databases: Databases) -> AsyncIterator[House]:
+    async with house_on(databases, FrozenClock(NEW_YORK_MORNING)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def installation(house: House, databases: Databases) -> AsyncIterator[Installation]:
+    operator = house.operator()
+    yield Installation(house, operator, databases)
+    await operator.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clinic(house: House) -> Clinic:
+    return await house.clinic()
+
+
+def spoiled(key: str | None, offset: int, *, change: Callable[[dict[str, bytes]], object] | None = None) -> Record:
+    """A record of an ended infusion that cannot be read, with the marker in its value, for a key of any kind."""
+    headers = dict(_headers(key or ""))
+    if change is not None:
+        change(headers)
+    value = json.dumps({"name": MARKER}).encode()
+    return Record("sessions.events", 0, offset, key.encode() if key is not None else None, value, tuple(headers.items()))
+
+
+def _headers(key: str) -> Headers:
+    return cloud_event_headers(
+        event_id=uuid4(),
+        type_name="sessions.infusion.completed.v1",
+        source="/sessions",
+        subject=f"Infusion/{uuid4()}",
+        occurred_at=NEW_YORK_MORNING,
+        key=key,
+        sequence=1,
+        clinic_id=uuid4(),
+        correlation_id=None,
+        causation_id=None,
+        traceparent=None,
+    )
