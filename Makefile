@@ -14,9 +14,13 @@ resolve = .venv/bin/uv pip compile pyproject.toml --universal --python-version 3
 .SUFFIXES:
 # The compose stack. Where neither a file .env nor the environment names a mail server it is a demo, with data and secrets of its own.
 DEMO ?= $(if $(wildcard .env)$(FOLLOWUP_SMTP_HOST),,1)
-secrets := deploy/$(if $(DEMO),demo/)secrets
-compose := AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),AFTERGLOW_DEMO_USER=$$(id -u):$$(id -g)) docker compose \
-	-f docker-compose.yml $(if $(DEMO),-f deploy/compose.demo.yml)
+secrets = deploy/$(if $(DEMO),demo/)secrets
+# What names the stack to `docker compose`. A demo keeps the clock of the last day that was played on it, and writes its messages as
+# their folder's owner: whoever runs it, or for root a user without rights.
+stack = AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),COMPOSE_FILE=docker-compose.yml:deploy/compose.demo.yml \
+	AFTERGLOW_DEMO_USER=$$(ls -nd deploy/demo/messages 2>/dev/null | awk '{ print $$3 ":" $$4 }') \
+	AFTERGLOW_CLOCK="$$(cat deploy/demo/clock 2>/dev/null)")
+compose = $(stack) docker compose
 
 .PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults check format api-docs kafka-files lock clean
 
@@ -25,21 +29,24 @@ help: ## list the targets
 
 setup: .venv/.dev-ready node_modules/.ready ## install all that running, testing and checking need (the other targets do it by themselves)
 
-demo: .venv/.ready ## one clinic day on a private database; ONCE=1 leaves at its end, FAILPOINT=name kills on the way
-	@$(python) -m services demo $(if $(ONCE),--once) $(if $(FAILPOINT),--failpoint $(FAILPOINT)) \
+demo: DEMO = 1
+demo: .venv/.ready ## one clinic day; ONCE=1 leaves at its end, FAILPOINT=name kills on the way; KAFKA=1 on what `make up` started, KILL=postgres
+	@$(if $(KAFKA),$(stack)) $(python) -m services demo $(if $(KAFKA),--kafka) $(if $(ONCE),--once) \
+		$(if $(FAILPOINT),--failpoint $(FAILPOINT)) $(if $(KILL),--kill $(KILL)) \
 		$(call or_say,'The lines above name the broken promise or the missing part. Run it again with ONCE=1 for a table only.')
 
 run: .venv/.ready ## all three services in one process, with your own settings
 	@$(python) -m services $(call or_say,'The lines above name the setting or the part. To look around without settings: make demo')
 
-secrets: .venv/.ready ## make what is missing of the compose stack's secrets, one file each
+secrets: .venv/.ready ## make what is missing of the compose stack's secrets, one file each; settings are opened to the containers' users
+	@chmod -R a+rX deploy/gateway deploy/kafka deploy/prometheus $(call or_say,'These files must be yours: containers read them as users of their own.')
 	@$(python) -m services secrets --containers --folder $(secrets) $(call or_say,'The folder must be writable.')
 
 images: ## build the images: three services, and the operator's commands; each holds a list of what is in it (sbom.cdx.json)
 	@docker compose build --quiet $(call or_say,'Docker must run (docker info) and the package index be in reach once.')
 
 up: secrets images ## start everything with Docker; without a .env as a demo; AFTERGLOW_REPLICAS=2 runs two of each service
-	@$(if $(DEMO),mkdir -p -m 700 deploy/demo/messages; echo 'No .env names a mail server: this is a DEMO and not for patients.')
+	@$(if $(DEMO),mkdir -p -m 700 deploy/demo/messages; [ "$$(id -u)" != 0 ] || chown -R 10001:10001 deploy/demo/messages; echo 'No .env names a mail server: this is a DEMO and not for patients.')
 	@$(compose) up --detach --wait --wait-timeout 300 --quiet-pull || { \
 		$(compose) logs --no-log-prefix 2>/dev/null | grep '^Refused' | sort -u >&2; false; } \
 		$(call or_say,'What a part says about it: make logs')

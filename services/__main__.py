@@ -124,11 +124,19 @@ def demo(
     port: Annotated[int, typer.Option(help="Public port on 127.0.0.1.")] = 8000,
     ops_port: Annotated[int, typer.Option(help="Port for health and metrics.")] = 9000,
     folder: Annotated[Path | None, typer.Option(help="Data folder to keep; a temporary one otherwise.")] = None,
+    kafka: Annotated[bool, typer.Option("--kafka", help="On the compose stack that is up; for: make demo KAFKA=1.")] = False,
+    kill: Annotated[str, typer.Option(help="With --kafka: the part of which one container is killed at midday.")] = "",
 ) -> None:
     """Play one clinic day through the public APIs, on an accelerated clock, with a live view."""
-    from services.demo.run import run as play
+    from services.demo.run import run_embedded, run_on_compose
 
-    raise typer.Exit(play(once=once, failpoint=failpoint, port=port, ops_port=ops_port, folder=folder))
+    if kafka and failpoint:
+        raise typer.BadParameter("failpoints are for the embedded product; a container of the stack is killed with --kill")
+    if kill and not kafka:
+        raise typer.BadParameter("a container can be killed on the compose stack only: --kafka")
+    if kafka:
+        raise typer.Exit(run_on_compose(once=once, kill=kill))
+    raise typer.Exit(run_embedded(once=once, failpoint=failpoint, port=port, ops_port=ops_port, folder=folder))
 
 
 def main() -> None:

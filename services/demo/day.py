@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.demo.cast import CAST, STAFF_ROLES, Person, Staff
-from services.demo.client import ClinicSystem
+from services.demo.clinic import Clinic
 from services.demo.view import Board, Visit
 from shared.clock import AcceleratedClock
 
@@ -17,8 +17,9 @@ _SLACK = timedelta(minutes=2)
 class Day:
     """The people, the systems and the clock of one demo day."""
 
-    def __init__(self, system: ClinicSystem, clock: AcceleratedClock, opens_at: datetime, board: Board) -> None:
-        self.system = system
+    def __init__(self, clinic: Clinic, clock: AcceleratedClock, opens_at: datetime, board: Board) -> None:
+        self.clinic_id = clinic.clinic_id
+        self.system = clinic.system
         self.clock = clock
         self.opens_at = opens_at
         self.board = board
@@ -49,7 +50,9 @@ class Day:
     async def _admit(self, index: int) -> None:
         role = CAST[index]
         given, family = role.name.split()
-        person = Person(role, birth_date=f"19{60 + index}-0{1 + index % 9}-15", email=f"{given}.{family}@patients.example".lower())
+        # Of this day alone: messages of another day's clinic go elsewhere.
+        email = f"{given}.{family}@{self.clinic_id.hex[:8]}.patients.example".lower()
+        person = Person(role, birth_date=f"19{60 + index}-0{1 + index % 9}-15", email=email)
         patient = await self.system.post(
             "/intake/v1/patients",
             {

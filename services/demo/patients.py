@@ -4,6 +4,9 @@ import asyncio
 import html
 import json
 import re
+import ssl
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +21,8 @@ _RADIO = re.compile(r'<input type="radio" id="[^"]+" name="([^"]+)" value="([^"]
 _WORRYING = {"distress": "9", "call_today": "yes"}
 _LATE_BY = timedelta(hours=26)
 _LOOK_SECONDS = 0.1
+_AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+_PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,13 @@ class Mail:
 class Patients:
     """Reads the outbox as the patients' mail programs would, and plays every patient's reply."""
 
-    def __init__(self, day: Day, outbox: Path) -> None:
+    def __init__(self, day: Day, outbox: Path, trust: ssl.SSLContext | None) -> None:
         self._day = day
         self._outbox = outbox
+        self._trust = True if trust is None else trust
         self._seen: set[str] = set()
+        self.received: set[str] = set()
+        """Ids of the messages that reached a patient of this day."""
         self._replies: set[asyncio.Task[None]] = set()
 
     async def read_mail(self) -> None:
@@ -43,7 +51,10 @@ class Patients:
         people = {person.email: person for person in self._day.people}
         while True:
             for mail in self._new_mail():
-                person = people[mail.to]
+                person = people.get(mail.to)
+                if person is None:
+                    continue
+                self.received.add(mail.message_id)
                 self._note(person, messages=1)
                 reply = asyncio.create_task(self._reply(person, mail))
                 self._replies.add(reply)
@@ -60,7 +71,7 @@ class Patients:
             if path.stem not in self._seen:
                 self._seen.add(path.stem)
                 message = json.loads(path.read_text())
-                found.append(Mail(message["message_id"], message["to"], message["link"]))
+                found.append(Mail(path.stem, message["to"], message["link"]))
         return found
 
     async def _reply(self, person: Person, mail: Mail) -> None:
@@ -68,7 +79,7 @@ class Patients:
             return
         if person.role.reply == "late":
             await self._day.until(self._day.clock.now() + _LATE_BY)
-        async with httpx.AsyncClient(base_url=self._origin(mail), timeout=10, trust_env=False) as browser:
+        async with httpx.AsyncClient(base_url=self._origin(mail), timeout=10, trust_env=False, verify=self._trust) as browser:
             if await self._open(browser, person, urlsplit(mail.link).path) and await self._answer(browser, person):
                 person.answered.append(mail.message_id)
                 self._note(person, answers=1)
@@ -101,14 +112,12 @@ class Patients:
         self, browser: httpx.AsyncClient, method: str, path: str, form: dict[str, str] | None = None
     ) -> httpx.Response:
         """A person reloads the page when nothing comes."""
-        for _ in range(200):
-            try:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
                 answer = await browser.request(method, path, data=form)
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-                continue
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer
+                if answer.status_code not in _AWAY:
+                    return answer
             await asyncio.sleep(0.1)
         raise TimeoutError(f"{method} {path.split('/')[1]} was never answered")
 

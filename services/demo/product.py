@@ -1,103 +1,84 @@
-"""The product as a process of its own: started, watched, killed at a failpoint if asked for, and started again."""
+"""The product as the demo sees it, whichever way it runs: where it is reached, which clock it runs on, and what it can be asked."""
 
-import asyncio
-import os
-import signal
-import sys
-import time
-from collections.abc import Sequence
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
-import httpx
-
+from services.demo.ledger import Line
 from shared.clock import AcceleratedClock
-
-_READY_SECONDS = 60.0
 
 
 class ProductFailed(Exception):
-    """The product ended by itself or did not become ready."""
+    """The product ended by itself, did not become ready, or does not answer."""
 
 
-class Product:
-    """``python -m services`` on a data folder, as a supervisor sees it."""
+@dataclass(frozen=True)
+class Pace:
+    """How fast a day goes by on a product that runs this way, and how much real time it needs."""
 
-    def __init__(self, folder: Path, port: int, ops_port: int, clock: AcceleratedClock, *, failpoints: Sequence[str] = ()) -> None:
-        """``failpoints`` are set one after the other: when the product was killed at one, it is started again with the next."""
-        self.folder = folder
-        self.origin = f"http://127.0.0.1:{port}"
-        self.killed_at: list[str] = []
-        self.failpoints = list(failpoints)
-        self.ready_after_seconds = 0.0
-        self._ports = (port, ops_port)
-        self._clock = clock
-        self._process: asyncio.subprocess.Process | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._stopping = False
+    day_rate: float
+    night_rate: float
+    start_seconds: float
+    """Real time that a start may take before its clock passes the first simulated moment."""
+    look_seconds: float
+    """How often it is looked at for the view."""
+    patience_seconds: float
+    """How long a request is asked for again before the clinic's system gives up."""
 
-    async def start(self) -> None:
-        """Start and wait until it is ready. Raises ProductFailed."""
-        began = time.monotonic()
-        await self._launch()
-        await self._until_ready()
-        self.ready_after_seconds = time.monotonic() - began
-        self._watching = asyncio.create_task(self._restart_when_killed())
 
-    async def stop(self) -> None:
-        """Stop it the polite way and wait for its end."""
-        self._stopping = True
-        if self._watching is not None:
-            self._watching.cancel()
-        process = self._process
-        if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 40)
+class Product(Protocol):
+    """One product, started for the day and counted afterwards."""
 
     @property
-    def pid(self) -> int:
-        """Process id of the running product."""
-        if self._process is None:
-            raise ProductFailed("not started")
-        return self._process.pid
+    def pace(self) -> Pace: ...
+
+    @property
+    def been_until(self) -> datetime | None:
+        """How far its clock has come on earlier days; None where it has run on none."""
+
+    @property
+    def origin(self) -> str: ...
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        """What its callers trust, where that is not the machine's own list."""
+
+    @property
+    def secrets(self) -> Path: ...
+
+    @property
+    def messages(self) -> Path:
+        """The folder that stands in for the mail server."""
 
     @property
     def restarts(self) -> int:
-        """How often it was started again."""
-        return len(self.killed_at)
+        """How often a part of it was started again."""
 
-    async def _launch(self) -> None:
-        port, ops_port = self._ports
-        failpoint = self.failpoints[0] if self.failpoints else ""
-        environment = os.environ | {
-            "AFTERGLOW_ENV": "demo",
-            "AFTERGLOW_CLOCK": str(self._clock),
-            "AFTERGLOW_PUBLIC_URL": self.origin,
-            "AFTERGLOW_FAILPOINTS": failpoint,
-        }
-        arguments = ("-m", "services", "--folder", str(self.folder), "--port", str(port), "--ops-port", str(ops_port))
-        with (self.folder / "product.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environment, stdout=log, stderr=log)
+    async def prepare(self) -> None:
+        """What takes long and needs no clock. Raises ProductFailed."""
 
-    async def _until_ready(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + _READY_SECONDS
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
-            while time.monotonic() < deadline:
-                if self._process.returncode is not None:
-                    raise ProductFailed(f"the product ended with code {self._process.returncode}; see {self.folder / 'product.log'}")
-                try:
-                    if (await http.get(f"http://127.0.0.1:{self._ports[1]}/readyz")).is_success:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.05)
-        raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; see {self.folder / 'product.log'}")
+    async def start(self, clock: AcceleratedClock) -> None:
+        """Start on this clock and wait until it is ready. Raises ProductFailed."""
 
-    async def _restart_when_killed(self) -> None:
-        """What a supervisor does: start it again. A failpoint that has acted is not set again."""
-        while not self._stopping:
-            assert self._process is not None
-            await self._process.wait()
-            if not self._stopping:
-                self.killed_at.append(self.failpoints.pop(0) if self.failpoints else f"exit {self._process.returncode}")
-                await self._launch()
+    async def stop(self) -> None:
+        """Stop what ``start`` started, the polite way."""
+
+    async def at_midday(self, clock: AcceleratedClock) -> None:
+        """Called while visits are going on: the moment to do harm, where that was asked for."""
+
+    async def ask(self, service: str, query: str) -> str:
+        """The one value that a query finds in a service's database, asked as a superuser. Raises ProductFailed."""
+
+    async def lines(self) -> list[Line]:
+        """What only this way of running can count at the end of the day."""
+
+    def story(self) -> list[str]:
+        """What was done to it on the way."""
+
+    def missed(self) -> list[str]:
+        """What should have been done to it and never was: a run that proves nothing."""
+
+    def whereabouts(self) -> list[tuple[str, str]]:
+        """Where to look while it stays up: what, and where."""

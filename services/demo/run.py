@@ -1,105 +1,63 @@
-"""The demo: start the product with fresh secrets, play the day, show it, count it."""
+"""The demo: start the product on a clock of its own, play the day, show it, count it."""
 
 import asyncio
-import json
-import re
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-import httpx
-from joserfc.jwk import ECKey
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from services import secrets
 from services.demo import verdict
-from services.demo.client import ClinicSystem, Refused
+from services.demo.client import Refused
+from services.demo.clinic import Clinic, open_clinic
+from services.demo.compose_product import ComposeProduct
 from services.demo.day import Day
+from services.demo.embedded_product import EmbeddedProduct, failpoints
+from services.demo.ledger import Ledger, Line
 from services.demo.patients import Patients
 from services.demo.product import Product, ProductFailed
 from services.demo.view import Board
-from services.embedded import Embedding, prepare
+from services.embedded import Embedding
 from shared.clock import AcceleratedClock, Phase
 
 OPENS_AT = datetime(2027, 3, 8, 14, 0, tzinfo=UTC)
 """A Monday, 09:00 in New York."""
 
-DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
-"""An hour of the clinic day passes in two seconds, an hour of the days after in less than half a second."""
-
-SLOW_NIGHT_RATE = 3600.0
-"""Where the product is killed on the way: a restart takes seconds, and check-ins must not expire meanwhile."""
-
 _DAY = timedelta(hours=7)
-
-_START_SECONDS = 4.0
-"""Real time that the product may take to start before its clock passes the first simulated moment; longer where preparing took longer."""
 
 _EARLY = timedelta(hours=3)
 """Before the doors open, patients are admitted and visits booked."""
 
 _PREPARATION = timedelta(hours=2)
+_MIDDAY = timedelta(minutes=95)
+"""From opening until most of the visits are going on."""
+
 _LATEST_CHECK_IN = timedelta(hours=100)
 """This long after the last patient left, the last 72-hour check-in has been answered or has expired."""
 
-_CLINIC_SCOPES = (
-    "system/Practitioner.cru",
-    "system/Patient.cru",
-    "system/Consent.cru",
-    "system/CarePlan.cru",
-    "system/Procedure.cru",
-    "system/Observation.cr",
-    "system/Task.ru",
-    "system/QuestionnaireResponse.r",
-    "system/Audit.r",
-)
-_ALL = (
-    "api.after_commit",
-    "outbox.before_commit",
-    "audit.before_commit",
-    "relay.after_select",
-    "relay.after_publish",
-    "relay.after_mark",
-    "inbox.before_commit",
-    "inbox.after_commit",
-    "timers.before_commit",
-    "timers.after_commit",
-    "outreach.before_send",
-    "outreach.after_send",
-)
-"""Every failpoint, in the order in which a day comes past them."""
-
-_HIT, _FEW = 3, ("timers.", "outreach.")
-"""At which passing of a failpoint the product is killed; at the first of those that a day passes only a few times."""
-
-_METRIC = re.compile(r'^afterglow_(outbox_relayed|inbox_handled)_total\{.*?service="(\w+)".*\} ([0-9.e+]+)$', re.MULTILINE)
+_QUIET_LOOKS = 120
 
 
 class Demo:
-    """One run of the demo on a data folder of its own."""
+    """One day on a product."""
 
-    def __init__(self, folder: Path, console: Console, *, port: int, ops_port: int, failpoints: Sequence[str]) -> None:
+    def __init__(self, product: Product, console: Console) -> None:
+        self.product = product
         self.console = console
-        self.embedding = Embedding(folder, port=port, ops_port=ops_port, env="demo")
         self.board = Board()
-        self._failpoints = failpoints
 
     async def run(self, *, stay: bool) -> int:
         """Play the day; returns 1 when a promise was broken. With ``stay`` the product stays up until Ctrl-C."""
         began = time.monotonic()
-        with self.console.status("Making a database and fresh secrets ..."):
-            await prepare(self.embedding)
-        starting = timedelta(seconds=max(_START_SECONDS, time.monotonic() - began))
-        first = Phase(datetime.now(UTC) + starting, OPENS_AT - _EARLY, DAY_RATE)
-        self.clock = AcceleratedClock(first).then(OPENS_AT + _DAY, SLOW_NIGHT_RATE if self._failpoints else NIGHT_RATE)
-        self.product = Product(self.embedding.folder, self.embedding.port, self.embedding.ops_port, self.clock, failpoints=self._failpoints)
+        with self.console.status("Preparing the product ..."):
+            await self.product.prepare()
+        self.clock = a_clock_for(self.product)
         with self.console.status("Starting the product ..."):
-            await self.product.start()
+            await self.product.start(self.clock)
         self.console.print(f"The product is ready on {self.product.origin} after {time.monotonic() - began:.1f} s.")
         try:
             return await self._play(stay=stay)
@@ -107,125 +65,128 @@ class Demo:
             await self.product.stop()
 
     async def _play(self, *, stay: bool) -> int:
-        system = await self._open_clinic()
-        day = Day(system, self.clock, self._next_opening(), self.board)
+        clinic = await open_clinic(self.product)
         try:
+            day = Day(clinic, self.clock, self._next_opening(), self.board)
             with Live(get_renderable=self._view, console=self.console, refresh_per_second=4, transient=True):
-                await self._day(day)
-            lines = await verdict.count(self.embedding, day)
-            self.console.print(self._view())
-            self.console.print(verdict.table(lines))
-            for place in self.product.killed_at:
-                self.console.print(f"killed at {place}, started again")
-            for place in self.product.failpoints:
-                self.console.print(f"never reached: {place}", style="bold red")
+                lines = await self._day(day, Ledger(self.product.ask, clinic.clinic_id))
+            missed = self._tell(lines)
             if stay:
-                await self._stay(day)
+                await self._stay(clinic, day)
         finally:
-            await system.close()
-        return 1 if self.product.failpoints or any(line.broken for line in lines) else 0
+            await clinic.system.close()
+        return 1 if missed or any(line.broken for line in lines) else 0
 
     def _next_opening(self) -> datetime:
         """The next morning for which there is time to prepare; a slow start costs a simulated day."""
-        opens_at = OPENS_AT
-        while opens_at - _PREPARATION < self.clock.now():
-            opens_at += timedelta(days=1)
-        return opens_at
+        return _morning_after(self.clock.now() + _PREPARATION)
 
-    async def _day(self, day: Day) -> None:
-        watching = asyncio.create_task(self._watch(day))
+    async def _day(self, day: Day, ledger: Ledger) -> list[Line]:
+        """From the first booking until nothing is under way any more; counted then."""
+        await ledger.open()
+        watching = asyncio.create_task(self._watch(day, ledger))
         await day.prepare()
-        patients = Patients(day, self.embedding.messages)
+        patients = Patients(day, self.product.messages, self.product.trust)
         reading = asyncio.create_task(patients.read_mail())
         try:
-            await day.play()
+            await asyncio.gather(day.play(), self._midday(day))
             await day.until(self.clock.now() + _LATEST_CHECK_IN)
             await patients.settle()
-            await self._until_quiet()
+            await _until_quiet(ledger)
         finally:
             for task in (reading, watching):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        self.board.events = await ledger.moved()
+        return [*await verdict.count(ledger, day, patients.received), *await self.product.lines()]
+
+    async def _midday(self, day: Day) -> None:
+        await day.until(day.opens_at + _MIDDAY)
+        await self.product.at_midday(self.clock)
 
     def _view(self) -> RenderableType:
         return self.board.render(self.clock.now(), self.console.width)
 
-    async def _open_clinic(self) -> ClinicSystem:
-        """As the operator: register a clinic and its system's key."""
-        operator_key = ECKey.import_key(json.loads(secrets.read(self.embedding.secrets, "operator-client-key.json")))
-        operator = ClinicSystem(self.product.origin, secrets.OPERATOR_CLIENT, operator_key, secrets.OPERATOR_SCOPES)
-        clinic = await operator.post(
-            "/intake/v1/clinics",
-            {"name": "Harbor Clinic (demo)", "time_zone": "America/New_York", "phone": "+12025550143", "sender_name": "Harbor Care"},
-        )
-        key = ECKey.generate_key("P-384", parameters={"alg": "ES384", "use": "sig", "kid": "clinic-1"}, private=True)
-        client = await operator.post(
-            "/intake/v1/clients",
-            {
-                "clinic_id": clinic["clinic_id"],
-                "name": "Demo clinic system",
-                "jwks": {"keys": [key.as_dict(private=False)]},
-                "scopes": list(_CLINIC_SCOPES),
-                "may_act_for_practitioners": True,
-            },
-        )
-        await operator.close()
-        return ClinicSystem(self.product.origin, client["client_id"], key, _CLINIC_SCOPES)
+    def _tell(self, lines: list[Line]) -> list[str]:
+        """Show how it ended; returns what should have been done to the product and never was."""
+        self.board.restarts = self.product.restarts
+        self.console.print(self._view())
+        self.console.print(verdict.table(lines))
+        for told in self.product.story():
+            self.console.print(told)
+        missed = self.product.missed()
+        for told in missed:
+            self.console.print(told, style="bold red")
+        return missed
 
-    async def _watch(self, day: Day) -> None:
+    async def _watch(self, day: Day, ledger: Ledger) -> None:
         """Keep the board's counts fresh."""
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
-            while True:
-                self.board.restarts = self.product.restarts
-                with suppress(httpx.HTTPError):
-                    text = (await http.get(f"http://127.0.0.1:{self.embedding.ops_port}/metrics")).text
-                    self._count_events(text)
-                if day.staff.coordinator and day.people:
-                    counts = await day.system.get("/followup/v1/tasks/counts", acting=UUID(day.staff.coordinator))
-                    self.board.queue = counts["counts"]
-                await asyncio.sleep(0.5)
+        while True:
+            self.board.restarts = self.product.restarts
+            with suppress(ProductFailed):
+                self.board.events = await ledger.moved()
+            if day.staff.coordinator and day.people:
+                counts = await day.system.get("/followup/v1/tasks/counts", acting=UUID(day.staff.coordinator))
+                self.board.queue = counts["counts"]
+            await asyncio.sleep(self.product.pace.look_seconds)
 
-    def _count_events(self, text: str) -> None:
-        self.board.events.clear()
-        for metric, service, value in _METRIC.findall(text):
-            name = f"{service}-{'relayed' if metric == 'outbox_relayed' else 'handled'}"
-            self.board.events[name] += int(float(value))
-
-    async def _until_quiet(self) -> None:
-        """Wait until nothing is under way between the services."""
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
-            for _ in range(120):
-                with suppress(httpx.HTTPError):
-                    text = (await http.get(f"http://127.0.0.1:{self.embedding.ops_port}/metrics")).text
-                    if not re.search(r"^afterglow_outbox_pending\{[^}]*\} [1-9]", text, re.MULTILINE):
-                        return
-                await asyncio.sleep(0.5)
-
-    async def _stay(self, day: Day) -> None:
-        folder = self.embedding.folder
-        self.console.print(
-            f"The product stays up on {self.product.origin}. Ctrl-C ends it.\n"
-            f"  health and metrics   http://127.0.0.1:{self.embedding.ops_port}/readyz  /metrics\n"
-            f"  API descriptions     {self.product.origin}/intake/openapi.json  /sessions/...  /followup/...\n"
-            f"  messages to patients {self.embedding.messages} (open a link in a browser; birth dates: {day.people[0].birth_date} ...)\n"
-            f"  log                  {folder / 'product.log'}"
-        )
+    async def _stay(self, clinic: Clinic, day: Day) -> None:
+        origin = self.product.origin
+        places = [
+            *self.product.whereabouts(),
+            ("API descriptions", f"{origin}/intake/openapi.json  /sessions/...  /followup/..."),
+            ("messages to patients", f"{self.product.messages} (open a link in a browser; birth dates: {day.people[0].birth_date} ...)"),
+        ]
+        self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
+        for what, where in places:
+            self.console.print(f"  {what:20} {where}")
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
 
-def run(*, once: bool, failpoint: str, port: int, ops_port: int, folder: Path | None) -> int:
-    """The demo as a command; returns the exit code."""
-    console = Console()
-    places = _ALL if failpoint == "all" else [failpoint]
-    failpoints = [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
+def a_clock_for(product: Product) -> AcceleratedClock:
+    """It reaches the early morning of the next simulated day when the product has had its time to start."""
+    pace = product.pace
+    lead = timedelta(seconds=pace.start_seconds)
+    opens_at = OPENS_AT if product.been_until is None else _morning_after(product.been_until + lead * pace.day_rate + _EARLY)
+    first = Phase(datetime.now(UTC) + lead, opens_at - _EARLY, pace.day_rate)
+    return AcceleratedClock(first).then(opens_at + _DAY, pace.night_rate)
+
+
+def _morning_after(moment: datetime) -> datetime:
+    opens_at = OPENS_AT
+    while opens_at < moment:
+        opens_at += timedelta(days=1)
+    return opens_at
+
+
+async def _until_quiet(ledger: Ledger) -> None:
+    """Wait until nothing is under way between the services; what stays under way is counted as such."""
+    for _ in range(_QUIET_LOOKS):
+        if not await ledger.under_way():
+            return
+        await asyncio.sleep(0.5)
+
+
+def run_embedded(*, once: bool, failpoint: str, port: int, ops_port: int, folder: Path | None) -> int:
+    """The demo on one process of its own; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="afterglow-demo-") as fresh:
-        demo = Demo(folder or Path(fresh), console, port=port, ops_port=ops_port, failpoints=failpoints)
-        try:
-            return asyncio.run(demo.run(stay=not once))
-        except KeyboardInterrupt:
-            return 0
-        except (Refused, ProductFailed, TimeoutError) as failed:
-            console.print(f"The demo could not go on: {failed}", style="bold red")
-            return 1
+        embedding = Embedding(folder or Path(fresh), port=port, ops_port=ops_port, env="demo")
+        return _play(EmbeddedProduct(embedding, failpoints(failpoint)), stay=not once)
+
+
+def run_on_compose(*, once: bool, kill: str) -> int:
+    """The demo on the compose stack that is up; returns the exit code."""
+    return _play(ComposeProduct(kill=kill), stay=not once)
+
+
+def _play(product: Product, *, stay: bool) -> int:
+    console = Console()
+    try:
+        return asyncio.run(Demo(product, console).run(stay=stay))
+    except KeyboardInterrupt:
+        return 0
+    except (Refused, ProductFailed, TimeoutError) as failed:
+        console.print(f"The demo could not go on: {failed}", style="bold red")
+        return 1

@@ -1,0 +1,164 @@
+"""The product as the stack of docker-compose.yml: already up, given the day's clock, reached through its gateway, and left up."""
+
+import asyncio
+import ssl
+import time
+from datetime import datetime
+from pathlib import Path
+
+from services import secrets
+from services.demo.containers import Container, configuration, containers, docker
+from services.demo.ledger import Line
+from services.demo.product import Pace, ProductFailed
+from shared.clock import AcceleratedClock
+from shared.postgres import SERVICES
+
+PARTS = (*SERVICES, "gateway", "postgres", "kafka")
+"""What can be killed."""
+
+_DOWN_SECONDS = 3.0
+_BACK_SECONDS = 180.0
+_START_TIMEOUT_SECONDS = 180
+_READ_LOOKS = 10
+_PACE = Pace(day_rate=900, night_rate=3600, start_seconds=25, look_seconds=2, patience_seconds=_BACK_SECONDS)
+"""An hour of the day passes in four seconds, so that a part which is killed and started again costs some hours and no check-in."""
+
+_PSQL = (
+    'PGPASSWORD="$(cat /run/secrets/postgres-admin-password)" exec psql --host 127.0.0.1 --username postgres --dbname "$1" '
+    "--quiet --no-align --tuples-only --no-psqlrc --set ON_ERROR_STOP=1"
+)
+_GROUPS = """
+umask 077
+module=org.apache.kafka.common.security.scram.ScramLoginModule
+password=$(cat /run/secrets/kafka-admin-password)
+cat >/tmp/demo.properties <<P
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=$module required username="admin" password="$password";
+P
+export KAFKA_HEAP_OPTS='-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC'
+exec /opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server kafka:9092 --command-config /tmp/demo.properties --describe --all-groups
+"""
+
+
+class ComposeProduct:
+    """The demo stack that the environment of this process names; nothing of it is published but the gateway."""
+
+    pace = _PACE
+
+    def __init__(self, *, kill: str = "") -> None:
+        """``kill`` is a part of which one container is killed in the middle of the day and started again."""
+        self._kill = kill
+        self._story: list[str] = []
+        self._replicas = 1
+        self._postgres = self._kafka = ""
+        self.been_until: datetime | None = None
+        self.origin = ""
+        self.secrets = self.messages = Path()
+        self.trust: ssl.SSLContext | None = None
+
+    @property
+    def restarts(self) -> int:
+        return len(self._story)
+
+    async def prepare(self) -> None:
+        if self._kill and self._kill not in PARTS:
+            raise ProductFailed(f"there is no part {self._kill!r} to kill; there are {', '.join(PARTS)}")
+        stack = await configuration()
+        followup = stack["services"]["followup"]
+        if followup["environment"]["AFTERGLOW_ENV"] != "demo":
+            raise ProductFailed("this is no demo stack, and made-up patients belong into no other: make up DEMO=1 && make demo KAFKA=1")
+        self.origin = followup["environment"]["AFTERGLOW_PUBLIC_URL"]
+        self.messages = Path(next(volume["source"] for volume in followup["volumes"] if volume["target"] == "/messages"))
+        self.secrets = Path(stack["secrets"][secrets.GATEWAY_CERTIFICATE]["file"]).parent
+        await self._find_parts()
+        self.trust = ssl.create_default_context(cafile=str(self.secrets / secrets.GATEWAY_CERTIFICATE))
+        if self._clock_file.exists():
+            self.been_until = AcceleratedClock.parse(self._clock_file.read_text()).now()
+
+    async def start(self, clock: AcceleratedClock) -> None:
+        """The services are made anew on this clock; the stores and the gateway stay."""
+        self._clock_file.write_text(str(clock))
+        settings = {"AFTERGLOW_CLOCK": str(clock), "AFTERGLOW_REPLICAS": str(self._replicas)}
+        timeout = str(_START_TIMEOUT_SECONDS)
+        await docker(
+            "compose", "up", "--detach", "--wait", "--wait-timeout", timeout, "--no-deps", "--no-build", *SERVICES, settings=settings
+        )
+
+    async def stop(self) -> None:
+        """Nothing: it was up before, and stays so."""
+
+    async def at_midday(self, clock: AcceleratedClock) -> None:
+        """One container of the part that is to be killed is killed with -9, and started some seconds later."""
+        if not self._kill:
+            return
+        victim = (await containers(self._kill))[0]
+        moment = clock.now()
+        began = time.monotonic()
+        await docker("kill", "--signal", "KILL", victim.name)
+        await asyncio.sleep(_DOWN_SECONDS)
+        code = (await docker("inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}", victim.name)).strip()
+        if code != "false 137":
+            raise ProductFailed(f"{victim.name} was to be killed and is {code}")
+        await docker("start", victim.name)
+        await self._until_healthy(victim)
+        took = time.monotonic() - began
+        self._story.append(f"kill -9 of {victim.name} on {moment:%A %H:%M}; started again, and healthy {took:.0f} s after the kill")
+
+    async def ask(self, service: str, query: str) -> str:
+        return (await docker("exec", "--interactive", self._postgres, "sh", "-c", _PSQL, "psql", service, stdin=query)).strip()
+
+    async def lines(self) -> list[Line]:
+        """What the consumer groups have not read, once they have had time for it."""
+        left = read = 0
+        for _ in range(_READ_LOOKS):
+            left, read = unread(await docker("exec", self._kafka, "/bin/bash", "-c", _GROUPS))
+            if left == 0:
+                break
+        return [Line("records read from Kafka by consumer groups", read), Line("records not read", left, 0)]
+
+    def story(self) -> list[str]:
+        return self._story
+
+    def missed(self) -> list[str]:
+        return [f"never killed: {self._kill}"] if self._kill and not self._story else []
+
+    def whereabouts(self) -> list[tuple[str, str]]:
+        return [
+            ("its authority", str(self.secrets / secrets.GATEWAY_CERTIFICATE)),
+            ("log", "make logs"),
+            ("to end it", "make down"),
+        ]
+
+    @property
+    def _clock_file(self) -> Path:
+        """Kept, because simulated time goes on from one day to the next and never back."""
+        return self.messages.parent / "clock"
+
+    async def _find_parts(self) -> None:
+        running = [found for found in await containers() if found.state == "running"]
+        missing = sorted(set(PARTS) - {found.part for found in running})
+        if missing:
+            raise ProductFailed(f"{', '.join(missing)} of the demo stack: not running. To start it: make up")
+        by_part = {part: [found.name for found in running if found.part == part] for part in PARTS}
+        self._replicas = max(len(by_part[service]) for service in SERVICES)
+        (self._postgres,), (self._kafka,) = by_part["postgres"], by_part["kafka"]
+
+    async def _until_healthy(self, container: Container) -> None:
+        deadline = time.monotonic() + _BACK_SECONDS
+        while time.monotonic() < deadline:
+            if any(found.name == container.name and found.health == "healthy" for found in await containers(container.part)):
+                return
+            await asyncio.sleep(0.5)
+        raise ProductFailed(f"{container.name} was started again and is not healthy after {_BACK_SECONDS:.0f} s")
+
+
+def unread(groups: str) -> tuple[int, int]:
+    """Records that the groups have not read, and those that they have, from what Kafka's own tool says."""
+    left = read = 0
+    for line in groups.splitlines():
+        columns = line.split()
+        if len(columns) > 5 and columns[2].isdigit():
+            current, end = (int(column) if column.isdigit() else 0 for column in columns[3:5])
+            left, read = left + end - current, read + current
+    return left, read

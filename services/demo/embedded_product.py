@@ -1,0 +1,192 @@
+"""The product as one process on a data folder: started, watched, killed at a failpoint if asked for, and started again."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from services.demo.ledger import Line
+from services.demo.product import Pace, ProductFailed
+from services.embedded import Embedding, prepare, private_postgres
+from shared.clock import AcceleratedClock
+from shared.private_postgres import PrivatePostgres
+
+DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
+"""An hour of the clinic day passes in two seconds, an hour of the days after in less than half a second."""
+
+SLOW_NIGHT_RATE = 3600.0
+"""Where the product is killed on the way: a restart takes seconds, and check-ins must not expire meanwhile."""
+
+_START_SECONDS = 4.0
+"""Longer where preparing took longer."""
+
+_READY_SECONDS = 60.0
+
+_ALL = (
+    "api.after_commit",
+    "outbox.before_commit",
+    "audit.before_commit",
+    "relay.after_select",
+    "relay.after_publish",
+    "relay.after_mark",
+    "inbox.before_commit",
+    "inbox.after_commit",
+    "timers.before_commit",
+    "timers.after_commit",
+    "outreach.before_send",
+    "outreach.after_send",
+)
+"""Every failpoint, in the order in which a day comes past them."""
+
+_HIT, _FEW = 3, ("timers.", "outreach.")
+"""At which passing of a failpoint the product is killed; at the first of those that a day passes only a few times."""
+
+
+def failpoints(wanted: str) -> list[str]:
+    """Settings of the failpoint of this name, or of all of them, one after the other."""
+    places = _ALL if wanted == "all" else [wanted]
+    return [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
+
+
+class EmbeddedProduct:
+    """``python -m services`` on a data folder, as a supervisor sees it."""
+
+    been_until: datetime | None = None
+    trust = None
+
+    def __init__(self, embedding: Embedding, failpoints: Sequence[str] = ()) -> None:
+        """``failpoints`` are set one after the other: when the product was killed at one, it is started again with the next."""
+        self._embedding = embedding
+        self._killed_at: list[str] = []
+        self._failpoints = list(failpoints)
+        self._prepared_seconds = 0.0
+        self._killed_on_the_way = bool(failpoints)
+        self._process: asyncio.subprocess.Process | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._clock = ""
+        self._postgres: PrivatePostgres | None = None
+
+    @property
+    def pace(self) -> Pace:
+        night = SLOW_NIGHT_RATE if self._killed_on_the_way else NIGHT_RATE
+        start = max(_START_SECONDS, self._prepared_seconds)
+        return Pace(DAY_RATE, night, start_seconds=start, look_seconds=0.5, patience_seconds=60)
+
+    @property
+    def origin(self) -> str:
+        return self._embedding.origin
+
+    @property
+    def secrets(self) -> Path:
+        return self._embedding.secrets
+
+    @property
+    def messages(self) -> Path:
+        return self._embedding.messages
+
+    @property
+    def restarts(self) -> int:
+        return len(self._killed_at)
+
+    async def prepare(self) -> None:
+        began = time.monotonic()
+        await prepare(self._embedding)
+        self._prepared_seconds = time.monotonic() - began
+
+    async def start(self, clock: AcceleratedClock) -> None:
+        self._clock = str(clock)
+        await self._launch()
+        await self._until_ready()
+        self._watching = asyncio.create_task(self._restart_when_killed())
+        # It outlives the process that is killed; this finds the one that is running.
+        self._postgres = private_postgres(self._embedding)
+        await self._postgres.start()
+
+    async def stop(self) -> None:
+        self._stopping = True
+        if self._watching is not None:
+            self._watching.cancel()
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 40)
+
+    async def at_midday(self, clock: AcceleratedClock) -> None:
+        """Nothing: it is killed where its failpoints say."""
+
+    async def ask(self, service: str, query: str) -> str:
+        if self._postgres is None:
+            raise ProductFailed("not started")
+        try:
+            connection = await self._postgres.admin(service)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise ProductFailed(f"the database of {service} does not answer") from error
+        try:
+            return str(await connection.fetchval(query))
+        finally:
+            await connection.close()
+
+    async def lines(self) -> list[Line]:
+        return []
+
+    def story(self) -> list[str]:
+        return [f"killed at {place}, started again" for place in self._killed_at]
+
+    def missed(self) -> list[str]:
+        return [f"never reached: {place}" for place in self._failpoints]
+
+    def whereabouts(self) -> list[tuple[str, str]]:
+        return [
+            ("health and metrics", f"http://127.0.0.1:{self._embedding.ops_port}/readyz  /metrics"),
+            ("log", str(self._log)),
+        ]
+
+    @property
+    def _log(self) -> Path:
+        return self._embedding.folder / "product.log"
+
+    async def _launch(self) -> None:
+        embedding = self._embedding
+        environment = os.environ | {
+            "AFTERGLOW_ENV": "demo",
+            "AFTERGLOW_CLOCK": self._clock,
+            "AFTERGLOW_PUBLIC_URL": self.origin,
+            "AFTERGLOW_FAILPOINTS": self._failpoints[0] if self._failpoints else "",
+        }
+        arguments = ("-m", "services", "--folder", str(embedding.folder), "--port", str(embedding.port))
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, "--ops-port", str(embedding.ops_port), env=environment, stdout=log, stderr=log
+            )
+
+    async def _until_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _READY_SECONDS
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+            while time.monotonic() < deadline:
+                if self._process.returncode is not None:
+                    raise ProductFailed(f"the product ended with code {self._process.returncode}; see {self._log}")
+                try:
+                    if (await http.get(f"http://127.0.0.1:{self._embedding.ops_port}/readyz")).is_success:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+        raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; see {self._log}")
+
+    async def _restart_when_killed(self) -> None:
+        """What a supervisor does: start it again. A failpoint that has acted is not set again."""
+        while not self._stopping:
+            assert self._process is not None
+            await self._process.wait()
+            if not self._stopping:
+                self._killed_at.append(self._failpoints.pop(0) if self._failpoints else f"exit {self._process.returncode}")
+                await self._launch()
