@@ -64,8 +64,8 @@ test: setup ## the everyday tests, then those on a real Kafka (skipped where the
 	@$(python) -m pytest -m kafka $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m kafka   (needs Docker: docker info)')
 
-test-compose: setup ## the whole stack of docker-compose.yml under test: images, principals, refusals, upgrade (about ten minutes, needs Docker)
-	@$(python) -m pytest -m compose $(ARGS) \
+test-compose: setup ## the whole stack of docker-compose.yml under test (half an hour, needs Docker); SHORT=1: images and one clinic day
+	@$(python) -m pytest $(if $(SHORT),-m 'compose and not long' tests/deploy/test_images.py tests/deploy/test_journey.py,-m compose) $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m compose   (needs Docker: docker info)')
 
 faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (25 minutes, needs Docker); SHORT=1: six

@@ -20,8 +20,10 @@ _DOWN_SECONDS = 3.0
 _BACK_SECONDS = 180.0
 _START_TIMEOUT_SECONDS = 180
 _READ_LOOKS = 10
-_PACE = Pace(day_rate=900, night_rate=3600, start_seconds=25, look_seconds=2, patience_seconds=_BACK_SECONDS)
-"""An hour of the day passes in four seconds, so that a part which is killed and started again costs some hours and no check-in."""
+_START_SECONDS = 25.0
+_QUICK = Pace(day_rate=1800, night_rate=7200, start_seconds=_START_SECONDS, look_seconds=2, patience_seconds=_BACK_SECONDS)
+_SLOW = Pace(day_rate=900, night_rate=3600, start_seconds=_START_SECONDS, look_seconds=2, patience_seconds=_BACK_SECONDS)
+"""An hour of the day passes in four seconds: a part that is killed and started again costs some of them, and no check-in."""
 
 _PSQL = (
     'PGPASSWORD="$(cat /run/secrets/postgres-admin-password)" exec psql --host 127.0.0.1 --username postgres --dbname "$1" '
@@ -44,11 +46,10 @@ exec /opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server kafka:9092 --com
 class ComposeProduct:
     """The demo stack that the environment of this process names; nothing of it is published but the gateway."""
 
-    pace = _PACE
-
     def __init__(self, *, kill: str = "") -> None:
         """``kill`` is a part of which one container is killed in the middle of the day and started again."""
         self._kill = kill
+        self.pace = _SLOW if kill else _QUICK
         self._story: list[str] = []
         self._replicas = 1
         self._postgres = self._kafka = ""

@@ -1,5 +1,6 @@
 """One running stack for all tests that need one: production settings, two replicas of each service."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +15,46 @@ MAIL = {"FOLLOWUP_SMTP_HOST": "mail.invalid", "FOLLOWUP_SMTP_SENDER": "care@exam
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Built, started, ready; stopped and removed afterwards."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An installation with its images, nothing of it running; all of it removed afterwards."""
     installation = new_installation(tmp_path_factory.mktemp("stack"))
     try:
         installation.compose("build", "--quiet")
-        installation.up()
         yield installation
     finally:
         remove(installation)
+
+
+@pytest.fixture(scope="session")
+def stack(built: Stack) -> Iterator[Stack]:
+    """The same, started and ready."""
+    try:
+        built.up()
+        yield built
+    finally:
+        built.down("--volumes")
+
+
+@pytest.fixture(scope="module")
+def demo(built: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A demo stack of the same images, as `make up` starts one where nothing is configured; two replicas of each service."""
+    folder = tmp_path_factory.mktemp("demo")
+    secrets.generate_for_containers(folder / "secrets")
+    (folder / "messages").mkdir(mode=0o700)
+    if os.getuid() == 0:
+        os.chown(folder / "messages", 10001, 10001)
+    owner = (folder / "messages").stat()
+    settings = {
+        "AFTERGLOW_REPLICAS": "2",
+        "AFTERGLOW_DEMO_FOLDER": str(folder),
+        "AFTERGLOW_DEMO_USER": f"{owner.st_uid}:{owner.st_gid}",
+    }
+    installation = Stack(folder, f"{PROJECT}-demo", free_port(), settings=settings, files=("docker-compose.yml", "deploy/compose.demo.yml"))
+    try:
+        installation.up()
+        yield installation
+    finally:
+        installation.compose("down", "--remove-orphans", "--volumes", "--timeout", "30", check=False)
 
 
 def new_installation(folder: Path) -> Stack:

@@ -54,6 +54,7 @@ class Stack:
     port: int
     version: str = FIRST
     settings: dict[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ("docker-compose.yml",)
 
     @property
     def origin(self) -> str:
@@ -68,20 +69,25 @@ class Stack:
         """Trusts the gateway's authority and no other."""
         return ssl.create_default_context(cafile=str(self.secrets / secrets.GATEWAY_CERTIFICATE))
 
-    def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, settings: Mapping[str, str] | None = None) -> Ran:
-        """``docker compose`` in this project; with ``check`` a failure is a failure of the test."""
-        ours = environment() | {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What names this installation to `docker compose`, as `make` names a real one; no file .env of this machine counts."""
+        return environment() | {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_FILE": ":".join(str(ROOT / file) for file in self.files),
+            "COMPOSE_ENV_FILES": os.devnull,
             "AFTERGLOW_SECRETS": str(self.secrets),
             "AFTERGLOW_PORT": str(self.port),
             "AFTERGLOW_VERSION": self.version,
             **self.settings,
-            **(settings or {}),
         }
-        project = ["--project-name", self.project, "--file", str(ROOT / "docker-compose.yml"), "--env-file", os.devnull]
+
+    def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, settings: Mapping[str, str] | None = None) -> Ran:
+        """``docker compose`` in this project; with ``check`` a failure is a failure of the test."""
         done = subprocess.run(
-            ["docker", "compose", "--ansi", "never", *project, *arguments],
+            ["docker", "compose", "--ansi", "never", *arguments],
             input=stdin,
-            env=ours,
+            env=self.environment | dict(settings or {}),
             cwd=self.folder,
             capture_output=True,
             text=True,

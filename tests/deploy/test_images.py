@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 LOCKED = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z]+\])?==([^\s;]+)", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE))
 
 
-def image_of(stack: Stack, name: str) -> str:
-    return f"afterglow/{name}:{stack.version}"
+def image_of(built: Stack, name: str) -> str:
+    return f"afterglow/{name}:{built.version}"
 
 
 def inside(image: str) -> dict[str, Any]:  # Any: what the script printed
@@ -32,8 +32,8 @@ def inside(image: str) -> dict[str, Any]:  # Any: what the script printed
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "operator"])
-def test_an_image_holds_the_locked_packages_and_one_service(stack: Stack, name: str) -> None:
-    found = inside(image_of(stack, name))
+def test_an_image_holds_the_locked_packages_and_one_service(built: Stack, name: str) -> None:
+    found = inside(image_of(built, name))
     installed = {tuple(package.split("==")) for package in found["packages"]}
     assert installed <= LOCKED
     assert len(installed) > 30
@@ -43,25 +43,25 @@ def test_an_image_holds_the_locked_packages_and_one_service(stack: Stack, name: 
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "operator"])
-def test_an_image_lists_what_is_in_it(stack: Stack, name: str) -> None:
-    found = inside(image_of(stack, name))
+def test_an_image_lists_what_is_in_it(built: Stack, name: str) -> None:
+    found = inside(image_of(built, name))
     sbom = found["sbom"]
     listed = {f"{part['name']}=={part['version']}" for part in sbom["components"] if part["purl"].startswith("pkg:pypi/")}
     assert listed == set(found["packages"])
     assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
     assert sbom["metadata"]["component"]["name"] == f"afterglow-{name}"
-    assert sbom["metadata"]["component"]["version"] == stack.version
+    assert sbom["metadata"]["component"]["version"] == built.version
     assert any(part["purl"].startswith("pkg:deb/debian/libc6@") for part in sbom["components"])
     references = [part["bom-ref"] for part in sbom["components"]]
     assert len(references) == len(set(references))
 
 
-def test_an_image_tells_nothing_of_where_its_packages_came_from(stack: Stack) -> None:
+def test_an_image_tells_nothing_of_where_its_packages_came_from(built: Stack) -> None:
     for name in (*SERVICES, "operator"):
-        history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image_of(stack, name))
+        history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image_of(built, name))
         assert re.findall(r"index-url|INDEX_URL=\S|trusted-host", history) == []
 
 
-def test_the_probe_of_an_image_says_when_nobody_answers(stack: Stack) -> None:
-    ran = stack.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "intake", "-IS", "/opt/afterglow/probe.py", check=False)
+def test_the_probe_of_an_image_says_when_nobody_answers(built: Stack) -> None:
+    ran = built.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "intake", "-IS", "/opt/afterglow/probe.py", check=False)
     assert ran.code == 1
