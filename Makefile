@@ -22,7 +22,7 @@ stack = AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),COMPOSE_FILE=docker-compose.
 	AFTERGLOW_CLOCK="$$(cat deploy/demo/clock 2>/dev/null)")
 compose = $(stack) docker compose
 
-.PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults check format api-docs kafka-files lock clean
+.PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults bench check format api-docs kafka-files lock clean
 
 help: ## list the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ test-compose: setup ## the whole stack of docker-compose.yml under test (half an
 faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (25 minutes, needs Docker); SHORT=1: six
 	@$(python) -m pytest -v --no-header $(if $(SHORT),-m 'not long') $(ARGS) tests/faults \
 		$(call or_say,'To see one scenario alone: .venv/bin/pytest -x --lf tests/faults   (needs Docker: docker info)')
+
+bench: setup ## the figures of docs/performance.md, each beside its floor, and build/bench.json (ten minutes, needs Docker); SHORT=1: a look
+	@$(python) -m tests.benchmarks $(if $(SHORT),--short) $(ARGS) \
+		$(call or_say,'The lines above name the part that failed. It needs Docker: docker info')
 
 test-fast: setup ## the tests that need neither Docker nor a browser and are not slow
 	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults and not browser and not slow' $(ARGS) \

@@ -46,7 +46,7 @@ _WRITE = text(
     INSERT INTO platform.outbox_pending (seq, partition) SELECT seq, partition FROM l
     """
 )
-_SELECT = """
+SELECT_PENDING = """
     SELECT p.seq, p.partition, l.event_id, l.type, l.topic, l.key, l.key_version, l.subject, l.clinic_id, l.occurred_at,
            l.correlation_id, l.causation_id, l.traceparent, l.data
     FROM platform.outbox_pending p JOIN platform.event_log l USING (seq)
@@ -167,7 +167,7 @@ class Relay:
         self._backoff.clear()
         while not stop.is_set():
             self._wake.clear()
-            rows = await connection.fetch(_SELECT, self._blocked(), BATCH)
+            rows = await connection.fetch(SELECT_PENDING, self._blocked(), BATCH)
             failpoints.hit("relay.after_select") if rows else None
             if rows:
                 await self._relay(connection, rows)

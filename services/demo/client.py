@@ -43,7 +43,7 @@ class ClinicSystem:
 
     def __init__(self, origin: str, client_id: str, key: ECKey, scopes: tuple[str, ...], trust: ssl.SSLContext | None = None) -> None:
         self._origin = origin
-        self._client_id = client_id
+        self.client_id = client_id
         self._key = key
         self._scopes = scopes
         self._token = ""
@@ -108,7 +108,7 @@ class ClinicSystem:
     ) -> httpx.Response | None:
         """One attempt; None when nobody answered."""
         try:
-            token = await self._access_token()
+            token = await self.access_token()
             named = dict(headers) | {"Authorization": f"Bearer {token}"}
             if acting is not None:
                 named["Afterglow-Practitioner"] = str(acting)
@@ -117,12 +117,13 @@ class ClinicSystem:
         except (httpx.TransportError, TokenNotGiven):
             return None
 
-    async def _access_token(self) -> str:
+    async def access_token(self) -> str:
+        """A token that is good for some time yet. Raises TokenNotGiven."""
         if self._token and time.time() < self._token_until:
             return self._token
         url = f"{self._origin}/intake/oauth/token"
         now = int(time.time())
-        claims = {"iss": self._client_id, "sub": self._client_id, "aud": url, "iat": now, "exp": now + 240, "jti": str(uuid4())}
+        claims = {"iss": self.client_id, "sub": self.client_id, "aud": url, "iat": now, "exp": now + 240, "jti": str(uuid4())}
         assertion = jwt.encode({"alg": "ES384", "kid": self._key.kid, "typ": "JWT"}, claims, self._key, algorithms=["ES384"])
         form = {
             "grant_type": "client_credentials",

@@ -148,7 +148,13 @@ class Clinic:
         return cls(system, UUID(clinic_id), staff, seed)
 
     async def admit(self) -> None:
-        """A patient with both consents and a course; every second one's course began weeks ago."""
+        """A patient whose visits come; every second one's course began weeks ago."""
+        patient = await self.admitted()
+        patient.next_visit -= _LONG_AGO if self._admitted % 2 else _LATELY
+        self._waiting.append(patient)
+
+    async def admitted(self) -> Patient:
+        """A patient with both consents and a course."""
         self._admitted += 1
         now = datetime.now(UTC)
         body = {
@@ -175,7 +181,7 @@ class Clinic:
         }
         course_id = UUID((await self.system.post("/intake/v1/courses", course, acting=UUID(self.staff["prescriber"])))["course_id"])
         self.ledger.patients[patient_id] = 2
-        self._waiting.append(Patient(patient_id, course_id, now - (_LONG_AGO if self._admitted % 2 else _LATELY)))
+        return Patient(patient_id, course_id, now)
 
     async def visit(self) -> None:
         """One visit from booking to discharge, of whoever has waited longest. All its moments lie in the past: it is charted late."""
@@ -187,7 +193,7 @@ class Clinic:
         infusion_id = (await self._post("/sessions/v1/infusions", booking, by="coordinator"))["infusion_id"]
         self.ledger.begun += 1
         path = f"/sessions/v1/infusions/{infusion_id}"
-        for step, body, by in _steps(began):
+        for step, body, by in steps(began):
             await self._post(f"{path}/{step}", body, by=by)
         self.ledger.visits[UUID(infusion_id)] = patient.patient_id
         self.completed_at.append(time.monotonic())
@@ -241,7 +247,8 @@ class Clinic:
         return await self.system.post(path, body, acting=UUID(self.staff[by]))
 
 
-def _steps(began: datetime) -> Iterator[tuple[str, dict[str, object], str]]:
+def steps(began: datetime) -> Iterator[tuple[str, dict[str, object], str]]:
+    """What is recorded after the booking: the step, its body and who does it."""
     weight, dose = {"value": 80, "unit": "kg"}, {"value": 40, "unit": "mg"}
     ended = began + timedelta(minutes=40)
     vitals: dict[str, object] = {

@@ -139,8 +139,8 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(server: DurableServer, broker: Broker, folder: Path) -> AsyncIterator[Installation]:
-    """Fresh databases, topics and secrets; everything stopped and gone afterwards."""
+async def installed(server: DurableServer, broker: Broker, folder: Path, *, witness: bool = True) -> AsyncIterator[Installation]:
+    """Fresh databases, topics and secrets; everything stopped and gone afterwards. ``witness`` notes each effect of an event."""
     secrets.generate(folder / "secrets")
     for service in SERVICES:
         (folder / "secrets" / f"{service}-database-password").write_text(PASSWORD)
@@ -149,8 +149,9 @@ async def installed(server: DurableServer, broker: Broker, folder: Path) -> Asyn
         await broker.create_topics(*TOPICS)
         stack.push_async_callback(partial(_without, broker, TOPICS))
         installation = Installation(server, broker, folder, urls)
-        async with installation.superuser("followup") as admin:
-            await admin.execute(_WITNESS)
+        if witness:
+            async with installation.superuser("followup") as admin:
+                await admin.execute(_WITNESS)
         stack.push_async_callback(installation.stop)
         stack.push_async_callback(installation.gateway.aclose)
         yield installation

@@ -1,0 +1,115 @@
+"""``make bench``: the product's figures beside their floors, as a table on the terminal and as JSON in build/bench.json."""
+
+import os
+import platform
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+from rich.console import Console
+
+from tests.benchmarks import measures
+from tests.benchmarks.floor import consumer, writer
+from tests.benchmarks.ground import Ground, prepared
+from tests.benchmarks.load import requests
+from tests.benchmarks.measures import Lengths
+from tests.benchmarks.recording import Recordings, record
+from tests.benchmarks.table import table_of
+
+RESULT = Path("build/bench.json")
+Figures = dict[str, Any]  # Any: figures by name, in groups
+_say = Console(stderr=True, highlight=False).print
+
+
+async def run(floor: Lengths, product: Lengths) -> Figures:
+    """Floor and product in one run, on the same databases and topics, one after the other."""
+    _say("starting PostgreSQL, Kafka and the services")
+    async with prepared() as ground:
+        await ground.installation.stop("sessions", "followup")
+        _say("noting the product's statements")
+        recordings = await record(ground)
+        figures: Figures = {"machine": _machine(), "counts": _counts(recordings)}
+        _say("measuring the floor")
+        figures["floor"] = await _floor(ground, recordings, floor)
+        _say("measuring the product")
+        figures["product"] = await _product(ground, product)
+        figures["machine"]["load_at_end"] = os.getloadavg()
+        return figures
+
+
+async def _floor(ground: Ground, recordings: Recordings, lengths: Lengths) -> Figures:
+    async with writer(ground, recordings) as work:
+        async with consumer(ground, recordings) as pid:
+            pids = {"sessions": os.getpid(), "followup": pid}
+            figures: Figures = {"sustained": await measures.sustained(work, ground, lengths, pids)}
+            _say(f"  sustained {figures['sustained']['per_second']:.0f} a second")
+            figures["flat_out"] = await measures.flat_out(work, ground, lengths)
+            _say(f"  flat out {figures['flat_out']['share']:.1%} finished")
+        target = await measures.backlog(work, ground, lengths)
+        async with consumer(ground, recordings):
+            figures["drain"] = await measures.drained(ground, target)
+            _say(f"  drain {figures['drain']['per_second']:.0f} a second")
+    return figures
+
+
+async def _product(ground: Ground, lengths: Lengths) -> Figures:
+    services = {name: ground.installation.one(name) for name in ("sessions", "followup")}
+    for service in services.values():
+        await service.start()
+    for service in services.values():
+        await service.ready()
+    async with requests(ground) as work:
+        pids = {name: service.pid for name, service in services.items()} | {"load": os.getpid()}
+        figures: Figures = {"sustained": await measures.sustained(work, ground, lengths, pids)}
+        _say(f"  sustained {figures['sustained']['per_second']:.0f} a second")
+        figures["flat_out"] = await measures.flat_out(work, ground, lengths)
+        _say(f"  flat out {figures['flat_out']['share']:.1%} finished")
+        await services["followup"].stop()
+        target = await measures.backlog(work, ground, lengths)
+        await services["followup"].start()
+        figures["drain"] = await measures.drained(ground, target)
+        _say(f"  drain {figures['drain']['per_second']:.0f} a second")
+    return figures
+
+
+def _counts(recordings: Recordings) -> Figures:
+    """Statements and round trips, which no load changes."""
+    completion = recordings.completion.transaction
+    return {
+        "sessions": {"statements": len(completion.statements), "round_trips": completion.round_trips},
+        "followup": {
+            str(size): {"statements": len(one.transaction.statements), "round_trips": one.transaction.round_trips}
+            for size, one in recordings.follow_ups.items()
+        },
+    }
+
+
+def _machine() -> Figures:
+    return {
+        "at": datetime.now(UTC),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_at_start": os.getloadavg(),
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = ArgumentParser(prog="make bench")
+    parser.add_argument("--short", action="store_true", help="a few seconds of everything: to see that it works")
+    given = parser.parse_args()
+    floor, product = (
+        (Lengths(5, 2000, 3500), Lengths(5, 1000, 1200)) if given.short else (Lengths(20, 20_000, 3500), Lengths(20, 5000, 1200))
+    )
+    figures = uvloop.run(run(floor, product))
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
+    Console(highlight=False).print(table_of(figures))
+    _say(f"All figures: {RESULT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What is measured: the same three times for the floor and for the product."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.ground import Ground
+from tests.benchmarks.load import Work, drive
+
+BACKLOG = 500
+"""Sustained means with no more than this accepted and not finished."""
+_WARM_SECONDS = 3.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long and how much."""
+
+    seconds: float
+    drained: int
+    rate: int
+    """Completions a second that infusions are seeded for."""
+
+
+async def sustained(work: Work, ground: Ground, lengths: Lengths, pids: Mapping[str, int]) -> dict[str, float]:
+    """Completions a second from the request to the committed follow-up, the backlog held short."""
+    await _driven(work, ground, _WARM_SECONDS, lengths.rate, hold_at=BACKLOG)
+    cpu, wal = _cpu(pids), await ground.wal()
+    begun, done = time.monotonic(), await ground.finished()
+    driven = await _driven(work, ground, lengths.seconds, lengths.rate, hold_at=BACKLOG)
+    seconds, finished = time.monotonic() - begun, await ground.finished() - done
+    figures = {"per_second": finished / seconds, "wal_bytes": (await ground.wal() - wal) / finished, "deepest_backlog": driven["deepest"]}
+    return figures | {f"cpu_ms_{name}": (spent - cpu[name]) * 1000 / finished for name, spent in _cpu(pids).items()}
+
+
+async def flat_out(work: Work, ground: Ground, lengths: Lengths) -> dict[str, float]:
+    """The share of what 16 clients get accepted in a window, as fast as they can, that has its effect within the window."""
+    driven = await _driven(work, ground, lengths.seconds, lengths.rate, hold_at=None)
+    return {"accepted_per_second": driven["accepted"] / driven["seconds"], "share": driven["finished"] / driven["accepted"]}
+
+
+async def backlog(work: Work, ground: Ground, lengths: Lengths) -> int:
+    """Complete so many infusions while nobody follows up; returns the mark that is reached when all are finished."""
+    before = await ground.finished()
+    waiting = iter(await ground.waiting(lengths.drained))
+
+    async def client() -> None:
+        for one in waiting:
+            while not await work.complete(one):
+                pass
+
+    await asyncio.gather(*(client() for _ in range(16)))
+    return before + lengths.drained
+
+
+async def drained(ground: Ground, target: int) -> dict[str, float]:
+    """Plans committed a second from the first sign of work to the last; the consumer was just started."""
+    first = await ground.finished()
+    begun = time.monotonic()
+    while await ground.finished() == first:  # noqa: ASYNC110 - another process changes it
+        await asyncio.sleep(0.01)
+    moved, done = time.monotonic(), await ground.finished()
+    await ground.finish(target)
+    return {"per_second": (target - done) / (time.monotonic() - moved), "seconds_to_first": moved - begun}
+
+
+async def _driven(work: Work, ground: Ground, seconds: float, rate: int, *, hold_at: int | None) -> dict[str, float]:
+    waiting = await ground.waiting(int(seconds * rate) + BACKLOG)
+    before = await ground.finished()
+    driven = await drive(work, ground, waiting, seconds, hold_at=hold_at)
+    await ground.finish(before + len(driven.accepted))
+    done = set(driven.accepted)
+    ground.give_back([one for one in waiting if one not in done])
+    made = await ground.plans_of(driven.accepted)
+    assert made == len(done), f"{len(done)} infusions were accepted and {made} have their follow-up"
+    return {"accepted": len(done), "seconds": driven.seconds, "finished": driven.finished, "deepest": driven.deepest}
+
+
+def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
+    """Seconds of processor time that each process has used."""
+    spent = {}
+    for name, pid in pids.items():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        spent[name] = (int(fields[11]) + int(fields[12])) / _TICKS
+    return spent

@@ -1,0 +1,35 @@
+"""The figures as a table: each beside its floor and its goal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+BEST_PEER = 280
+"""Completions a second that the best of the stacks measured for docs/performance.md sustains on two processors."""
+
+
+def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in groups
+    """One line for each figure."""
+    table = Table(title="Afterglow: one infusion, from its completion by HTTP to its committed follow-up", title_justify="left")
+    for name in ("figure", "product", "floor", "product / floor", "goal"):
+        table.add_column(name, justify="left" if name in ("figure", "goal") else "right")
+    product, floor = figures["product"], figures["floor"]
+
+    def line(name: str, group: str, key: str, form: str, goal: str = "") -> None:
+        ours, bare = product[group][key], floor[group][key]
+        table.add_row(name, format(ours, form), format(bare, form), f"{ours / bare:.2f}", goal)
+
+    line("sustained, per second", "sustained", "per_second", ".0f", f"half of the floor; {3 * BEST_PEER}")
+    line("drain after an outage, per second", "drain", "per_second", ".0f", "1000")
+    line("16 clients flat out: accepted per second", "flat_out", "accepted_per_second", ".0f")
+    line("16 clients flat out: finished in the window", "flat_out", "share", ".1%", "95 %")
+    line("bytes of write-ahead log", "sustained", "wal_bytes", ".0f")
+    line("processor ms, sessions", "sustained", "cpu_ms_sessions", ".2f")
+    line("processor ms, followup", "sustained", "cpu_ms_followup", ".2f")
+    counts = figures["counts"]
+    table.add_row("round trips, sessions", str(counts["sessions"]["round_trips"]))
+    for size, one in counts["followup"].items():
+        if size in ("1", "50"):
+            table.add_row(f"round trips, followup, {size} at once", str(one["round_trips"]))
+    return table
