@@ -1,6 +1,6 @@
 """All clinical limits of this service as one thing to hand over, and how they reach the endpoints of one app."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -23,16 +23,16 @@ def shipped_limits() -> Limits:
     return Limits(shipped_infusion_limits(), shipped_vital_limits())
 
 
-def lending(limits: Limits) -> Callable[[Request], None]:
+def lending(limits: Limits) -> Callable[[Request], Awaitable[None]]:
     """A dependency for the router above all endpoints: every request carries the limits of the app that answers it."""
 
-    def lend(request: Request) -> None:
+    async def lend(request: Request) -> None:
         request.state.limits = limits
 
     return lend
 
 
-def _lent(request: Request) -> Limits:
+async def _lent(request: Request) -> Limits:
     limits: Limits = request.state.limits
     return limits
 

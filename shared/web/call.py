@@ -117,13 +117,13 @@ def surroundings_of(app: FastAPI) -> Surroundings:
     return surroundings
 
 
-def _current_call(request: Request) -> CallContext:
+async def _current_call(request: Request) -> CallContext:
     if not isinstance(request, CallRequest):
         raise TypeError("a public operation has no call; ask for PublicCall")
     return request.call
 
 
-def _current_public_call(request: Request) -> PublicContext:
+async def _current_public_call(request: Request) -> PublicContext:
     surroundings = surroundings_of(request.app)
     return PublicContext(surroundings.database, surroundings.clock, marks_of(request.scope).request_id)
 

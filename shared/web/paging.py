@@ -38,7 +38,7 @@ class PageParams:
     cursor: str | None
 
 
-def page_params(
+async def page_params(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items on one page.")] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(pattern=_FORM, description="From `next` of the page before; do not build one.")] = None,
 ) -> PageParams:

@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from shared.bus import PARTITIONS
 from shared.outbox import BATCH, SELECT_PENDING, outgoing_of
 from tests.benchmarks.ground import Ground, Waiting
-from tests.benchmarks.recording import Recording, Recordings
+from tests.benchmarks.recording import SIZES, Recording, Recordings
 from tests.benchmarks.replay import Template
 
 _WRITERS = 8
@@ -148,17 +148,30 @@ async def _consume(instructions: Instructions) -> None:
 
 
 async def _handle(pool: Any, templates: dict[int, Template], sizes: list[int], records: list[Any]) -> None:  # Any: of two libraries
-    while records:
-        size = next(size for size in sizes if size <= len(records))
-        chunk, records = records[:size], records[size:]
-        first = chunk[0].offset
-        ids: list[UUID | int] = [chunk[0].partition, first, first + size]
-        for record in chunk:
-            found = {name: UUID(value.decode()) for name, value in _IDS.findall(record.value)}
-            event_id = next(UUID(value.decode()) for name, value in record.headers if name == "ce_id")
-            ids += [found[b"infusion_id"], found[b"patient_id"], found[b"course_id"], event_id]
+    waiting = [_ids_of(record) for record in records]
+    place, offset = records[0].partition, records[0].offset
+    while waiting:
+        size = next(size for size in sizes if size <= _different(waiting))
+        chunk, waiting = waiting[:size], waiting[size:]
         async with pool.acquire() as connection:
-            await templates[size].send(connection, ids)
+            await templates[size].send(connection, [place, offset, offset + size, *(id_ for ids in chunk for id_ in ids)])
+        offset += size
+
+
+def _ids_of(record: Any) -> list[UUID]:  # Any: as above
+    found = {name: UUID(value.decode()) for name, value in _IDS.findall(record.value)}
+    event_id = next(UUID(value.decode()) for name, value in record.headers if name == "ce_id")
+    return [found[b"infusion_id"], found[b"patient_id"], found[b"course_id"], event_id]
+
+
+def _different(waiting: Sequence[Sequence[UUID]]) -> int:
+    """How many of the next events are about different patients: the product, too, takes a patient's second event after the first."""
+    patients: set[UUID] = set()
+    for _, patient_id, *_ in waiting[: max(SIZES)]:
+        if patient_id in patients:
+            break
+        patients.add(patient_id)
+    return len(patients)
 
 
 if __name__ == "__main__":

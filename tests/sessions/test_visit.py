@@ -1,6 +1,7 @@
 """A visit from booking to discharge, over HTTP, and what is told of it."""
 
 import json
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -36,7 +37,7 @@ async def test_no_dose_no_reading_and_no_reason_is_in_any_event(clinic: Clinic) 
     told = await clinic.told(infusion_id)
     assert len(told) == 4
     for event in told:
-        wire = event.to_bytes().decode()
+        wire = re.sub(r'"[0-9a-f-]{36}"', '""', event.to_bytes().decode())  # an id may hold any digits
         assert not [value for value in ("41.713", "17.931", "18.377", "canary", "122", "patient-request") if value in wire]
         assert not [name for name in json.loads(wire) if "dose" in name or "mg" in name or "reason" in name]
 

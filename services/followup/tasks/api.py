@@ -24,7 +24,7 @@ WORKERS = (
 LEADS_TOO = (*WORKERS, "clinic-admin")
 
 
-def filters_of(
+async def filters_of(
     call: Call,
     kind: Annotated[str | None, Query(pattern="^[a-z0-9-]{1,40}$")] = None,
     priority: Priority | None = None,
