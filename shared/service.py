@@ -67,6 +67,8 @@ class Service:
         self.metrics.pool(self.database.pool_size, self.database.connections_in_use)
         for worker in ("sampling", *self.workers, *(("timers", "timer") if self.timers else ())):
             self.metrics.worker_failures.labels(worker)
+        for kind in self.timers:
+            self.metrics.timers_fired.labels(kind)
         if self.inbox is not None:
             parts["bus"] = BusBacklog(self.bus, self.inbox, self.metrics).measure
             for reason in ALARMS:
