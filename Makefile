@@ -22,7 +22,7 @@ stack = AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),COMPOSE_FILE=docker-compose.
 	AFTERGLOW_CLOCK="$$(cat deploy/demo/clock 2>/dev/null)")
 compose = $(stack) docker compose
 
-.PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults bench check format api-docs kafka-files lock clean
+.PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults bench check format api-docs kafka-files lock clean fuzz
 
 help: ## list the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ logs: ## what the parts of the stack say, as they say it; ARGS="followup" for on
 	@$(compose) logs --follow --tail 200 $(ARGS)
 
 test: setup ## the everyday tests, then those on a real Kafka (skipped where there is no Docker); ARGS="..." go to pytest
-	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults' $(ARGS) \
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults and not fuzz' $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
 	@$(python) -m pytest -m kafka $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m kafka   (needs Docker: docker info)')
@@ -67,6 +67,10 @@ test: setup ## the everyday tests, then those on a real Kafka (skipped where the
 test-compose: setup ## the whole stack of docker-compose.yml under test (half an hour, needs Docker); SHORT=1: images and one clinic day
 	@$(python) -m pytest $(if $(SHORT),-m 'compose and not long' tests/deploy/test_images.py tests/deploy/test_journey.py,-m compose) $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf -m compose   (needs Docker: docker info)')
+
+fuzz: setup ## try to break every operation by its own description (schemathesis, 300 examples each); SHORT=1: 20 each
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-$(if $(SHORT),20,300)} $(python) -m pytest -n 2 -m fuzz $(ARGS) tests/fuzz \
+		$(call or_say,'Each failure above is shown as a curl command. To see one service alone: make fuzz ARGS="-k followup"')
 
 faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (25 minutes, needs Docker); SHORT=1: six
 	@$(python) -m pytest -v --no-header $(if $(SHORT),-m 'not long') $(ARGS) tests/faults \
@@ -77,7 +81,7 @@ bench: setup ## the figures of docs/performance.md, each beside its floor, and b
 		$(call or_say,'The lines above name the part that failed. It needs Docker: docker info')
 
 test-fast: setup ## the tests that need neither Docker nor a browser and are not slow
-	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults and not browser and not slow' $(ARGS) \
+	@$(python) -m pytest -n 2 --dist loadfile -m 'not kafka and not compose and not faults and not fuzz and not browser and not slow' $(ARGS) \
 		$(call or_say,'To see one failure alone: .venv/bin/pytest -x --lf')
 
 check: .venv/.dev-ready ## lint, format, types and import contracts

@@ -50,6 +50,8 @@ _CODES = {
     "value_error": "not-acceptable",
     "assertion_error": "not-acceptable",
 }
+FORM_CODES = frozenset({*_CODES.values(), "type"} - {"not-acceptable"})
+"""What only a request is refused for that breaks its description; every other code is about meaning or state."""
 _DETAILS = {
     "required": "Is required.",
     "unknown-field": "This object has a member that is not known here.",

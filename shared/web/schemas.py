@@ -4,7 +4,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.web.moments import Moment
 from shared.web.strict_json import Document
@@ -45,6 +45,8 @@ class Body(BaseModel):
         """A parsed request is validated from its text: strictness has the meaning of JSON there, so an id may be a string."""
         if isinstance(value, Document):
             return cls.model_validate_json(value.text)
+        if not isinstance(value, dict | cls):  # FastAPI would read the members from whatever object has attributes: a Decimal is one
+            raise PydanticCustomError("type", "Must be an object.")
         validated: Self = inner(value)
         return validated
 

@@ -87,7 +87,7 @@ class House:
         }
         client = await operator.post("/intake/v1/clients", wanted)
         await operator.close()
-        clinic = Clinic(self, clinic_id, client["client_id"], ClinicSystem(self.origin, client["client_id"], key, CLINIC_SCOPES))
+        clinic = Clinic(self, clinic_id, client["client_id"], key)
         self._clinics.append(clinic)
         await clinic.hire()
         return clinic
@@ -121,11 +121,12 @@ class House:
 class Clinic:
     """One clinic as its own system drives it."""
 
-    def __init__(self, house: House, clinic_id: str, client_id: str, system: ClinicSystem) -> None:
+    def __init__(self, house: House, clinic_id: str, client_id: str, key: ECKey) -> None:
         self.house = house
         self.clinic_id = clinic_id
         self.client_id = client_id
-        self.system = system
+        self.key = key
+        self.system = ClinicSystem(house.origin, client_id, key, CLINIC_SCOPES)
         self.staff: dict[str, UUID] = {}
 
     async def hire(self) -> None:

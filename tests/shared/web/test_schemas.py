@@ -42,13 +42,18 @@ class Whole(Body):
 
 def read(json: str) -> Whole:
     """As the framework does: from the parsed document."""
-    return TypeAdapter(Whole).validate_python(parse(json.encode()))
+    return TypeAdapter(Whole).validate_python(parse(json.encode()), from_attributes=True)
 
 
 def codes(json: str) -> list[str]:
     with pytest.raises(ValidationError) as refused:
         read(json)
     return [str(error["type"]) for error in refused.value.errors()]
+
+
+@pytest.mark.parametrize("json", ["1.5", "-4.4e-184", "0", "true", "null", '"x"', "[]", "[{}]"])
+def test_what_is_no_object_is_no_body_even_where_every_member_may_be_left_out(json: str) -> None:
+    assert len(codes(json)) == 1
 
 
 def test_a_good_body_becomes_exact_values() -> None:

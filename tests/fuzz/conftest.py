@@ -1,0 +1,1 @@
+from tests.journeys.conftest import house  # noqa: F401 - a fixture

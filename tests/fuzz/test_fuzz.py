@@ -1,0 +1,114 @@
+"""Schemathesis against the running product: every operation as docs/api describes it, by a caller who may call it. All checks."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services import secrets
+from services.intake.practitioners.rules import Role
+from tests.support.house import CLINIC_SCOPES, Clinic, House
+from tests.support.waiting import eventually
+
+Json = dict[str, Any]  # Any: a decoded JSON document
+ROOT = Path(__file__).parents[2]
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "300")
+REFERENCES = {"responsible_clinician": "prescriber", "therapist": "therapist", "coordinator": "coordinator", "owner": "coordinator"}
+CALLERS = [
+    ("intake", "operator"),
+    ("intake", "clinic-system"),
+    ("intake", "service"),
+    ("intake", "public"),
+    ("sessions", "clinic-system"),
+    ("sessions", "service"),
+    ("followup", "clinic-system"),
+]
+
+
+def operations() -> dict[tuple[str, str], int]:
+    """How many operations each document has for each kind of caller."""
+    found: dict[tuple[str, str], int] = {}
+    for document in (ROOT / "docs/api").glob("*.openapi.json"):
+        for path in json.loads(document.read_text())["paths"].values():
+            for operation in path.values():
+                caller = document.name.split(".")[0], operation["x-access"]["kind"]
+                found[caller] = found.get(caller, 0) + 1
+    return found
+
+
+def test_no_operation_is_left_out() -> None:
+    assert operations().keys() == set(CALLERS)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("service", "kind"), CALLERS)
+async def test_every_answer_is_as_described(house: House, service: str, kind: str, tmp_path: Path) -> None:
+    world = tmp_path / "world.json"
+    world.write_text(json.dumps(await world_for(house, kind)))
+    program = str(Path(sys.executable).with_name("st"))
+    run = await asyncio.create_subprocess_exec(
+        program,
+        *("--config-file", str(Path(__file__).with_name("schemathesis.toml")), "run", str(ROOT / f"docs/api/{service}.openapi.json")),
+        *("--url", house.origin, "--include-by", f'/x-access/kind == "{kind}"', "--max-examples", EXAMPLES),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FUZZ_WORLD": str(world)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await run.communicate()
+    assert run.returncode == 0, said.decode()
+
+
+async def world_for(house: House, kind: str) -> Json:
+    """A caller of this kind, and the ids of what there is to ask for."""
+    clinic = await house.clinic()
+    caller = client_of(house, clinic, kind)
+    everybody = await clinic.hire_one("everybody", *Role)
+    ids = await filled(clinic)
+    ids |= {
+        "clinic_id": [clinic.clinic_id],
+        "client_id": [clinic.client_id],
+        "practitioner_id": [str(one) for one in clinic.staff.values()],
+    }
+    ids |= {f"{what}_id": [str(clinic.staff[role])] for what, role in REFERENCES.items()}
+    at_a_clinic = {"practitioner": str(everybody), "clinic": clinic.clinic_id}
+    return {"origin": house.origin, **caller, **at_a_clinic, "ids": ids}
+
+
+def client_of(house: House, clinic: Clinic, kind: str) -> Json:
+    """Who signs in, with which key and for which scopes."""
+    if kind == "public":
+        return {"client_id": None, "key": None, "scope": ""}
+    if kind == "clinic-system":
+        return {"client_id": clinic.client_id, "key": clinic.key.as_dict(private=True), "scope": " ".join(CLINIC_SCOPES)}
+    name, scopes = ("operator", secrets.OPERATOR_SCOPES) if kind == "operator" else ("followup", secrets.SERVICE_CLIENTS["followup"])
+    key = json.loads(secrets.read(house.folder / "secrets", f"{name}-client-key.json"))
+    return {"client_id": name, "key": key, "scope": " ".join(scopes)}
+
+
+async def filled(clinic: Clinic) -> dict[str, list[str]]:
+    """A clinic at work: patients, and visits of which one is booked, one under way, and one over with its follow-up."""
+    patients = [await clinic.admit() for _ in range(5)]
+    await patients[0].complete()
+    await patients[1].infuse()
+    await patients[2].book()
+    await eventually(patients[0].tasks)
+    consents = [await clinic.system.get(f"/intake/v1/patients/{one.patient_id}/consents") for one in patients]
+    rows = {what: await of_followup(clinic, what) for what in ("task_id", "plan_id", "check_in_id")}
+    return rows | {
+        "patient_id": [one.patient_id for one in patients],
+        "course_id": [one.course_id for one in patients],
+        "infusion_id": [one.infusion_id for one in patients if one.infusion_id],
+        "consent_id": [consent["consent_id"] for listed in consents for consent in listed["items"]],
+    }
+
+
+async def of_followup(clinic: Clinic, column: str) -> list[str]:
+    table = {"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"}[column]
+    found = await clinic.house.rows("followup", clinic.clinic_id, f"SELECT {column} FROM {table}")  # noqa: S608 - our own names
+    return [str(row[column]) for row in found]
