@@ -9,6 +9,7 @@ from fastapi import Path
 from shared.events import registry
 from shared.pipeline import commands, queries
 from shared.pipeline.schemas import (
+    MAX_NUMBER,
     Discarded,
     DiscardParked,
     ParkedDetail,
@@ -23,7 +24,7 @@ from shared.pipeline.standing import standing
 from shared.service import Service
 from shared.web import Call, Listing, Page, Router, operator_access, page_of
 
-ParkedNumber = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of a parked record, in this service.")]
+ParkedNumber = Annotated[int, Path(ge=1, le=MAX_NUMBER, description="Number of a parked record, in this service.")]
 
 
 def with_pipeline(service: Service) -> Service:

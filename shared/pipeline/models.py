@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData
+from sqlalchemy import BigInteger, Column, MetaData
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -22,11 +22,11 @@ class ParkedEntry(Table, table=True):
     __tablename__ = "parked"
     __table_args__ = {"schema": "platform"}
 
-    parked_id: int = Field(primary_key=True)
+    parked_id: int = Field(primary_key=True, sa_type=BigInteger)
     consumer: str
     topic: str
     partition: int
-    offset: int
+    offset: int = Field(sa_type=BigInteger)
     event_id: UUID | None
     key: str | None
     blocks_key: bool

@@ -12,7 +12,9 @@ from shared.pipeline import shown
 from shared.pipeline.models import ParkedEntry
 from shared.web import Answer, Body, Text
 
-ParkedId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+MAX_NUMBER = 2**53 - 1
+"""As far as every reader of JSON counts exactly (RFC 8259, section 6); no sequence of ours comes near it."""
+ParkedId = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 DryRun = Annotated[bool, Field(description="Only tell what would happen. False does it.")]
 By = Annotated[str, Text(100), Field(description="Name of the person who decides.")]
 Reason = Annotated[str, Text(500, lines=True), Field(description="Why. Never a patient's name.")]
@@ -159,7 +161,7 @@ class RedriveParked(Body):
     reason: ParkedReason | None = None
     from_id: ParkedId | None = None
     to_id: ParkedId | None = None
-    after: Annotated[int, Field(ge=0, le=2**63 - 1, description="`next_after` of the part before.")] = 0
+    after: Annotated[int, Field(ge=0, le=MAX_NUMBER, description="`next_after` of the part before.")] = 0
     dry_run: DryRun = True
 
 

@@ -3,6 +3,8 @@
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+import pytest
+
 from services.demo.client import Refused
 from tests.pipeline.conftest import MARKER, Installation, spoiled
 from tests.support.house import Clinic
@@ -151,3 +153,12 @@ async def test_a_choice_must_be_exactly_one(installation: Installation) -> None:
     assert await refusal(installation, path, {"reason": "poison", "key": str(uuid4())}) == (422, "selection-required")
     assert await refusal(installation, path, {"from_id": 3}) == (422, "range-invalid")
     assert await refusal(installation, path, {"from_id": 3, "to_id": 2}) == (422, "range-invalid")
+
+
+async def test_a_number_beyond_every_record_is_not_found(installation: Installation) -> None:
+    assert (await installation.operator.get("/followup/v1/pipeline"))["service"] == "followup"
+    installation.operator.patience_seconds = 0
+    for number in (2**31, 2**53 - 1):
+        with pytest.raises(Refused) as refused:
+            await installation.operator.get(f"/followup/v1/pipeline/parked/{number}")
+        assert refused.value.status == 404
