@@ -68,7 +68,7 @@ class ComposeProduct:
         stack = await configuration()
         followup = stack["services"]["followup"]
         if followup["environment"]["AFTERGLOW_ENV"] != "demo":
-            raise ProductFailed("this is no demo stack, and made-up patients belong into no other: make up DEMO=1 && make demo KAFKA=1")
+            raise ProductFailed("this is no demo stack, and made-up patients belong into no other; to start one: make up DEMO=1")
         self.origin = followup["environment"]["AFTERGLOW_PUBLIC_URL"]
         self.messages = Path(next(volume["source"] for volume in followup["volumes"] if volume["target"] == "/messages"))
         self.secrets = Path(stack["secrets"][secrets.GATEWAY_CERTIFICATE]["file"]).parent
@@ -140,7 +140,7 @@ class ComposeProduct:
         running = [found for found in await containers() if found.state == "running"]
         missing = sorted(set(PARTS) - {found.part for found in running})
         if missing:
-            raise ProductFailed(f"{', '.join(missing)} of the demo stack: not running. To start it: make up")
+            raise ProductFailed(f"{', '.join(missing)} of the demo stack: not running. To start it: make up DEMO=1")
         by_part = {part: [found.name for found in running if found.part == part] for part in PARTS}
         self._replicas = max(len(by_part[service]) for service in SERVICES)
         (self._postgres,), (self._kafka,) = by_part["postgres"], by_part["kafka"]

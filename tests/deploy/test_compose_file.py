@@ -116,4 +116,5 @@ def test_a_demo_is_another_project_and_changes_three_services_only() -> None:
     assert demo["name"] != COMPOSE["name"]
     assert demo["services"].keys() == set(rules.SERVICES)
     assert {part["environment"]["AFTERGLOW_ENV"] for part in demo["services"].values()} == {"demo"}
+    assert demo["services"]["followup"]["user"] == COMPOSE["services"]["followup"]["user"]
     assert not any("ports" in part or "networks" in part for part in demo["services"].values())

@@ -36,6 +36,10 @@ def test_a_day_over_kafka_keeps_every_promise(demo: Stack) -> None:
     assert found["records not read"] == found["events not delivered"] == found["events parked"] == 0
 
 
+def test_no_container_of_a_demo_runs_as_root(demo: Stack) -> None:
+    assert [container["Name"] for container in demo.containers() if container["Config"]["User"].split(":")[0] in {"", "0", "root"}] == []
+
+
 def test_a_second_up_changes_nothing(demo: Stack) -> None:
     before = {(container["Id"], container["State"]["StartedAt"]) for container in demo.containers() if container["State"]["Running"]}
     clock = (demo.folder / "clock").read_text()
