@@ -99,6 +99,14 @@ class Outlook:
     waiting_since: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Records of a range that are still there, and the offset to go on at."""
+
+    records: Sequence[Record]
+    next_offset: int
+
+
 class Subscriber(Protocol):
     """A service's inbox as the bus sees it."""
 
@@ -141,6 +149,15 @@ class Bus(Protocol):
 
     async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
         """Every partition that this consumer reads, whoever reads it now; none on a bus without partitions. Raises BusUnavailable."""
+
+    async def reached(self, subscriber: Subscriber, place: Place) -> int:
+        """The first offset of a partition that this consumer has not handled by itself. Raises BusUnavailable."""
+
+    async def offset_at(self, place: Place, moment: datetime) -> int:
+        """The offset of the first record written at or after a moment, or of the one to come. Raises BusUnavailable."""
+
+    async def again(self, place: Place, from_offset: int, to_offset: int, *, limit: int) -> Reread:
+        """Records of a range, in order, without moving anybody's position. Raises BusUnavailable."""
 
     def queued(self, subscriber: Subscriber) -> int:
         """Records that were taken from the bus and wait in memory; bounded, whatever the lag is."""

@@ -85,7 +85,7 @@ class Inbox:
     async def _try(self, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> Exception | None:
         """One try; returns the failure when it is the records' own, raises when it is not."""
         try:
-            await self._transaction(reading.read(records, self._registry, self._handlers.keys()), records, partition, expected)
+            await self._transaction(self.read(records), records, partition, expected)
         except Fenced:
             self._metrics.fenced.inc()
             raise
@@ -94,6 +94,10 @@ class Inbox:
                 raise
             return error
         return None
+
+    def read(self, records: Sequence[Record]) -> Chunk:
+        """What of these records could be handled, what would be parked, and what is nothing to us."""
+        return reading.read(records, self._registry, self._handlers.keys())
 
     async def _transaction(self, chunk: Chunk, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
         async with self._slots, self.database.transaction() as db:

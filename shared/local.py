@@ -6,13 +6,15 @@ A crash anywhere means that the relay hands the record over again, and the inbox
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import text
 
-from shared import telemetry
-from shared.bus import PARTITIONS, Lag, Outgoing, Outlook, Place, Position, Published, Record, Subscriber
+from shared import kept, telemetry
+from shared.bus import PARTITIONS, BusUnavailable, Lag, Outgoing, Outlook, Place, Position, Published, Record, Reread, Subscriber
 from shared.db import Database, is_away
 from shared.inbox import CHUNK
+from shared.kept import record_of
 from shared.outbox import outgoing_of
 
 _NEVER_READ = -1
@@ -26,6 +28,7 @@ class LocalBus:
         self._subscribers: list[Subscriber] = []
         self._in_hand: Counter[_Lane] = Counter()
         self._positions: dict[_Lane, int] = {}
+        self._producers: dict[str, Database] = {}
         self._log = telemetry.logger("local-bus")
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -49,7 +52,7 @@ class LocalBus:
     async def _delivered(self, chunk: Sequence[Outgoing], waiting: Counter["_Lane"]) -> bool:
         """Whether every subscriber has committed the chunk. One that has not gets it again from the outbox."""
         for subscriber in self._subscribers:
-            records = [_record(outgoing) for outgoing in chunk if outgoing.topic in subscriber.topics]
+            records = [record_of(outgoing) for outgoing in chunk if outgoing.topic in subscriber.topics]
             if not records:
                 continue
             try:
@@ -82,6 +85,21 @@ class LocalBus:
     async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
         return {}
 
+    async def reached(self, subscriber: Subscriber, place: Place) -> int:
+        return await kept.reached(self._producer(place), place)
+
+    async def offset_at(self, place: Place, moment: datetime) -> int:
+        return await kept.number_at(self._producer(place), place, moment)
+
+    async def again(self, place: Place, from_offset: int, to_offset: int, *, limit: int) -> Reread:
+        return await kept.again(self._producer(place), place, from_offset, to_offset, limit=limit)
+
+    def _producer(self, place: Place) -> Database:
+        """Where a topic's events are kept."""
+        if place[0] not in self._producers:
+            raise BusUnavailable("nobody tells of this topic here")
+        return self._producers[place[0]]
+
     def queued(self, subscriber: Subscriber) -> int:
         return sum(records for lane, records in self._in_hand.items() if lane[0] == subscriber.consumer)
 
@@ -89,7 +107,8 @@ class LocalBus:
         return None
 
     async def catch_up(self, producer: Database, topic: str) -> None:
-        """Show a topic's history to subscribers that have never seen it, before anything new is relayed."""
+        """Show a topic's history to subscribers that have never seen it, before anything new is relayed; it can be read again later."""
+        self._producers[topic] = producer
         for subscriber in self._subscribers:
             if topic in subscriber.topics and await subscriber.position(topic, _NEVER_READ) is None:
                 await replay(producer, subscriber, topic)
@@ -109,7 +128,7 @@ async def replay(producer: Database, subscriber: Subscriber, topic: str, *, afte
             rows = (await db.execute(_HISTORY, {"topic": topic, "after": after_seq, "last": last, "batch": batch})).mappings().all()
         if not rows:
             return count
-        records = [_record(outgoing_of(row, source=f"/{producer.name}")) for row in rows]
+        records = [record_of(outgoing_of(row, source=f"/{producer.name}")) for row in rows]
         for start in range(0, len(records), CHUNK):
             await subscriber.handle(records[start : start + CHUNK])
         count += len(rows)
@@ -122,10 +141,6 @@ _Lane = tuple[str, str, int]
 
 def _lanes(subscriber: Subscriber, batch: Sequence[Outgoing]) -> list[_Lane]:
     return [(subscriber.consumer, outgoing.topic, outgoing.partition) for outgoing in batch if outgoing.topic in subscriber.topics]
-
-
-def _record(outgoing: Outgoing) -> Record:
-    return Record(outgoing.topic, outgoing.partition, outgoing.seq, outgoing.key, outgoing.value, outgoing.headers)
 
 
 _LAST = text("SELECT coalesce(max(seq), 0) FROM platform.event_log WHERE topic = :topic")

@@ -9,6 +9,7 @@ from services.followup.calls import Calls
 from services.followup.checkins.api import check_in_routes
 from services.followup.checkins.policy import load_setup
 from services.followup.checkins.timers import timer_handlers
+from services.followup.completeness.api import audit_routes
 from services.followup.completeness.api import router as completeness_router
 from services.followup.completeness.audit import Auditor
 from services.followup.outreach.channels import Channel, FileChannel, SmtpChannel
@@ -67,6 +68,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             plans_router,
             check_in_routes(setup.forms),
             completeness_router,
+            audit_routes(auditor),
             patient_pages(PatientPages(database, clock, setup, settings.public_url)),
         ],
         subscriptions=subscriptions(means),

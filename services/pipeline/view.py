@@ -63,6 +63,42 @@ def _redriven(console: Console, service: str, parts: Sequence[Json]) -> None:
         console.print(f"  {total['set_aside']} block nothing and can only be discarded")
 
 
+def replayed(console: Console, found: Sequence[Json]) -> None:
+    """What reading again found, over all partitions."""
+    total = {name: sum(part[name] for part in found) for name in ("read", "known", "ignored", "applied", "parked")}
+    verb = "would be tried" if found[0]["dry_run"] else "applied"
+    console.print(f"{total['read']} read: {total['known']} known already, {total['ignored']} not for this consumer, ", end="")
+    console.print(f"{total['applied']} {verb}, {total['parked']} parked")
+
+
+def republished(console: Console, found: Mapping[str, Sequence[Json]]) -> None:
+    """What is told again, service by service."""
+    for service, some in found.items():
+        events, waiting = (sum(part[name] for part in some) for name in ("events", "waiting_already"))
+        verb = "would be told again" if some[0]["dry_run"] else "go to the bus again"
+        console.print(f"{service}: {events} events {verb}; {waiting} wait for the bus already")
+
+
+def gap(console: Console, found: Json) -> None:
+    """A gap, and what may still bring back what is lost."""
+    place = f"{found['topic']}/{found['partition']}"
+    console.print(f"{place}: offsets {found['from_offset']} to {found['to_offset'] - 1} are lost ({found['lost']}).")
+    producer = found["topic"].partition(".")[0]
+    console.print(f"What {producer} has kept can be told again: afterglow pipeline republish --service {producer} --since TIME")
+
+
+def audited(console: Console, found: Sequence[Json]) -> None:
+    """What the audit found, clinic by clinic."""
+    table = Table("clinic", "looked at", "infusions", "missing", title="Completeness")
+    for one in found:
+        run = one["last_run"] or {"ran_at": "never", "compared": "-", "outcome": "-"}
+        lacking = ", ".join(f"{count} {code}" for code, count in one["missing"].items()) or "nothing"
+        table.add_row(
+            one["clinic_id"], run["ran_at"], str(run["compared"]), lacking if one["compared_now"] else f"NOT COMPARED ({run['outcome']})"
+        )
+    console.print(table)
+
+
 def age(seconds: float | None) -> str:
     """An age that is read at a glance."""
     if seconds is None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from shared.bus import Lag, Outgoing, Outlook, Place, Published, Subscriber
+from shared.bus import Lag, Outgoing, Outlook, Place, Published, Reread, Subscriber
 from shared.kafka import looking
 from shared.kafka.consuming import Consuming
 from shared.kafka.publishing import Publisher
@@ -34,6 +35,16 @@ class KafkaBus:
 
     async def outlook(self, subscriber: Subscriber, positions: Mapping[Place, int]) -> dict[Place, Outlook]:
         return await looking.outlook(self._settings, subscriber.topics, positions)
+
+    async def reached(self, subscriber: Subscriber, place: Place) -> int:
+        stored = await subscriber.position(*place)
+        return stored.next_offset if stored is not None else 0
+
+    async def offset_at(self, place: Place, moment: datetime) -> int:
+        return await looking.offset_at(self._settings, place, moment)
+
+    async def again(self, place: Place, from_offset: int, to_offset: int, *, limit: int) -> Reread:
+        return await looking.again(self._settings, place, from_offset, to_offset, limit=limit)
 
     def queued(self, subscriber: Subscriber) -> int:
         return self._consuming[subscriber.consumer].queued()

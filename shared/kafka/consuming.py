@@ -9,7 +9,8 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared import telemetry
-from shared.bus import BusUnavailable, Lag, Position, Record, Subscriber
+from shared.bus import BusUnavailable, Lag, Position, Subscriber
+from shared.kafka.looking import record_of
 from shared.kafka.partition import Partition
 from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
 from shared.kafka.starting import Home
@@ -102,12 +103,7 @@ class Consuming:
     def _offer(self, place: TopicPartition, records: Sequence[Any]) -> None:  # Any: aiokafka's ConsumerRecord
         partition = self._partitions.get(place)
         if partition is not None and partition.ready:
-            partition.offer([self._record(record) for record in records])
-
-    def _record(self, record: Any) -> Record:  # Any: as above
-        headers = tuple((name, value or b"") for name, value in record.headers)
-        written_at = record.timestamp / 1000 if record.timestamp and record.timestamp > 0 else None
-        return Record(self._topic_of(record.topic), record.partition, record.offset, record.key, record.value, headers, written_at)
+            partition.offer([record_of(record, self._topic_of(record.topic)) for record in records])
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         """Records at our offset were deleted, or the log is shorter than what we have read: look at the bounds again."""

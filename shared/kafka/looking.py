@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.bus import PARTITIONS, BusUnavailable, Outlook, Place
+from shared.bus import PARTITIONS, BusUnavailable, Outlook, Place, Record, Reread
 from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
 
 _FIRST_RECORD_SECONDS = 2.0
@@ -24,6 +25,40 @@ async def outlook(settings: KafkaSettings, topics: Sequence[str], positions: Map
         waiting = {places[place]: offset for place, offset in wanted.items() if offset < end[places[place]]}
         since = await _written_at(consumer, waiting) if waiting else {}
     return {place: Outlook(first[at], end[at], since.get(at)) for place, at in places.items()}
+
+
+async def offset_at(settings: KafkaSettings, place: Place, moment: datetime) -> int:
+    """The first offset written at or after a moment, or the end. Raises BusUnavailable."""
+    at = TopicPartition(settings.namespace + place[0], place[1])
+    async with reader(settings) as consumer:
+        found = (await consumer.offsets_for_times({at: int(moment.timestamp() * 1000)}))[at]
+        offset: int = found.offset if found is not None else (await consumer.end_offsets([at]))[at]
+    return offset
+
+
+async def again(settings: KafkaSettings, place: Place, from_offset: int, to_offset: int, *, limit: int) -> Reread:
+    """Records of a range as far as they are still there; at most about ``limit``. Raises BusUnavailable."""
+    at = TopicPartition(settings.namespace + place[0], place[1])
+    records: list[Record] = []
+    async with reader(settings) as consumer:
+        first, end = (await consumer.beginning_offsets([at]))[at], (await consumer.end_offsets([at]))[at]
+        last = min(to_offset, end)
+        position = max(from_offset, first)
+        if position < last:
+            consumer.assign([at])
+            consumer.seek(at, position)
+        while position < last and len(records) < limit:
+            for found in (await consumer.getmany(at, timeout_ms=500, max_records=limit - len(records))).values():
+                records += [record_of(one, place[0]) for one in found if one.offset < last]
+            position = await consumer.position(at)
+    return Reread(records, max(min(position, to_offset) if position < last else to_offset, from_offset))
+
+
+def record_of(record: Any, topic: str) -> Record:  # Any: aiokafka's ConsumerRecord
+    """A record as the services know it, without the installation's namespace."""
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    written_at = record.timestamp / 1000 if record.timestamp and record.timestamp > 0 else None
+    return Record(topic, record.partition, record.offset, record.key, record.value, headers, written_at)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Path
 
 from shared.events import registry
-from shared.pipeline import commands, queries
+from shared.pipeline import commands, history, queries
 from shared.pipeline.schemas import (
     MAX_NUMBER,
     Discarded,
@@ -21,6 +21,7 @@ from shared.pipeline.schemas import (
     RedriveParked,
 )
 from shared.pipeline.standing import standing
+from shared.pipeline.stretches import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
 from shared.service import Service
 from shared.web import Call, Listing, Page, Router, operator_access, page_of
 
@@ -38,6 +39,7 @@ def routes(service: Service) -> Router:
     router = Router(prefix=f"/{service.name}/v1/pipeline", tags=["Pipeline"])
     _seeing(router, service)
     _mending(router, service)
+    _telling_again(router, service)
     return router
 
 
@@ -84,3 +86,26 @@ def _mending(router: Router, service: Service) -> None:
     async def discard_parked(parked_id: ParkedNumber, body: DiscardParked, call: Call) -> Discarded:
         """Give a record up for good, by name and with a reason."""
         return await commands.discard(call, parked_id, body)
+
+
+def _telling_again(router: Router, service: Service) -> None:
+    @router.post("/republish")
+    @operator_access("system/Pipeline.u")
+    async def republish_events(body: RepublishSince, call: Call) -> Republished:
+        """Tell events of this service again, with the ids they have. A dry run by default."""
+        return await history.republish(call, body)
+
+    if service.inbox is None:
+        return
+
+    @router.post("/replay")
+    @operator_access("system/Pipeline.u")
+    async def replay_range(body: ReplayRange, call: Call) -> Replayed:
+        """Read a range of a partition into this service again; what it had is skipped. A dry run by default."""
+        return await history.replay(call, service, body)
+
+    @router.post("/settle-gap")
+    @operator_access("system/Pipeline.u")
+    async def settle_gap(body: SettleGap, call: Call) -> GapSettled:
+        """Let a consumer go on behind records that are lost, by name and with a reason. A dry run by default."""
+        return await history.settle_gap(call, service, body)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest_asyncio
 from sqlalchemy import make_url, text
 
@@ -74,11 +75,25 @@ class Installation:
         """followup's audit rows outside of any clinic."""
         return await self.house.rows("followup", str(UUID(int=0)), "SELECT * FROM public.audit_event ORDER BY recorded_at")
 
+    async def admin(self, service: str) -> "asyncpg.Connection[asyncpg.Record]":
+        """The superuser's connection to a service's database."""
+        return await self.databases.server.admin(str(make_url(self.house.services[service].database.url).database))
+
+    async def lose_clients(self) -> None:
+        """As if followup's database came from a backup: it has forgotten the clients that it heard of, and that it heard of anything."""
+        admin = await self.admin("followup")
+        await admin.execute("DELETE FROM platform.client; DELETE FROM platform.inbox")
+        await admin.close()
+
+    async def clients(self) -> set[str]:
+        """The clients that followup knows."""
+        async with self.house.services["followup"].database.transaction() as db:
+            return set(await db.scalars(text("SELECT client_id FROM platform.client")))
+
     @asynccontextmanager
     async def broken(self, service: str = "followup", table: str = "plan") -> AsyncIterator[None]:
         """A defect: the service may not write this table. It fails for as long as the block runs."""
-        database = str(make_url(self.house.services[service].database.url).database)
-        admin = await self.databases.server.admin(database)
+        admin = await self.admin(service)
         try:
             await admin.execute(f"REVOKE INSERT ON public.{table} FROM {service}")
             yield

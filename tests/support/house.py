@@ -23,6 +23,7 @@ from services import secrets
 from services.demo.client import ClinicSystem
 from services.embedded import Embedding, Origin, build
 from shared.clock import FrozenClock
+from shared.local import LocalBus
 from shared.postgres import SERVICES
 from shared.service import Service
 from shared.web import application
@@ -260,6 +261,10 @@ async def house_on(databases: Databases, clock: FrozenClock) -> AsyncIterator[Ho
         # The audit runs by itself in production; here often enough that a test need not wait a minute for it.
         with patch.dict(os.environ, {"FOLLOWUP_AUDIT_EVERY_SECONDS": "0.3"}):
             services = build(embedding, ClonedServer(urls), clock)
+        bus = services[0].bus
+        assert isinstance(bus, LocalBus)
+        for producer in services:
+            await bus.catch_up(producer.database, f"{producer.name}.events")
         apps = {service.name: application(service) for service in services}
         for app in apps.values():
             await stack.enter_async_context(app.router.lifespan_context(app))

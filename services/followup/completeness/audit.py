@@ -7,9 +7,7 @@ from time import time
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import text
-
-from services.followup.completeness import commands
+from services.followup.completeness import commands, queries
 from services.followup.completeness.commands import Compared, Patience
 from services.followup.completeness.models import RunOutcome
 from services.followup.sessions_client import EndedInfusion
@@ -17,7 +15,6 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.db import Database
 from shared.errors import Unavailable
-from shared.security.caller import OUTSIDE_CLINICS
 
 
 class Sessions(Protocol):
@@ -48,6 +45,7 @@ class Auditor:
         self._look_back = look_back
         self._grace = grace
         self._patience = patience or Patience()
+        self._wanted = asyncio.Event()
         self._log = telemetry.logger("completeness", service=database.name)
         self._failures = metrics.worker_failures.labels("completeness")
         self._gaps = metrics.gauge("afterglow_completeness_gaps", "Ended infusions without their full follow-up at the last look")
@@ -55,18 +53,27 @@ class Auditor:
         self._last = metrics.gauge("afterglow_completeness_last_audit_timestamp_seconds", "When all clinics were last compared")
         self._asked = metrics.counter("afterglow_completeness_asked_total", "Events asked for again")
 
+    def ask(self) -> None:
+        """Have the next look begin now, or as soon as the one under way has ended."""
+        self._wanted.set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Look again and again until ``stop``."""
         while not stop.is_set():
+            self._wanted.clear()
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - a worker's loop: it must survive and say so
                 self._failures.inc()
                 self._log.warning("completeness.round_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
-            try:
-                await asyncio.wait_for(stop.wait(), self._every_seconds)
-            except TimeoutError:
-                continue
+            await self._rest(stop)
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Until it is time, or somebody asks, or it is over."""
+        waking = [asyncio.create_task(event.wait()) for event in (stop, self._wanted)]
+        await asyncio.wait(waking, timeout=self._every_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in waking:
+            task.cancel()
 
     async def look(self) -> Compared:
         """One look at every clinic that is known here."""
@@ -86,7 +93,7 @@ class Auditor:
 
     async def _clinics(self) -> list[UUID]:
         async with self._database.transaction() as db:
-            return list((await db.execute(_CLINICS, {"outside": OUTSIDE_CLINICS})).scalars())
+            return await queries.clinics(db)
 
     async def _look_at(self, clinic_id: UUID) -> Compared | None:
         """Compare one clinic; None when sessions did not answer. Sessions is asked outside of transactions."""
@@ -105,11 +112,3 @@ class Auditor:
         async with self._database.transaction(clinic_id) as db:
             await commands.note_run(db, now=now, window=window, outcome=outcome, compared=total.infusions, gaps=total.gaps)
         return total if outcome is RunOutcome.COMPARED else None
-
-
-_CLINICS = text(
-    """
-    SELECT clinic_id FROM platform.client WHERE clinic_id <> CAST(:outside AS uuid)
-    UNION SELECT clinic_id FROM platform.practitioner WHERE clinic_id <> CAST(:outside AS uuid) ORDER BY 1
-    """
-)

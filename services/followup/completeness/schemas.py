@@ -38,6 +38,26 @@ class RunOut(Answer):
     gaps: int
 
 
+class AuditAsked(Answer):
+    """Looks that ran at this time or later were asked for."""
+
+    asked_at: datetime
+
+
+class ClinicAudit(Answer):
+    """The last look at one clinic: how many ended infusions lack something, by what they lack. ``last_run`` is null before the first."""
+
+    clinic_id: UUID
+    last_run: RunOut | None
+    missing: dict[str, int]
+
+
+class AuditFound(Answer):
+    """Every clinic that is known here."""
+
+    items: list[ClinicAudit]
+
+
 class Completeness(Answer):
     """Open gaps, oldest first, and the last look; null before the first one."""
 
