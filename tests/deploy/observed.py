@@ -1,5 +1,6 @@
 """What `deploy/` says about metrics: alert rules, the dashboard, and the runbook."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
+DASHBOARD = ROOT / "deploy/grafana/afterglow.json"
 
 
 def rules() -> list[dict[str, Any]]:  # Any: a YAML document
@@ -17,3 +19,14 @@ def rules() -> list[dict[str, Any]]:  # Any: a YAML document
 def alerts() -> dict[str, str]:
     """The expression of each alert."""
     return {rule["alert"]: rule["expr"] for rule in rules()}
+
+
+def panels() -> list[dict[str, Any]]:  # Any: a JSON document
+    """The panels of the dashboard, in their order."""
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]  # Any: as above
+    return found
+
+
+def shown() -> dict[str, str]:
+    """Every expression of the dashboard, by panel and target."""
+    return {f"{panel['title']} {target['refId']}": target["expr"] for panel in panels() for target in panel["targets"]}

@@ -1,7 +1,7 @@
 """Whatever rules, dashboard and runbook name is really exposed, with its labels and their values: by a scrape of the three services."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -48,8 +48,9 @@ def by_name(samples: list[Sample]) -> Exposed:
     return named
 
 
-def test_alerts_name_what_is_exposed(exposed: Exposed) -> None:
-    assert {alert: found for alert, expression in observed.alerts().items() if (found := list(complaints(expression, exposed)))} == {}
+@pytest.mark.parametrize("expressions", [observed.alerts, observed.shown])
+def test_alerts_and_dashboard_name_what_is_exposed(exposed: Exposed, expressions: Callable[[], dict[str, str]]) -> None:
+    assert {name: found for name, expression in expressions().items() if (found := list(complaints(expression, exposed)))} == {}
 
 
 PLANTED = [
@@ -77,3 +78,31 @@ def test_every_alert_says_how_bad_it_is_and_where_to_read_on() -> None:
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"].keys() == {"summary", "runbook"}
         assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+
+
+def test_the_dashboard_is_one_screen_without_overlap() -> None:
+    taken = [(x, y) for panel in observed.panels() for x, y in cells(panel["gridPos"])]
+    assert len(taken) == len(set(taken))
+    assert all(0 <= x < 24 and y < 34 for x, y in taken)
+
+
+def cells(place: dict[str, int]) -> list[tuple[int, int]]:
+    return [(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])]
+
+
+def test_the_dashboard_can_be_given_any_prometheus() -> None:
+    assert {panel["datasource"]["uid"] for panel in observed.panels()} == {"${source}"}
+    assert len({panel["id"] for panel in observed.panels()}) == len(observed.panels())
+
+
+def test_every_metric_of_the_pipeline_is_shown_or_alerted_on(exposed: Exposed) -> None:
+    """What nobody looks at need not be measured; those named here are for digging."""
+    named = " ".join([*observed.alerts().values(), *observed.shown().values()])
+    digging = {
+        "afterglow_inbox_duplicates_total",
+        "afterglow_parked_total",
+        "afterglow_outbox_failures_total",
+        "afterglow_timers_fired_total",
+    }
+    metrics = {name for name in exposed if not name.endswith(("_created", "_bucket", "_sum", "_count"))}
+    assert {name for name in metrics if name not in named} == digging
