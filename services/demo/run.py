@@ -39,6 +39,9 @@ _MIDDAY = timedelta(minutes=95)
 _LATEST_CHECK_IN = timedelta(hours=100)
 """This long after the last patient left, the last 72-hour check-in has been answered or has expired."""
 
+_LEFT_UP = timedelta(days=60)
+"""After these, time passes as it does: a product that is left up must not run through the centuries."""
+
 _QUIET_LOOKS = 120
 
 
@@ -151,7 +154,7 @@ def a_clock_for(product: Product) -> AcceleratedClock:
     lead = timedelta(seconds=pace.start_seconds)
     opens_at = OPENS_AT if product.been_until is None else _morning_after(product.been_until + lead * pace.day_rate + _EARLY)
     first = Phase(datetime.now(UTC) + lead, opens_at - _EARLY, pace.day_rate)
-    return AcceleratedClock(first).then(opens_at + _DAY, pace.night_rate)
+    return AcceleratedClock(first).then(opens_at + _DAY, pace.night_rate).then(opens_at + _LEFT_UP, 1)
 
 
 def _morning_after(moment: datetime) -> datetime:
