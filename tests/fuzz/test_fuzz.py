@@ -12,7 +12,7 @@ import pytest
 from services import secrets
 from services.intake.practitioners.rules import Role
 from tests.support.house import CLINIC_SCOPES, Clinic, House
-from tests.support.waiting import eventually
+from tests.support.inventory import inventory
 
 Json = dict[str, Any]  # Any: a decoded JSON document
 ROOT = Path(__file__).parents[2]
@@ -58,12 +58,8 @@ async def world_for(house: House, kind: str) -> Json:
     clinic = await house.clinic()
     caller = client_of(house, clinic, kind)
     everybody = await clinic.hire_one("everybody", *Role)
-    ids = await filled(clinic)
-    ids |= {
-        "clinic_id": [clinic.clinic_id],
-        "client_id": [clinic.client_id],
-        "practitioner_id": [str(one) for one in clinic.staff.values()],
-    }
+    ids = await inventory(clinic)
+    ids["client_id"] = [clinic.client_id]
     ids |= {f"{what}_id": [str(clinic.staff[role])] for what, role in REFERENCES.items()}
     at_a_clinic = {"practitioner": str(everybody), "clinic": clinic.clinic_id}
     return {"origin": house.origin, **caller, **at_a_clinic, "ids": ids}
@@ -78,26 +74,3 @@ def client_of(house: House, clinic: Clinic, kind: str) -> Json:
     name, scopes = ("operator", secrets.OPERATOR_SCOPES) if kind == "operator" else ("followup", secrets.SERVICE_CLIENTS["followup"])
     key = json.loads(secrets.read(house.folder / "secrets", f"{name}-client-key.json"))
     return {"client_id": name, "key": key, "scope": " ".join(scopes)}
-
-
-async def filled(clinic: Clinic) -> dict[str, list[str]]:
-    """A clinic at work: patients, and visits of which one is booked, one under way, and one over with its follow-up."""
-    patients = [await clinic.admit() for _ in range(5)]
-    await patients[0].complete()
-    await patients[1].infuse()
-    await patients[2].book()
-    await eventually(patients[0].tasks)
-    consents = [await clinic.system.get(f"/intake/v1/patients/{one.patient_id}/consents") for one in patients]
-    rows = {what: await of_followup(clinic, what) for what in ("task_id", "plan_id", "check_in_id")}
-    return rows | {
-        "patient_id": [one.patient_id for one in patients],
-        "course_id": [one.course_id for one in patients],
-        "infusion_id": [one.infusion_id for one in patients if one.infusion_id],
-        "consent_id": [consent["consent_id"] for listed in consents for consent in listed["items"]],
-    }
-
-
-async def of_followup(clinic: Clinic, column: str) -> list[str]:
-    table = {"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"}[column]
-    found = await clinic.house.rows("followup", clinic.clinic_id, f"SELECT {column} FROM {table}")  # noqa: S608 - our own names
-    return [str(row[column]) for row in found]

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from joserfc.jwk import ECKey
 from sqlalchemy import text
 
@@ -56,6 +57,7 @@ class House:
         self.clock = clock
         self.folder = folder
         self.services = {service.name: service for service in services}
+        self.apps: Mapping[str, FastAPI] = {}
         self.http = httpx.AsyncClient(base_url=origin, trust_env=False, timeout=10)
         self._clinics: list[Clinic] = []
 
@@ -135,13 +137,17 @@ class Clinic:
             await self.hire_one(role, role)
         await self.hire_one("second-nurse", "infusion-nurse")
         await self.hire_one("second-coordinator", "coordinator")
-        for service in ("sessions", "followup"):
-            await eventually(partial(self._all_known, service))
+        await self.known()
 
     async def hire_one(self, name: str, *roles: str) -> UUID:
         body = {"given_name": "Test", "family_name": name.title(), "roles": list(roles)}
         self.staff[name] = UUID((await self.system.post("/intake/v1/practitioners", body))["practitioner_id"])
         return self.staff[name]
+
+    async def known(self) -> None:
+        """Wait until the other services have heard of everybody who was hired."""
+        for service in ("sessions", "followup"):
+            await eventually(partial(self._all_known, service))
 
     async def _all_known(self, service: str) -> bool:
         known = await self.house.rows(service, self.clinic_id, "SELECT practitioner_id FROM platform.practitioner")
@@ -270,6 +276,7 @@ async def house_on(databases: Databases, clock: FrozenClock) -> AsyncIterator[Ho
             await stack.enter_async_context(app.router.lifespan_context(app))
         await stack.enter_async_context(_listening(Origin(apps), port))
         house = House(embedding.origin, services, clock, folder)
+        house.apps = apps
         stack.push_async_callback(house.close)
         yield house
 

@@ -1,0 +1,29 @@
+"""What there is in a clinic at work, by the names that addresses and bodies give its ids."""
+
+from tests.support.house import Clinic
+from tests.support.waiting import eventually
+
+
+async def inventory(clinic: Clinic) -> dict[str, list[str]]:
+    """Fill a clinic: patients, and visits of which one is booked, one under way, and one over with its follow-up. All ids by name."""
+    patients = [await clinic.admit() for _ in range(5)]
+    await patients[0].complete()
+    await patients[1].infuse()
+    await patients[2].book()
+    await eventually(patients[0].tasks)
+    consents = [await clinic.system.get(f"/intake/v1/patients/{one.patient_id}/consents") for one in patients]
+    rows = {what: await _of_followup(clinic, what) for what in ("task_id", "plan_id", "check_in_id")}
+    return rows | {
+        "clinic_id": [clinic.clinic_id],
+        "practitioner_id": [str(one) for one in clinic.staff.values()],
+        "patient_id": [one.patient_id for one in patients],
+        "course_id": [one.course_id for one in patients],
+        "infusion_id": [one.infusion_id for one in patients if one.infusion_id],
+        "consent_id": [consent["consent_id"] for listed in consents for consent in listed["items"]],
+    }
+
+
+async def _of_followup(clinic: Clinic, column: str) -> list[str]:
+    table = {"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"}[column]
+    found = await clinic.house.rows("followup", clinic.clinic_id, f"SELECT {column} FROM {table}")  # noqa: S608 - our own names
+    return [str(row[column]) for row in found]
