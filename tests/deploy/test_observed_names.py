@@ -13,6 +13,7 @@ from shared.clock import FrozenClock
 from shared.serve import ops_application
 from tests.conftest import NEW_YORK_MORNING
 from tests.deploy import observed
+from tests.deploy.observed import ROOT
 from tests.deploy.promql import Exposed, complaints
 from tests.support.databases import Databases
 from tests.support.house import House, house_on
@@ -51,6 +52,11 @@ def by_name(samples: list[Sample]) -> Exposed:
 @pytest.mark.parametrize("expressions", [observed.alerts, observed.shown])
 def test_alerts_and_dashboard_name_what_is_exposed(exposed: Exposed, expressions: Callable[[], dict[str, str]]) -> None:
     assert {name: found for name, expression in expressions().items() if (found := list(complaints(expression, exposed)))} == {}
+
+
+def test_pages_name_what_is_exposed(exposed: Exposed) -> None:
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs/operations.md", ROOT / "deploy/README.md"))
+    assert list(complaints(pages, exposed)) == []
 
 
 PLANTED = [
