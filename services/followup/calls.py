@@ -23,7 +23,8 @@ class Calls:
     """One HTTP client and one token for all of them. Nothing here is needed to accept work, and nothing runs inside a transaction."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._http = httpx.AsyncClient(transport=_Counted(metrics), timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        counted = Counted(httpx.AsyncHTTPTransport(trust_env=False), metrics)
+        self._http = httpx.AsyncClient(transport=counted, timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
         token = ServiceToken(
             self._http,
             token_url=f"{settings.intake_url}/intake/oauth/token",
@@ -41,11 +42,11 @@ class Calls:
         await self._http.aclose()
 
 
-class _Counted(httpx.AsyncHTTPTransport):
+class Counted(httpx.AsyncBaseTransport):
     """Counts calls by the service that was asked, which is the first segment of the path, and by how they ended."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        super().__init__(trust_env=False)
+    def __init__(self, inner: httpx.AsyncBaseTransport, metrics: Metrics) -> None:
+        self._inner = inner
         self._calls = metrics.counter("afterglow_calls_total", "Calls to other services", ("peer", "outcome"))
         for peer in _PEERS:
             for outcome in ("answered", "refused", "failed"):
@@ -53,11 +54,14 @@ class _Counted(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         segment = request.url.path.split("/", 2)[1]
-        peer = segment if segment in _PEERS else "other"
+        peer = segment if segment in _PEERS else "other"  # never a path that came from elsewhere
         try:
-            answer = await super().handle_async_request(request)
+            answer = await self._inner.handle_async_request(request)
         except httpx.HTTPError:
             self._calls.labels(peer, "failed").inc()
             raise
         self._calls.labels(peer, "answered" if answer.is_success else "refused").inc()
         return answer
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

@@ -18,10 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.followup.calls import Counted
 from services.followup.intake_client import IntakeClient
 from services.followup.service_token import ServiceToken
 from services.followup.sessions_client import SessionsClient
 from shared.errors import Unavailable
+from shared.telemetry import Metrics
 
 KEY = ECKey.generate_key("P-384", {"kid": "followup-1", "alg": "ES384", "use": "sig"}, private=True)
 CLINIC = uuid4()
@@ -53,6 +55,9 @@ class Others:
     """Answer so many calls with 401."""
     broken: Response | None = None
     """Answer the directory and the list with this."""
+
+    async def answer_nothing(self, _request: Request) -> Response:
+        return Response()
 
     async def token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
@@ -211,6 +216,27 @@ async def test_who_is_away_is_unavailable_and_not_an_error(token: ServiceToken) 
         assert await IntakeClient(nobody, away, "http://127.0.0.1:9").names(CLINIC, [uuid4()]) == {}
         with pytest.raises(Unavailable):
             await _ended(SessionsClient(nobody, away, "http://127.0.0.1:9"))
+
+
+async def test_calls_are_counted_by_whom_they_ask_and_how_they_end_and_no_path_is_kept(others: Others) -> None:
+    answered, failed = Metrics("followup"), Metrics("followup")
+    routes = [Route("/sessions/v1/ended-infusions", others.answer_nothing)]
+    async with httpx.AsyncClient(
+        transport=Counted(httpx.ASGITransport(Starlette(routes=routes)), answered), base_url="http://x.test"
+    ) as http:
+        await http.get("/sessions/v1/ended-infusions")
+        await http.get("/intake/v1/not-there")
+        await http.get("/c/the-key-of-a-patient")
+    async with httpx.AsyncClient(transport=Counted(httpx.AsyncHTTPTransport(), failed), base_url="http://127.0.0.1:9") as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.get("/intake/v1/directory/names")
+    assert _calls(answered) == {("sessions", "answered"): 1, ("intake", "refused"): 1, ("other", "refused"): 1}
+    assert _calls(failed) == {("intake", "failed"): 1}
+
+
+def _calls(metrics: Metrics) -> dict[tuple[str, str], float]:
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples if sample.name == "afterglow_calls_total"]
+    return {(sample.labels["peer"], sample.labels["outcome"]): sample.value for sample in samples if sample.value}
 
 
 async def _ended(sessions: SessionsClient) -> list[UUID]:
