@@ -11,15 +11,11 @@ from shared.security.access import census
 from shared.security.tokens import HttpJwks, TokenVerifier
 from shared.web import idempotency, openapi, problems
 from shared.web.call import Surroundings
-from shared.web.headers import Outermost
+from shared.web.headers import NET_BODY_BYTES, Outermost
 from shared.web.paging import Cursors
-from shared.web.strict_json import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from shared.service import Service
-
-_MAX_BODY_BYTES = 2 * MAX_BODY_BYTES
-"""The net under our own limit, for whatever would read a body by another way."""
 
 
 def application(service: "Service") -> FastAPI:
@@ -42,7 +38,7 @@ def application(service: "Service") -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=_MAX_BODY_BYTES,
+        max_body_size=NET_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.surroundings = Surroundings(

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import telemetry
 from shared.web.marks import Marks, mark
 from shared.web.problems import problem
+from shared.web.strict_json import MAX_BODY_BYTES
 
 MAX_URL_BYTES = 4096
 
@@ -25,6 +26,10 @@ SAFE_HEADERS: Mapping[str, str] = {
     ),
 }
 """Set on every answer that does not set them itself."""
+
+
+NET_BODY_BYTES = 2 * MAX_BODY_BYTES
+"""The net under the limit of ``strict_json``, for whatever would read a body by another way."""
 
 
 class Outermost:
@@ -62,6 +67,8 @@ class Outermost:
         try:
             if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
                 await _too_long(marks)(scope, receive, answer)
+            elif _declared_bytes(scope) > NET_BODY_BYTES:
+                await _too_large(marks)(scope, receive, answer)
             else:
                 await self._app(scope, receive, answer)
         except Exception as error:
@@ -93,6 +100,16 @@ class _Answer:
 
 def _too_long(marks: Marks) -> Response:
     return problem(marks, 414, "uri-too-long", f"An address has at most {MAX_URL_BYTES} bytes.")
+
+
+def _declared_bytes(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "0")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
+
+
+def _too_large(marks: Marks) -> Response:
+    """Said here because the framework's own limit says it as plain text."""
+    return problem(marks, 413, "body-too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", headers={"Connection": "close"})
 
 
 def _failed(marks: Marks) -> Response:

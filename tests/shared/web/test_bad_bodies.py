@@ -79,6 +79,7 @@ BODIES: list[tuple[str, bytes, int, str]] = [
     ("list-of-one", b"[" + changed() + b"]", 422, "type"),
     ("text", b'"x"', 422, "type"),
     ("large", changed(remark=CANARY * 10_000), 413, "body-too-large"),
+    ("beyond-the-net", changed(remark=CANARY * 100_000), 413, "body-too-large"),
 ]
 
 
