@@ -11,10 +11,12 @@ import orjson
 import uvloop
 from rich.console import Console
 
+from shared import telemetry
 from tests.benchmarks import measures
+from tests.benchmarks.embedded import embedded
 from tests.benchmarks.floor import consumer, writer
 from tests.benchmarks.ground import Ground, prepared
-from tests.benchmarks.load import requests
+from tests.benchmarks.load import Work, requests
 from tests.benchmarks.measures import Lengths
 from tests.benchmarks.recording import Recordings, record
 from tests.benchmarks.table import table_of
@@ -36,8 +38,10 @@ async def run(floor: Lengths, product: Lengths) -> Figures:
         figures["floor"] = await _floor(ground, recordings, floor)
         _say("measuring the product")
         figures["product"] = await _product(ground, product)
-        figures["machine"]["load_at_end"] = os.getloadavg()
-        return figures
+    _say("starting the embedded mode")
+    figures["embedded"] = await embedded()
+    figures["machine"]["load_at_end"] = os.getloadavg()
+    return figures
 
 
 async def _floor(ground: Ground, recordings: Recordings, lengths: Lengths) -> Figures:
@@ -46,8 +50,7 @@ async def _floor(ground: Ground, recordings: Recordings, lengths: Lengths) -> Fi
             pids = {"sessions": os.getpid(), "followup": pid}
             figures: Figures = {"sustained": await measures.sustained(work, ground, lengths, pids)}
             _say(f"  sustained {figures['sustained']['per_second']:.0f} a second")
-            figures["flat_out"] = await measures.flat_out(work, ground, lengths)
-            _say(f"  flat out {figures['flat_out']['share']:.1%} finished")
+            figures |= await _more(work, ground, lengths, figures)
         target = await measures.backlog(work, ground, lengths)
         async with consumer(ground, recordings):
             figures["drain"] = await measures.drained(ground, target)
@@ -65,14 +68,21 @@ async def _product(ground: Ground, lengths: Lengths) -> Figures:
         pids = {name: service.pid for name, service in services.items()} | {"load": os.getpid()}
         figures: Figures = {"sustained": await measures.sustained(work, ground, lengths, pids)}
         _say(f"  sustained {figures['sustained']['per_second']:.0f} a second")
-        figures["flat_out"] = await measures.flat_out(work, ground, lengths)
-        _say(f"  flat out {figures['flat_out']['share']:.1%} finished")
+        figures |= await _more(work, ground, lengths, figures)
         await services["followup"].stop()
         target = await measures.backlog(work, ground, lengths)
         await services["followup"].start()
         figures["drain"] = await measures.drained(ground, target)
         _say(f"  drain {figures['drain']['per_second']:.0f} a second")
     return figures
+
+
+async def _more(work: Work, ground: Ground, lengths: Lengths, figures: Figures) -> Figures:
+    latency = await measures.latency(work, ground, lengths, figures["sustained"]["per_second"])
+    _say(f"  at {measures.LIGHT:.0%} of it {latency['p50_ms']:.0f} ms, p99 {latency['p99_ms']:.0f} ms")
+    flat_out = await measures.flat_out(work, ground, lengths)
+    _say(f"  flat out {flat_out['share']:.1%} finished")
+    return {"latency": latency, "flat_out": flat_out}
 
 
 def _counts(recordings: Recordings) -> Figures:
@@ -102,8 +112,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a few seconds of everything: to see that it works")
     given = parser.parse_args()
     floor, product = (
-        (Lengths(5, 2000, 3500), Lengths(5, 1000, 1200)) if given.short else (Lengths(20, 20_000, 3500), Lengths(20, 5000, 1200))
+        (Lengths(5, 2000, 3000), Lengths(5, 1000, 1000)) if given.short else (Lengths(20, 20_000, 3000), Lengths(20, 5000, 1000))
     )
+    telemetry.configure_logs(level="ERROR")
     figures = uvloop.run(run(floor, product))
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))

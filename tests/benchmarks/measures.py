@@ -1,19 +1,19 @@
 """What is measured: the same three times for the floor and for the product."""
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.benchmarks.ground import Ground
-from tests.benchmarks.load import Work, drive
+from tests.benchmarks.load import CLIENTS, Work, drive, pace
+from tests.benchmarks.processes import processor_seconds
 
 BACKLOG = 500
 """Sustained means with no more than this accepted and not finished."""
+LIGHT = 0.3
+"""The part of the sustained rate at which latency is measured."""
 _WARM_SECONDS = 3.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,18 @@ async def sustained(work: Work, ground: Ground, lengths: Lengths, pids: Mapping[
     return figures | {f"cpu_ms_{name}": (spent - cpu[name]) * 1000 / finished for name, spent in _cpu(pids).items()}
 
 
+async def latency(work: Work, ground: Ground, lengths: Lengths, per_second: float) -> dict[str, float]:
+    """Milliseconds from a request to the commit that makes its tasks visible, at a steady part of what is sustained."""
+    rate = max(1.0, LIGHT * per_second)
+    waiting = await ground.waiting(int(rate * lengths.seconds))
+    before = await ground.finished()
+    driven = await pace(work, waiting, rate)
+    await ground.finish(before + len(waiting))
+    visible = await ground.visible_at(driven.accepted)
+    waits = sorted((visible[id_] - at).total_seconds() * 1000 for id_, at in driven.asked_at.items())
+    return {"asked_per_second": rate, "p50_ms": waits[len(waits) // 2], "p99_ms": waits[len(waits) * 99 // 100], "max_ms": waits[-1]}
+
+
 async def flat_out(work: Work, ground: Ground, lengths: Lengths) -> dict[str, float]:
     """The share of what 16 clients get accepted in a window, as fast as they can, that has its effect within the window."""
     driven = await _driven(work, ground, lengths.seconds, lengths.rate, hold_at=None)
@@ -53,7 +65,7 @@ async def backlog(work: Work, ground: Ground, lengths: Lengths) -> int:
             while not await work.complete(one):
                 pass
 
-    await asyncio.gather(*(client() for _ in range(16)))
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return before + lengths.drained
 
 
@@ -82,8 +94,4 @@ async def _driven(work: Work, ground: Ground, seconds: float, rate: int, *, hold
 
 def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
     """Seconds of processor time that each process has used."""
-    spent = {}
-    for name, pid in pids.items():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        spent[name] = (int(fields[11]) + int(fields[12])) / _TICKS
-    return spent
+    return {name: processor_seconds([pid]) for name, pid in pids.items()}

@@ -22,6 +22,8 @@ def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in g
 
     line("sustained, per second", "sustained", "per_second", ".0f", f"half of the floor; {3 * BEST_PEER}")
     line("drain after an outage, per second", "drain", "per_second", ".0f", "1000")
+    line("request to visible task at 30 %, p50 ms", "latency", "p50_ms", ".1f")
+    line("request to visible task at 30 %, p99 ms", "latency", "p99_ms", ".1f", "5 times the floor")
     line("16 clients flat out: accepted per second", "flat_out", "accepted_per_second", ".0f")
     line("16 clients flat out: finished in the window", "flat_out", "share", ".1%", "95 %")
     line("bytes of write-ahead log", "sustained", "wal_bytes", ".0f")
@@ -32,4 +34,15 @@ def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in g
     for size, one in counts["followup"].items():
         if size in ("1", "50"):
             table.add_row(f"round trips, followup, {size} at once", str(one["round_trips"]))
+    for key, name, form, goal in _EMBEDDED:
+        table.add_row(f"embedded: {name}", format(figures["embedded"][key], form), "", "", goal)
     return table
+
+
+_EMBEDDED = (
+    ("seconds_to_ready", "seconds from start to ready", ".1f", ""),
+    ("memory_mib_services", "MiB, the three services", ".0f", ""),
+    ("memory_mib_postgres", "MiB, PostgreSQL", ".0f", ""),
+    ("idle_cpu_services", "idle, the services' part of a processor", ".1%", "1 %"),
+    ("idle_cpu_postgres", "idle, PostgreSQL's part of a processor", ".1%", ""),
+)
