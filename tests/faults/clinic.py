@@ -69,6 +69,8 @@ class System(ClinicSystem):
         self.asked: list[float] = []
         self.unanswered: list[float] = []
         self.answered: list[float] = []
+        self.refused: list[float] = []
+        """When it was told to come back later (503)."""
 
     async def post(
         self, path: str, body: Mapping[str, object], *, acting: UUID | None = None, version: int | None = None
@@ -83,6 +85,8 @@ class System(ClinicSystem):
         answer = await super()._try(*arguments, **named)
         if answer is None:
             self.unanswered.append(time.monotonic())
+        elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            self.refused.append(time.monotonic())
         return answer
 
 
@@ -111,6 +115,38 @@ class Patient:
     """Whether sessions has heard of the patient, as a visit has shown."""
 
 
+class Hands:
+    """Those who work side by side, and a way to have them all rest at once."""
+
+    def __init__(self) -> None:
+        self._may_begin = asyncio.Event()
+        self._may_begin.set()
+        self._busy = 0
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """One piece of work, begun when it may be."""
+        await self._may_begin.wait()
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """A time in which there is no work."""
+        self._may_begin.clear()
+        try:
+            await eventually(self._count, lambda busy: busy == 0, within=PATIENCE_SECONDS)
+            yield
+        finally:
+            self._may_begin.set()
+
+    async def _count(self) -> int:
+        return self._busy
+
+
 class Clinic:
     """One clinic with its staff, its patients and its books."""
 
@@ -118,11 +154,13 @@ class Clinic:
         self.system = system
         self.clinic_id = clinic_id
         self.staff = staff
+        self.opened_at = datetime.now(UTC)
         self.ledger = Ledger()
         self.completed_at: list[float] = []
         self._random = random.Random(seed)
         self._waiting: list[Patient] = []
         self._admitted = 0
+        self._hands = Hands()
         self.known_first = False
         """Set where events do not flow: whoever was admitted since is unknown to sessions, and a visit would only wait for that."""
 
@@ -223,7 +261,8 @@ class Clinic:
 
         async def work(once: Callable[[], Any], pause: float) -> None:  # Any: a coroutine
             while not closing.is_set():
-                await once()
+                async with self._hands.busy():
+                    await once()
                 await asyncio.sleep(pause * self._random.uniform(0.5, 1.5))
 
         working = [asyncio.create_task(work(self.visit, pause_seconds)) for _ in range(hands)]
@@ -234,6 +273,12 @@ class Clinic:
         finally:
             closing.set()
             await asyncio.gather(*working)
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Nobody begins anything in this block, and whatever had begun is at its end."""
+        async with self._hands.resting():
+            yield
 
     async def completes(self, visits: int, *, within: float = 240.0) -> None:
         """Wait until so many more visits are completed."""

@@ -16,7 +16,7 @@ from services.embedded import Embedding, environment
 from shared.postgres import SERVICES
 from tests.faults.clinic import Clinic, Gateway, System
 from tests.faults.processes import ServiceProcess
-from tests.faults.servers import DurableServer
+from tests.faults.servers import Postgres
 from tests.support.broker import Broker
 from tests.support.databases import PASSWORD
 from tests.support.house import ClonedServer
@@ -43,7 +43,7 @@ _WITNESS = """
 class Installation:
     """The parts, and what a scenario may do to them."""
 
-    def __init__(self, server: DurableServer, broker: Broker, folder: Path, urls: Mapping[str, str]) -> None:
+    def __init__(self, server: Postgres, broker: Broker, folder: Path, urls: Mapping[str, str]) -> None:
         self.server = server
         self.broker = broker
         self.folder = folder
@@ -122,24 +122,29 @@ class Installation:
     @asynccontextmanager
     async def superuser(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection to a service's database for what no service may see."""
-        connection = await self.server.server.admin(str(make_url(self.urls[service]).database))
+        connection = await self.server.server.admin(self.database(service))
         try:
             yield connection
         finally:
             await connection.close()
+
+    def database(self, service: str) -> str:
+        """The name of a service's database."""
+        return str(make_url(self.urls[service]).database)
 
     def logged(self, service: str, event: str) -> int:
         """How often the processes of a service logged this."""
         return sum(path.read_text().count(f'"event": "{event}"') for path in self.folder.glob(f"{service}-*.log"))
 
     def errors(self) -> list[str]:
-        """What the services logged as errors: defects, not things that were away."""
+        """What the services logged as errors: defects, not things that were away, of which their libraries say so all the same."""
         lines = (line for path in sorted(self.folder.glob("*.log")) for line in path.read_text(errors="replace").splitlines())
-        return [line for line in lines if '"level": "error"' in line or '"level": "critical"' in line or line.startswith("Traceback")]
+        own = (line for line in lines if '"event": "library.message"' not in line)
+        return [line for line in own if '"level": "error"' in line or '"level": "critical"' in line or line.startswith("Traceback")]
 
 
 @asynccontextmanager
-async def installed(server: DurableServer, broker: Broker, folder: Path, *, witness: bool = True) -> AsyncIterator[Installation]:
+async def installed(server: Postgres, broker: Broker, folder: Path, *, witness: bool = True) -> AsyncIterator[Installation]:
     """Fresh databases, topics and secrets; everything stopped and gone afterwards. ``witness`` notes each effect of an event."""
     secrets.generate(folder / "secrets")
     for service in SERVICES:

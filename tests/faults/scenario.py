@@ -60,10 +60,14 @@ class Scenario:
     def completed(self) -> int:
         return self.during(self.clinic.completed_at)
 
-    async def verdict(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = ()) -> Verdict:
+    async def verdict(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = (), only_results: bool = False) -> Verdict:
         """Wait for quiet, judge, and leave a line in the report."""
         took = await quiet(self.installation, within=within)
-        verdict = await judge(self.installation, self.clinic.ledger, foreign=foreign)
+        return await self.judged(injected, took, foreign=foreign, only_results=only_results)
+
+    async def judged(self, injected: str, took: float, *, foreign: Collection[UUID] = (), only_results: bool = False) -> Verdict:
+        """The verdict on how things are now, ``took`` seconds after the fault."""
+        verdict = await judge(self.installation, self.clinic.ledger, foreign=foreign, only_results=only_results)
         seconds = sum(ended - began for began, ended in self.spans)
         load = (
             f"{self.asked} requests ({self.unanswered} unanswered), {self.completed} infusions in {seconds:.0f} s; quiet after {took:.0f} s"

@@ -38,6 +38,7 @@ async def test_consumers_join_and_leave(installation: Installation, report: Repo
     await running.ends_whole(f"two more consumers of followup started and stopped, {ROUNDS} x")
 
 
+@pytest.mark.long
 async def test_rebalance_storm(installation: Installation, report: Report) -> None:
     await installation.start()
     await installation.add(GROUP)

@@ -15,12 +15,13 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("service", "failpoint"),
     [
         pytest.param("sessions", BEFORE_MARK, id="relay-that-holds-the-lock"),
-        pytest.param("followup", IN_THE_HANDLER, id="consumer-in-its-transaction", marks=pytest.mark.long),
-        pytest.param("followup", BEFORE_KAFKA_COMMIT, id="consumer-after-its-transaction", marks=pytest.mark.long),
+        pytest.param("followup", IN_THE_HANDLER, id="consumer-in-its-transaction"),
+        pytest.param("followup", BEFORE_KAFKA_COMMIT, id="consumer-after-its-transaction"),
     ],
 )
 async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
@@ -31,7 +32,7 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     frozen = installation.one(service)
     await installation.add(service)
     async with scenario(f"{service} frozen at {failpoint}", installation, report) as running, running.fault():
-        await eventually(partial(_is_frozen, frozen), within=120, every=0.05)
+        await eventually(partial(is_frozen, frozen), within=120, every=0.05)
         began = time.monotonic()
         await running.clinic.completes(8)
         await running.followed_up()
@@ -45,5 +46,5 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     assert not frozen.deaths
 
 
-async def _is_frozen(process: ServiceProcess) -> bool:
+async def is_frozen(process: ServiceProcess) -> bool:
     return process.frozen

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import asyncpg
@@ -14,10 +15,17 @@ from shared.private_postgres import PrivatePostgres
 PASSWORD = "only-for-tests"
 
 
+class Server(Protocol):
+    """A PostgreSQL as the superuser and as the services reach it."""
+
+    async def admin(self, database: str = "postgres") -> "asyncpg.Connection[asyncpg.Record]": ...
+    def url(self, role: str, password: str, database: str) -> str: ...
+
+
 class Databases:
     """Hands out databases as a service would be given them: migrated, and with the service's own role."""
 
-    def __init__(self, server: PrivatePostgres) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
         self._admin: asyncpg.Connection[asyncpg.Record] | None = None
         self._templates: set[str] = set()
@@ -35,14 +43,18 @@ class Databases:
             await migrate(service, self.server.url(f"{service}_owner", PASSWORD, service))
             self._templates.add(service)
 
+    async def create(self, name: str, service: str, *, template: str) -> None:
+        """A database that belongs to a service."""
+        admin = await self.admin()
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {service}_owner")
+        await admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {service}")
+
     @asynccontextmanager
     async def clone(self, service: str) -> AsyncIterator[str]:
         """URL of a fresh database for this service's role; dropped afterwards."""
         await self.template(service)
-        admin = await self.admin()
         name = f"{service}_{uuid4().hex[:12]}"
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {service} OWNER {service}_owner")
-        await admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {service}")
+        await self.create(name, service, template=service)
         try:
             yield self.server.url(service, PASSWORD, name)
         finally:

@@ -1,0 +1,103 @@
+"""A consumer group or a topic deleted in Kafka while a clinic works: the truth lies in the databases, and nothing goes in silence.
+
+A deleted group is nothing to us: offsets are ours. A deleted topic takes with it what nobody had read. Each consumer sees that the log
+is another one, raises an alarm and begins at its start; what is promised then is
+
+- by itself: every ended infusion has its follow-up, once, since the completeness audit has what is missing told again;
+- with an operator who publishes the log anew while its producer is stopped, before the topic is there again: everything, once, in order.
+"""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from tests.faults.installation import Installation
+from tests.faults.report import Report
+from tests.faults.scenario import Scenario, scenario
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
+
+TOPIC = "sessions.events"
+ANOTHER_LOG = '"reason": "another-log"'
+AUDITED = {
+    "FOLLOWUP_AUDIT_EVERY_SECONDS": "2",
+    "FOLLOWUP_AUDIT_GRACE_SECONDS": "5",
+    "FOLLOWUP_AUDIT_LOOK_BACK_DAYS": "70",
+}
+"""Visits of these scenarios are charted up to 57 days late."""
+
+
+async def test_group_deleted(installation: Installation, report: Report) -> None:
+    await installation.start()
+    async with scenario("group deleted", installation, report) as running, running.fault():
+        await installation.stop("followup")
+        await running.clinic.completes(5)
+        await eventually(partial(_deleted, installation, "followup"), within=60, every=0.5)
+        assert not await installation.broker.committed("followup", TOPIC), "Kafka still remembers"
+        await installation.one("followup").start()
+        await running.clinic.completes(5)
+        await running.followed_up()
+    await running.ends_whole("followup's consumer group deleted while it was stopped")
+    duplicates = await installation.one("followup").metric("afterglow_inbox_duplicates_total")
+    assert duplicates == 0, "it began anew instead of where it was"
+
+
+async def test_topic_deleted_and_published_anew(installation: Installation, report: Report) -> None:
+    await installation.start()
+    async with scenario("topic deleted, republished", installation, report) as running, running.fault():
+        taken = await _topic_lost_with_unread_events(running)
+        await running.clinic.completes(5)
+        await installation.stop("sessions")  # what its relay has in its hands would come before what is older
+        async with installation.superuser("sessions") as admin:
+            await admin.execute(_PUBLISH_ANEW)
+        await installation.broker.create_topics(TOPIC)
+        await asyncio.gather(*(process.start() for process in installation.all("sessions", "followup")))
+        await running.clinic.completes(5)
+        await running.followed_up()
+    await running.ends_whole(f"{TOPIC} deleted with {taken} unread events, the log published anew, then the topic created")
+    assert _alarmed(installation), "another log, and nobody was told"
+
+
+async def test_topic_deleted_and_nobody_noticed(installation: Installation, report: Report) -> None:
+    await installation.start(settings=AUDITED)
+    async with scenario("topic deleted, audited", installation, report) as running, running.fault():
+        taken = await _topic_lost_with_unread_events(running)
+        await installation.broker.create_topics(TOPIC)
+        await installation.one("followup").start()
+        await running.clinic.completes(5)
+        await running.followed_up()
+    verdict = await running.verdict(f"{TOPIC} deleted with {taken} unread events and created anew", only_results=True)
+    assert running.completed >= 10, "no load during the fault"
+    assert verdict.whole, str(verdict)
+    assert _alarmed(installation), "another log, and nobody was told"
+
+
+async def _topic_lost_with_unread_events(running: Scenario) -> int:
+    """Delete the topic at a moment at which it holds what only it holds: published and read by nobody. Returns how many."""
+    installation = running.installation
+    await installation.stop("followup")
+    await running.clinic.completes(8)
+    async with installation.superuser("followup") as admin:
+        rows = await admin.fetch("SELECT partition, next_offset FROM platform.consumer_offset WHERE topic = $1", TOPIC)
+    ends = await installation.broker.end_offsets(TOPIC)
+    await installation.broker.delete_topic(TOPIC)
+    unread = sum(ends.values()) - sum(row["next_offset"] for row in rows)
+    assert unread >= 5, "nothing was lost with the topic"
+    return int(unread)
+
+
+async def _deleted(installation: Installation, group: str) -> bool:
+    """Whether Kafka has let go of the group, which it does when its last member is gone."""
+    if await installation.broker.members(group):
+        return False
+    await installation.broker.delete_group(group)
+    return True
+
+
+def _alarmed(installation: Installation) -> bool:
+    return any(ANOTHER_LOG in line for line in installation.errors())
+
+
+_PUBLISH_ANEW = "INSERT INTO platform.outbox_pending (seq, partition) SELECT seq, partition FROM platform.event_log ON CONFLICT DO NOTHING"

@@ -1,0 +1,103 @@
+"""One database restored from a backup while Kafka and all others kept everything that has happened since.
+
+followup reads again what came after the backup, since its offsets went back with everything else: what followed from events is there
+again, once. What people did in followup since (a task taken) is gone; it had been written nowhere else.
+
+sessions has lost what was charted since, and its stream of events goes on from an older number. What it tells from now on is new to
+everybody, so none of it is taken for something known; and the follow-up of the visits that it has lost stays as it is.
+"""
+
+from uuid import UUID
+
+import pytest
+
+from tests.faults.checker import quiet
+from tests.faults.installation import Installation
+from tests.faults.report import Report
+from tests.faults.scenario import Scenario, scenario
+from tests.faults.servers import DurableServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("of", ["of ten minutes ago", "of before the first event"])
+async def test_followup_restored(installation: Installation, durable_server: DurableServer, report: Report, of: str) -> None:
+    database = installation.database("followup")
+    backup = await durable_server.backup(database)
+    await installation.start()
+    async with scenario(f"followup restored {of}", installation, report) as running, running.fault():
+        ledger = running.clinic.ledger
+        await running.clinic.completes(10)
+        if of == "of ten minutes ago":
+            backup = await durable_server.backup(database)
+        before = await handled(installation)
+        await running.clinic.completes(15)
+        await running.followed_up()
+        assert await handled(installation) > before, "nothing happened since the backup"
+        await installation.stop("followup")
+        await durable_server.restore(database, "followup", backup)
+        gone = ledger.claims - await claimed(installation)
+        ledger.claims -= gone
+        await installation.one("followup").start()
+        await running.clinic.completes(5)
+        await running.followed_up()
+    await running.ends_whole(f"followup's database replaced by a backup {of}; {len(gone)} tasks are taken by nobody again")
+
+
+async def test_sessions_restored(installation: Installation, durable_server: DurableServer, report: Report) -> None:
+    database = installation.database("sessions")
+    await installation.start()
+    async with scenario("sessions restored", installation, report) as running, running.fault():
+        await running.clinic.completes(10)
+        async with running.clinic.resting():
+            await quiet(installation)
+            backup, kept, begun = await durable_server.backup(database), set(running.clinic.ledger.visits), running.clinic.ledger.begun
+        await running.clinic.completes(15)
+        async with running.clinic.resting():
+            await running.followed_up()
+            await quiet(installation)
+            told = await _told(installation)
+            await installation.stop("sessions")
+            await durable_server.restore(database, "sessions", backup)
+            told -= await _told(installation)
+            lost = _written_off(running, kept, begun)
+            await installation.one("sessions").start()
+        await running.clinic.completes(10)
+        await running.followed_up()
+    verdict = await running.verdict(f"sessions' database replaced by a backup; {len(lost)} visits are gone from it", foreign=told)
+    assert len(lost) >= 15, "nothing happened since the backup"
+    assert running.completed >= 10, "no load during the fault"
+    assert verdict.counts[:3] == (0, 0, 0), str(verdict)
+    assert all(line.startswith("weeks for course") or any(str(visit) in line for visit in lost) for line in verdict.invented), str(verdict)
+    await _follow_up_stays(installation, lost)
+
+
+def _written_off(running: Scenario, kept: set[UUID], begun: int) -> set[UUID]:
+    """Take out of the clinic's books what it must chart anew; returns those visits."""
+    ledger = running.clinic.ledger
+    lost = ledger.visits.keys() - kept
+    for visit in lost:
+        del ledger.visits[visit]
+    ledger.begun = begun
+    return lost
+
+
+async def _told(installation: Installation) -> set[UUID]:
+    async with installation.superuser("sessions") as admin:
+        return {row["event_id"] for row in await admin.fetch("SELECT event_id FROM platform.event_log")}
+
+
+async def _follow_up_stays(installation: Installation, lost: set[UUID]) -> None:
+    async with installation.superuser("followup") as admin:
+        open_plans = await admin.fetchval("SELECT count(*) FROM plan WHERE infusion_id = ANY($1::uuid[]) AND status = 'active'", list(lost))
+    assert open_plans == len(lost)
+
+
+async def handled(installation: Installation) -> int:
+    async with installation.superuser("followup") as admin:
+        return int(await admin.fetchval("SELECT count(*) FROM platform.inbox"))
+
+
+async def claimed(installation: Installation) -> set[UUID]:
+    async with installation.superuser("followup") as admin:
+        return {row["task_id"] for row in await admin.fetch("SELECT task_id FROM task_history WHERE action = 'claimed'")}
