@@ -1,22 +1,26 @@
 """What is measured of a backlog is what the database and the bus hold; a value that could not be measured shows its age."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import event
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.backlogs import BusBacklog, DatabaseBacklog
-from shared.bus import partition_of
+from shared.bus import BusUnavailable, partition_of
 from shared.clock import FrozenClock
 from shared.events.registry import Delivery
 from shared.sampling import Sampling
 from shared.timers import Timer, arm
 from tests.support.databases import Databases
 from tests.support.parties import CLINIC, Party, Reaction, Sender, Utterance, raw, said
-from tests.support.pipeline import Parties, Pipeline
+from tests.support.pipeline import KafkaPipeline, Parties, Pipeline
 from tests.support.waiting import eventually
 
 
@@ -89,6 +93,32 @@ async def test_timers_are_counted_when_they_are_due_and_not_before(sender: Sende
     assert value(sender, "timers_due", timer_kind="other") == 0
 
 
+async def test_measuring_reads_no_row_that_is_settled(sender: Sender, clock: FrozenClock) -> None:
+    """Settled rows stay for years: a measurement that reads all of them every five seconds would be most of the load."""
+    await sender.admin.execute(MUCH_IS_SETTLED)
+    async with explained(sender) as plans:
+        await measured(sender, clock).sample("database")
+    assert len(plans) >= 4
+    assert [plan for plan in plans if re.search(r"Seq Scan on (parked|timer|event_log)", plan)] == []
+
+
+@asynccontextmanager
+async def explained(party: Party) -> AsyncIterator[list[str]]:
+    """The plans of the statements that a service runs meanwhile."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_: object) -> None:
+        asked.append((statement, parameters))
+
+    engine = party.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    plans: list[str] = []
+    yield plans
+    event.remove(engine, "before_cursor_execute", note)
+    for statement, parameters in asked:
+        plans.append("\n".join(row[0] for row in await party.admin.fetch(f"EXPLAIN {statement}", *parameters)))
+
+
 async def test_two_replicas_see_the_same(sender: Sender, clock: FrozenClock, parties: Parties) -> None:
     other = Sender("sender", sender.database, sender.admin)
     await sender.say(uuid4(), uuid4())
@@ -141,6 +171,32 @@ async def test_one_relay_of_two_says_that_it_leads(sender: Sender, pipeline: Pip
     assert not await leads(pipeline.sender)
 
 
+@pytest.mark.kafka
+@pytest.mark.timeout(300)
+async def test_what_is_being_handled_has_an_age(kafka: KafkaPipeline) -> None:
+    gate, conversation = asyncio.Event(), uuid4()
+
+    async def wait(_db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        await gate.wait()
+
+    kafka.receiver.reaction = wait
+    place = {"consumer": "receiver", "topic": "sender.events", "partition": str(partition_of(str(conversation)))}
+    async with kafka.process() as process:
+        backlog = BusBacklog(process.bus, process.inboxes["receiver"], kafka.receiver.metrics)
+
+        async def age() -> float:
+            with suppress(BusUnavailable):
+                await backlog.measure()
+            return value(kafka.receiver, "consumer_oldest_seconds", **place) or 0.0
+
+        await kafka.sender.say(conversation)
+        await eventually(age, lambda seconds: seconds > 0.1)
+        assert value(kafka.receiver, "consumer_lag", **place) == 1
+        gate.set()
+        await kafka.settled()
+        await eventually(age, lambda seconds: seconds == 0.0)
+
+
 async def leads(party: Party) -> bool:
     return value(party, "relay_leading") == 1
 
@@ -155,3 +211,15 @@ def stumbles_over(conversation: UUID) -> Reaction:
             raise Indigestible
 
     return reaction
+
+
+MUCH_IS_SETTLED = """
+    INSERT INTO platform.parked (consumer, topic, partition, "offset", key, blocks_key, headers, reason, error_class, state)
+    SELECT 'sender', 'other.events', 0, n, 'key-' || n, true, '[]', 'poison', 'Defect', 'resolved' FROM generate_series(1, 20000) n;
+    INSERT INTO platform.timer (timer_key, kind, due_at, subject_id, clinic_id, state)
+    SELECT 'timer-' || n, 'reminder', '2026-01-01', gen_random_uuid(), gen_random_uuid(), 'fired' FROM generate_series(1, 20000) n;
+    INSERT INTO platform.event_log (event_id, type, topic, key, key_version, partition, subject, clinic_id, occurred_at, data)
+    SELECT gen_random_uuid(), 'speech.said.v1', 'sender.events', 'key', n, 0, 'subject', gen_random_uuid(), now(), ''
+    FROM generate_series(1, 20000) n;
+    ANALYZE platform.parked, platform.timer, platform.event_log, platform.outbox_pending;
+"""
