@@ -11,7 +11,7 @@ from shared.security.access import census
 from shared.security.tokens import HttpJwks, TokenVerifier
 from shared.web import idempotency, openapi, problems
 from shared.web.call import Surroundings
-from shared.web.headers import NET_BODY_BYTES, Outermost
+from shared.web.headers import Outermost
 from shared.web.paging import Cursors
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def application(service: "Service") -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=NET_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.surroundings = Surroundings(

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import telemetry
 from shared.web.marks import Marks, mark
 from shared.web.problems import problem
-from shared.web.strict_json import MAX_BODY_BYTES
+from shared.web.strict_json import MAX_BODY_BYTES, too_large
 
 MAX_URL_BYTES = 4096
 
@@ -67,10 +67,8 @@ class Outermost:
         try:
             if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
                 await _too_long(marks)(scope, receive, answer)
-            elif _declared_bytes(scope) > NET_BODY_BYTES:
-                await _too_large(marks)(scope, receive, answer)
             else:
-                await self._app(scope, receive, answer)
+                await self._app(scope, _limited(receive), answer)
         except Exception as error:
             place = telemetry.place_of(error)
             self._log.error("http.failed", error_class=type(error).__name__, error_place=place, request_id=marks.request_id)
@@ -102,14 +100,19 @@ def _too_long(marks: Marks) -> Response:
     return problem(marks, 414, "uri-too-long", f"An address has at most {MAX_URL_BYTES} bytes.")
 
 
-def _declared_bytes(scope: Scope) -> int:
-    declared = Headers(scope=scope).get("content-length", "0")
-    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
+def _limited(receive: Receive) -> Receive:
+    """The framework has a limit of its own, but answers with plain text and without our headers."""
+    seen = 0
 
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > NET_BODY_BYTES:
+            raise too_large()
+        return message
 
-def _too_large(marks: Marks) -> Response:
-    """Said here because the framework's own limit says it as plain text."""
-    return problem(marks, 413, "body-too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", headers={"Connection": "close"})
+    return counted
 
 
 def _failed(marks: Marks) -> Response:

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 from shared.errors import DomainError, Invalid, Malformed
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_DROPPED_BYTES = 16 * 1024 * 1024
+"""A body that says it is no larger than this is let in and dropped, since closing on a caller who still sends would lose the refusal."""
 MAX_DEPTH = 16
 MAX_NUMBER_CHARS = 32
 BODY_SECONDS = 10.0
@@ -40,8 +42,10 @@ async def read_body(request: Request, *, seconds: float = BODY_SECONDS) -> bytes
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise DomainError("encoding-not-supported", "Send the body without a content encoding.", status=415)
     declared = request.headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or len(declared) > 9 or int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
+    if not declared.isascii() or not declared.isdigit() or len(declared) > 9 or int(declared) > MAX_DROPPED_BYTES:
+        raise too_large()
+    if int(declared) > MAX_BODY_BYTES:
+        raise too_large(last=False)
     try:
         async with asyncio.timeout(seconds):
             return await _counted(request)
@@ -79,12 +83,14 @@ async def _counted(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
+            raise too_large()
     return bytes(body)
 
 
-def _too_large() -> DomainError:
-    return DomainError("body-too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", status=413, headers=_LAST_ANSWER)
+def too_large(*, last: bool = True) -> DomainError:
+    """413 for a body over the limit; the last answer on its connection unless the server is to drop the body first."""
+    detail = f"A body has at most {MAX_BODY_BYTES} bytes."
+    return DomainError("body-too-large", detail, status=413, headers=_LAST_ANSWER if last else None)
 
 
 def _text_of(data: bytes) -> str:

@@ -160,9 +160,10 @@ async def _streamed(client: Client, headers: list[tuple[bytes, bytes]], chunks: 
     return statuses[0]
 
 
-async def test_a_refused_body_closes_the_connection(client: Client) -> None:
-    answer = await client.send(changed(remark="x" * 70_000))
-    assert answer.headers["connection"] == "close"
+async def test_a_refused_body_closes_the_connection_unless_it_can_be_dropped(client: Client) -> None:
+    for size, connection in ((70_000, None), (strict_json.MAX_DROPPED_BYTES, "close")):
+        answer = await client.send(changed(remark="x" * size))
+        assert (answer.status_code, answer.headers.get("connection")) == (413, connection)
 
 
 @pytest.mark.parametrize(("method", "path"), [("PATCH", f"/tiny/v1/notes/{UUID(int=1)}"), ("POST", "/tiny/v1/clinics")])

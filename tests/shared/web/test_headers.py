@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared import telemetry
 from shared.telemetry import Metrics
-from shared.web.headers import MAX_URL_BYTES, SAFE_HEADERS, Outermost
+from shared.web.headers import MAX_URL_BYTES, NET_BODY_BYTES, SAFE_HEADERS, Outermost
 from tests.shared.web.client import Client
 
 
@@ -117,6 +117,24 @@ async def test_an_answer_that_breaks_off_is_not_given_another_end() -> None:
     with pytest.raises(RuntimeError):
         await recorded.ask()
     assert [message["type"] for message in recorded.messages] == ["http.response.start"]
+
+
+async def test_nothing_reads_a_body_without_limit() -> None:
+    read = 0
+
+    async def reads(_scope: Scope, receive: Receive, _send: Send) -> None:
+        nonlocal read
+        while True:
+            read += len((await receive())["body"])
+
+    async def endless() -> Message:
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    async def send(_message: Message) -> None: ...
+
+    layer = Outermost(reads, metrics=Metrics("tiny"), https=False)
+    await layer({"type": "http", "method": "POST", "path": "/x", "query_string": b"", "headers": []}, endless, send)
+    assert NET_BODY_BYTES - 1000 <= read <= NET_BODY_BYTES
 
 
 async def test_what_is_not_http_passes_by() -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from shared.db import Database
 from shared.service import Service
+from shared.telemetry import Metrics
 from shared.web import Call, Router, access, application, idempotency
 from tests.shared.web.client import CLIENT, CLINIC, ORIGIN, OTHER_CLINIC, Client, bearer, note
 from tests.shared.web.tiny import Note
@@ -125,7 +126,7 @@ class Slow:
             await self.go_on.wait()
             call.db.add(Note(clinic_id=call.clinic_id, patient_id=SLOW_PATIENT, title="x", dose_mg=Decimal(1), seen_at=call.now))
 
-        app = application(replace(service, routers=[router]))
+        app = application(replace(service, metrics=Metrics("tiny"), routers=[router]))
         self.client = Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN), client.database, app)
 
     async def write(self, key: str) -> httpx.Response:

@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 from shared.db import Database
 from shared.security.access import Undeclared, access
 from shared.service import Service
+from shared.telemetry import Metrics
 from shared.web import Call, Router, application
 from shared.web.call import surroundings_of
 from tests.shared.web.client import CLINIC, NURSE, OPERATOR, ORIGIN, OTHER_CLINIC, TABLES, Client, bearer, note
@@ -171,7 +172,7 @@ async def test_statements_around_an_endpoint_are_few(client: Client) -> None:
 
 
 async def test_the_service_runs_as_long_as_its_app(client: Client, service: Service) -> None:
-    own = replace(service, database=Database(client.database.url, name="tiny"))
+    own = replace(service, metrics=Metrics("tiny"), database=Database(client.database.url, name="tiny"))
     app = application(own)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
         assert await own.ready() == []
@@ -198,7 +199,7 @@ async def test_a_route_that_is_no_operation_stops_the_start(service: Service) ->
         """Declared, but nobody would look at it."""
 
     with pytest.raises(Undeclared, match="/plain"):
-        application(replace(service, routers=[*service.routers, plain]))
+        application(replace(service, metrics=Metrics("tiny"), routers=[*service.routers, plain]))
 
 
 async def test_the_endpoint_runs_inside_its_clinic(client: Client) -> None:
