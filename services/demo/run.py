@@ -117,7 +117,7 @@ class Demo:
         self.console.print(self._view())
         self.console.print(verdict.table(lines))
         for told in self.product.story():
-            self.console.print(told)
+            self.console.print(told, soft_wrap=True)
         missed = self.product.missed()
         for told in missed:
             self.console.print(told, style="bold red")
