@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.deploy import observed
+from tests.deploy.stack import readable_by_containers
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
 
@@ -147,6 +148,12 @@ CASES = [
 
 def test_every_alert_has_a_case() -> None:
     assert [case.alert for case in CASES] == list(observed.alerts())
+
+
+def test_prometheus_takes_its_settings_and_the_rules_with_them() -> None:
+    readable_by_containers()
+    said = promtool(observed.ALERTS.parent, "check", "config", "/rules/prometheus.yml")
+    assert f"SUCCESS: {len(CASES)} rules found" in said
 
 
 def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(tmp_path: Path) -> None:
