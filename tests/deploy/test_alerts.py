@@ -119,7 +119,7 @@ CASES = [
         gauge("afterglow_consumer_held", f"{SERVICE}, {PLACE}", value="1"),
         gauge("afterglow_consumer_held", f"{SERVICE}, {PLACE}", value="0"),
     ),
-    Case("LogReplaced", *counted(ALARMS, 'reason="another-log"', bad="0x200 1x40", fine="1x240")),
+    Case("LogReplaced", *counted(ALARMS, 'reason="another-log"', bad="_x200 1x40", fine="1x240")),
     Case("PartitionFails", *counted(ALARMS, 'reason="not-handled"', bad="0+1x240", fine="0x200 1x40")),
     Case("ConsumerFenced", *counted("afterglow_consumer_fenced_total", "", bad="0+1x240", fine="0x200 2x40")),
     Case("UnknownEvents", *counted("afterglow_inbox_ignored_total", "", bad="0+1x240", fine="5x240")),
