@@ -16,7 +16,6 @@ from shared import dispatch, failpoints, offsets, parked, reading, telemetry
 from shared.bus import Fenced, Position, Record
 from shared.db import Database, is_away
 from shared.dispatch import Handler, each, waves
-from shared.errors import Invalid
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry
 from shared.owners import owners_of
 from shared.reading import Chunk, Readable
@@ -183,22 +182,6 @@ class Inbox:
         self._metrics.consumer_alarms.labels(reason).inc()
         self._log.error("inbox.alarm", reason=reason, topic=topic, partition=partition)
 
-    async def redrive(self, key: str, *, by: str) -> int:
-        """Handle a key's parked records again, oldest first; returns how many went through. Stops and raises at one that still fails."""
-        count = 0
-        while await self._redrive_next(key, by=_given("by", by)):
-            count += 1
-        return count
-
-    async def _redrive_next(self, key: str, *, by: str) -> bool:
-        async with self.database.transaction() as db:
-            record = await parked.next_of_key(db, self.consumer, key)
-            if record is None:
-                return False
-            await self.handle_again(db, record.as_record())
-            await parked.settle(db, record.parked_id, state="resolved", by=by)
-        return True
-
     async def handle_again(self, db: AsyncSession, record: Record) -> None:
         """Run the handler of a parked record in this transaction. Raises what its handler raises, or says why it cannot be read."""
         try:
@@ -210,29 +193,9 @@ class Inbox:
             raise MalformedEvent("event-tenant-mismatch")
         await self.dispatch(db, [delivery] if type(delivery.event) in self._handlers else [])
 
-    async def discard(self, parked_id: int, *, by: str, why: str) -> bool:
-        """Give one parked record up, with a name and a reason; False when there is none of this number."""
-        async with self.database.transaction() as db:
-            if await parked.lock_one(db, self.consumer, parked_id) is None:
-                return False
-            await parked.settle(db, parked_id, state="discarded", by=_given("by", by), why=_given("why", why))
-        return True
-
-    async def parked_records(self) -> list[dict[str, object]]:
-        """What is parked now: ids, reasons and ages."""
-        async with self.database.transaction() as db:
-            return await parked.listing(db, self.consumer)
-
 
 def _place_of(failure: Exception | None) -> str | None:
     return telemetry.place_of(failure) if failure is not None else None
-
-
-def _given(name: str, text_of_person: str) -> str:
-    """Who decides, and why, is never left blank."""
-    if not text_of_person.strip():
-        raise Invalid("decision-incomplete", f"Settling a parked record needs {name!r}.")
-    return text_of_person
 
 
 _CLAIM = text(

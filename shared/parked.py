@@ -122,21 +122,9 @@ async def next_of_key(db: AsyncSession, consumer: str, key: str) -> ParkedRecord
     return None if row is None else ParkedRecord(**row)
 
 
-async def lock_one(db: AsyncSession, consumer: str, parked_id: int) -> ParkedRecord | None:
-    """One parked record by its number, locked, or None when it is settled or unknown."""
-    row = (await db.execute(_ONE, {"consumer": consumer, "parked_id": parked_id})).mappings().first()
-    return None if row is None else ParkedRecord(**row)
-
-
 async def settle(db: AsyncSession, parked_id: int, *, state: str, by: str, why: str | None = None) -> None:
     """Mark a record as resolved or discarded, by whom and why."""
     await db.execute(_SETTLE, {"parked_id": parked_id, "state": state, "by": by, "why": why})
-
-
-async def listing(db: AsyncSession, consumer: str) -> list[dict[str, object]]:
-    """What is parked, oldest first: ids, reasons and ages, never the value."""
-    rows = await db.execute(_LIST, {"consumer": consumer})
-    return [dict(row) for row in rows.mappings()]
 
 
 def _text(value: bytes | None) -> str | None:
@@ -169,15 +157,6 @@ _NEXT = text(
     f"SELECT {_FIELDS} FROM platform.parked WHERE consumer = :consumer AND key = :key AND state = 'parked' AND blocks_key "  # noqa: S608 - ours
     "ORDER BY parked_id LIMIT 1 FOR UPDATE"
 )
-_ONE = text(
-    f"SELECT {_FIELDS} FROM platform.parked WHERE consumer = :consumer AND parked_id = :parked_id AND state = 'parked' FOR UPDATE"  # noqa: S608 - as above
-)
 _SETTLE = text(
     "UPDATE platform.parked SET state = :state, settled_at = now(), settled_by = :by, settled_why = :why WHERE parked_id = :parked_id"
-)
-_LIST = text(
-    """
-    SELECT parked_id, topic, partition, "offset", event_id, key, reason, error_class, attempts, blocks_key, parked_at
-    FROM platform.parked WHERE consumer = :consumer AND state = 'parked' ORDER BY parked_id
-    """
 )

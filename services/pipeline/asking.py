@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -35,11 +35,13 @@ def asked(context: typer.Context) -> Iterator[Operator]:
 
 def parts(operator: Operator, path: str, body: Json) -> Iterator[Json]:
     """A long piece of work, part by part, until there is no next one."""
-    after: Any = 0
-    while after is not None:
-        part = operator.post(path, {**body, "after": after})
-        after = part["next_after"]
+    further: Json = {}
+    while True:
+        part = operator.post(path, {**body, **further})
         yield part
+        if part["next_after"] is None:
+            return
+        further = {"after": part["next_after"]} | ({"resume_at": part["resume_at"]} if part.get("resume_at") else {})
 
 
 def or_error(ask: Callable[[], Json]) -> Json:

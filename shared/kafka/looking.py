@@ -31,7 +31,7 @@ async def offset_at(settings: KafkaSettings, place: Place, moment: datetime) -> 
     """The first offset written at or after a moment, or the end. Raises BusUnavailable."""
     at = TopicPartition(settings.namespace + place[0], place[1])
     async with reader(settings) as consumer:
-        found = (await consumer.offsets_for_times({at: int(moment.timestamp() * 1000)}))[at]
+        found = (await consumer.offsets_for_times({at: max(int(moment.timestamp() * 1000), 0)}))[at]
         offset: int = found.offset if found is not None else (await consumer.end_offsets([at]))[at]
     return offset
 

@@ -27,9 +27,12 @@ async def redrive(call: CallContext, service: Service, wanted: RedriveParked) ->
     await one_at_a_time(call.db)
     lanes, aside = [], 0
     if service.inbox is not None:
-        lanes = await redriving.lanes(call.db, service.inbox.consumer, choice, after=wanted.after, limit=_LANES_AT_ONCE)
+        lanes = await redriving.lanes(
+            call.db, service.inbox.consumer, choice, after=wanted.after, limit=_LANES_AT_ONCE, resume_at=wanted.resume_at
+        )
         aside = await redriving.set_aside(call.db, service.inbox.consumer, choice)
-    outgoing = await redriving.for_relay(call.db, choice) if wanted.after == 0 else []
+    first = wanted.after == 0 and wanted.resume_at is None
+    outgoing = await redriving.for_relay(call.db, choice) if first else []
     if wanted.dry_run:
         held_up_by = [lane.head_id for lane in lanes if not choice.takes(lane.head_id, lane.head_reason)]
         outcome = Outcome(held_up_by=held_up_by, done_up_to=lanes[-1].first_chosen if lanes else wanted.after)
@@ -99,8 +102,9 @@ def _answer(wanted: RedriveParked, lanes: list[Lane], outgoing: int, aside: int,
         redriven=outcome.redriven,
         failed=[StillParked.model_validate(failure) for failure in outcome.failed],
         held_up_by=outcome.held_up_by,
-        set_aside=aside if wanted.after == 0 else 0,
+        set_aside=aside if wanted.after == 0 and wanted.resume_at is None else 0,
         next_after=outcome.done_up_to if more else None,
+        resume_at=outcome.resume_at,
     )
 
 

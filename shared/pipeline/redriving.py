@@ -64,12 +64,13 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the lanes."""
+    """What became of the lanes: all up to ``done_up_to``, and where a lane was left before its end the record to go on at."""
 
     redriven: int = 0
     failed: list[Failure] = field(default_factory=list)
     held_up_by: list[int] = field(default_factory=list)
     done_up_to: int = 0
+    resume_at: int | None = None
     complete: bool = True
 
 
@@ -96,10 +97,17 @@ class Redrive:
         outcome = Outcome(done_up_to=after)
         for lane in lanes:
             if not await self._lane(lane, outcome):
-                outcome.complete = False
+                outcome.resume_at, outcome.complete = await self._head_of(lane.key), False
                 return outcome
-            outcome.done_up_to = lane.first_chosen
+            # A lane that is taken up again comes first, wherever it stands.
+            outcome.done_up_to = lane.first_chosen if lane.chosen else outcome.done_up_to
         return outcome
+
+    async def _head_of(self, key: str) -> int | None:
+        """What is now the oldest parked record of a key. By its reason alone it would not be found again."""
+        async with self._inbox.database.transaction() as db:
+            record = await parked.next_of_key(db, self._inbox.consumer, key)
+            return record.parked_id if record is not None else None
 
     async def _lane(self, lane: Lane, outcome: Outcome) -> bool:
         """Whether the lane was taken as far as it goes; at least one record is tried, whatever the time."""
@@ -156,10 +164,11 @@ def reason_of(error: Exception) -> tuple[str, str]:
     return "poison", type(error).__name__
 
 
-async def lanes(db: AsyncSession, consumer: str, choice: Choice, *, after: int, limit: int) -> list[Lane]:
-    """Keys with chosen records, by the first of these, from behind ``after`` on."""
-    rows = await db.execute(_LANES, {**choice.parameters(), "consumer": consumer, "after": after, "limit": limit})
-    return [Lane(**row) for row in rows.mappings()]
+async def lanes(db: AsyncSession, consumer: str, choice: Choice, *, after: int, limit: int, resume_at: int | None = None) -> list[Lane]:
+    """Keys with chosen records, by the first of these, from behind ``after`` on; before them the one that was left at ``resume_at``."""
+    left = (await db.execute(_LEFT, {"consumer": consumer, "parked_id": resume_at})).mappings()
+    rows = (await db.execute(_LANES, {**choice.parameters(), "consumer": consumer, "after": after, "limit": limit})).mappings()
+    return [Lane(**row) for row in (*left, *rows)]
 
 
 async def set_aside(db: AsyncSession, consumer: str, choice: Choice) -> int:
@@ -196,6 +205,12 @@ _LANES = text(
         WHERE p.consumer = :consumer AND p.key = chosen.key AND p.state = 'parked' AND p.blocks_key ORDER BY parked_id LIMIT 1
     ) AS head ORDER BY first_chosen
     """  # noqa: S608 - a constant of ours
+)
+_LEFT = text(
+    """
+    SELECT key, parked_id AS first_chosen, 0 AS chosen, parked_id AS head_id, reason AS head_reason FROM platform.parked
+    WHERE consumer = :consumer AND parked_id = CAST(:parked_id AS bigint) AND state = 'parked' AND blocks_key
+    """
 )
 _SET_ASIDE = text(
     f"SELECT count(*) FROM platform.parked WHERE consumer = :consumer AND state = 'parked' AND NOT blocks_key AND {_CHOSEN}"  # noqa: S608 - as above

@@ -162,6 +162,7 @@ class RedriveParked(Body):
     from_id: ParkedId | None = None
     to_id: ParkedId | None = None
     after: Annotated[int, Field(ge=0, le=MAX_NUMBER, description="`next_after` of the part before.")] = 0
+    resume_at: Annotated[ParkedId | None, Field(description="`resume_at` of the part before.")] = None
     dry_run: DryRun = True
 
 
@@ -174,7 +175,7 @@ class StillParked(Answer):
 
 
 class Redriven(Answer):
-    """What was done, or would be, in this part; ``next_after`` asks for the next part and is null at the end."""
+    """What was done, or would be, in this part; ``next_after`` and ``resume_at`` ask for the next part; the first is null at the end."""
 
     dry_run: bool
     keys: int
@@ -186,6 +187,7 @@ class Redriven(Answer):
     set_aside: int
     """Chosen records that block nothing and are never tried again, only discarded."""
     next_after: int | None
+    resume_at: int | None
 
 
 class DiscardParked(Body):

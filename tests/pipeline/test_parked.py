@@ -1,5 +1,6 @@
 """What is parked can be found, tried again and given up by an operator, who learns nothing of what it says."""
 
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -82,6 +83,8 @@ async def test_giving_up_leaves_a_name_a_reason_and_an_audit_row(installation: I
     row = (await installation.audit())[-1]
     assert (row["operation"], row["client_id"], row["subject"]) == ("discard_parked", "operator", f"parked/{first}")
     assert row["purpose"] == "A. Person: told by phone"
+    nobody = {"by": " ", "reason": "told by phone"}
+    assert (await refusal(installation, f"/followup/v1/pipeline/parked/{second}/discard", nobody))[0] == 422
     once_more = await installation.run("discard", f"followup/{first}", "--by", "B. Person", "--reason", "again")
     assert (once_more.code, "already-settled" in once_more.err) == (1, True)
     assert (await installation.run("show", f"followup/{second}", "--json")).json()["behind"] == 0
@@ -139,7 +142,7 @@ async def test_a_list_is_read_page_by_page(installation: Installation) -> None:
     assert seen == [row["parked_id"] for row in await installation.parked()]
 
 
-async def refusal(installation: Installation, path: str, body: dict[str, object]) -> tuple[int, str]:
+async def refusal(installation: Installation, path: str, body: Mapping[str, object]) -> tuple[int, str]:
     try:
         await installation.operator.post(path, body)
     except Refused as refused:

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,11 @@ from sqlalchemy import text
 
 from services import secrets
 from services.demo.client import ClinicSystem
-from services.embedded import Embedding, Origin, build
+from services.embedded import Embedding, Origin, build, safe_settings
+from services.followup.app import build as build_followup
+from services.intake.app import build as build_intake
+from services.sessions.app import build as build_sessions
+from shared.bus import Bus
 from shared.clock import FrozenClock
 from shared.local import LocalBus
 from shared.postgres import SERVICES
@@ -254,8 +258,8 @@ class Patient:
 
 
 @asynccontextmanager
-async def house_on(databases: Databases, clock: FrozenClock) -> AsyncIterator[House]:
-    """Build and run the product on fresh databases."""
+async def house_on(databases: Databases, clock: FrozenClock, *, bus_of: Callable[[str], Bus] | None = None) -> AsyncIterator[House]:
+    """Build and run the product on fresh databases; each service on a bus of its own where ``bus_of`` makes one."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afterglow-house-")))
         urls = {service: await stack.enter_async_context(databases.clone(service)) for service in SERVICES}
@@ -266,11 +270,14 @@ async def house_on(databases: Databases, clock: FrozenClock) -> AsyncIterator[Ho
         embedding = Embedding(folder, port=port, env="test")
         # The audit runs by itself in production; here often enough that a test need not wait a minute for it.
         with patch.dict(os.environ, {"FOLLOWUP_AUDIT_EVERY_SECONDS": "0.3"}):
-            services = build(embedding, ClonedServer(urls), clock)
-        bus = services[0].bus
-        assert isinstance(bus, LocalBus)
+            services = (
+                build(embedding, ClonedServer(urls), clock) if bus_of is None else _apart(embedding, ClonedServer(urls), clock, bus_of)
+            )
         for producer in services:
-            await bus.catch_up(producer.database, f"{producer.name}.events")
+            if isinstance(producer.bus, LocalBus):
+                await producer.bus.catch_up(producer.database, f"{producer.name}.events")
+            else:
+                stack.push_async_callback(producer.bus.close)
         apps = {service.name: application(service) for service in services}
         for app in apps.values():
             await stack.enter_async_context(app.router.lifespan_context(app))
@@ -279,6 +286,15 @@ async def house_on(databases: Databases, clock: FrozenClock) -> AsyncIterator[Ho
         house.apps = apps
         stack.push_async_callback(house.close)
         yield house
+
+
+def _apart(embedding: Embedding, server: ClonedServer, clock: FrozenClock, bus_of: Callable[[str], Bus]) -> list[Service]:
+    intake, sessions, followup = safe_settings(embedding, server)
+    return [
+        build_intake(intake, bus_of("intake"), clock),
+        build_sessions(sessions, bus_of("sessions"), clock),
+        build_followup(followup, bus_of("followup"), clock),
+    ]
 
 
 @asynccontextmanager

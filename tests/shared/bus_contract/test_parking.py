@@ -3,11 +3,11 @@
 from functools import partial
 from uuid import UUID, uuid4
 
-import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.errors import Invalid
 from shared.events.registry import MAX_EVENT_BYTES, Delivery
+from shared.pipeline.redriving import Choice
+from tests.support.mending import BY, give_up, redrive, redrive_key
 from tests.support.parties import OTHER_CLINIC, Raw, Reaction, Utterance, raw, said
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually
@@ -56,17 +56,16 @@ async def test_redriving_takes_up_the_conversation_in_its_order(pipeline: Pipeli
         await pipeline.settled()
         inbox = process.inboxes["receiver"]
         pipeline.receiver.reaction = stumbles_over(poisoned, 4)
-        with pytest.raises(Indigestible):
-            await inbox.redrive(str(poisoned), by="Practitioner/1")
+        assert [failure.error_class for failure in (await redrive(inbox, Choice(key=str(poisoned)))).failed] == ["Indigestible"]
         assert await pipeline.receiver.story(poisoned) == [1, 2, 3]
         pipeline.receiver.recover()
-        assert await inbox.redrive(str(poisoned), by="Practitioner/1") == 2
+        assert await redrive_key(inbox, poisoned) == 2
         await pipeline.sender.say(poisoned)
         await pipeline.settled()
     assert await pipeline.receiver.story(poisoned) == [1, 2, 3, 4, 5, 6]
     assert await pipeline.receiver.parked() == []
     settled = await pipeline.receiver.admin.fetch("SELECT DISTINCT state, settled_by FROM platform.parked")
-    assert [tuple(row) for row in settled] == [("resolved", "Practitioner/1")]
+    assert [tuple(row) for row in settled] == [("resolved", BY)]
 
 
 async def test_redriving_keeps_the_order_while_the_conversation_goes_on(pipeline: Pipeline) -> None:
@@ -82,14 +81,14 @@ async def test_redriving_keeps_the_order_while_the_conversation_goes_on(pipeline
                 await pipeline.sender.say(poisoned, poisoned, poisoned)
 
         pipeline.receiver.reaction = goes_on
-        await process.inboxes["receiver"].redrive(str(poisoned), by="Practitioner/1")
+        await redrive_key(process.inboxes["receiver"], poisoned)
         await pipeline.settled()
-        await process.inboxes["receiver"].redrive(str(poisoned), by="Practitioner/1")
+        await redrive_key(process.inboxes["receiver"], poisoned)
     assert await pipeline.receiver.story(poisoned) == list(range(1, 13))
     assert await pipeline.receiver.parked() == []
 
 
-async def test_giving_up_a_record_needs_a_name_and_a_reason(pipeline: Pipeline) -> None:
+async def test_what_waits_behind_a_record_that_was_given_up_goes_on_when_its_key_is_redriven(pipeline: Pipeline) -> None:
     poisoned = uuid4()
     pipeline.receiver.reaction = stumbles_over(poisoned, 1)
     async with pipeline.process() as process:
@@ -97,20 +96,12 @@ async def test_giving_up_a_record_needs_a_name_and_a_reason(pipeline: Pipeline) 
         await pipeline.sender.say(poisoned)
         await pipeline.settled()
         inbox = process.inboxes["receiver"]
-        parked_id = (await pipeline.receiver.parked())[0]["parked_id"]
-        for by, why in (("", "told by phone"), ("Practitioner/1", " ")):
-            with pytest.raises(Invalid):
-                await inbox.discard(parked_id, by=by, why=why)
-        assert await inbox.discard(parked_id, by="Practitioner/1", why="told by phone")
-        assert not await inbox.discard(parked_id, by="Practitioner/1", why="told by phone")
-        assert [row["reason"] for row in await inbox.parked_records()] == ["behind-parked-key"]
-        assert await inbox.redrive(str(poisoned), by="Practitioner/1") == 1
-    assert await pipeline.receiver.story(poisoned) == [2]
-    given_up = await pipeline.receiver.admin.fetchrow(
-        "SELECT state, settled_by, settled_why FROM platform.parked WHERE parked_id = $1", parked_id
-    )
-    assert given_up is not None
-    assert tuple(given_up) == ("discarded", "Practitioner/1", "told by phone")
+        await give_up(inbox, (await pipeline.receiver.parked())[0]["parked_id"])
+        await pipeline.sender.say(poisoned)
+        await pipeline.settled()
+        assert [row["reason"] for row in await pipeline.receiver.parked()] == ["behind-parked-key"] * 2
+        assert await redrive_key(inbox, poisoned) == 2
+    assert await pipeline.receiver.story(poisoned) == [2, 3]
 
 
 def unreadable() -> dict[str, Raw]:
@@ -183,8 +174,8 @@ async def test_an_unreadable_event_holds_up_what_follows_it(pipeline: Pipeline) 
         await pipeline.settled()
         assert [row["reason"] for row in await pipeline.receiver.parked()] == ["undecodable", "behind-parked-key"]
         inbox = process.inboxes["receiver"]
-        await inbox.discard((await pipeline.receiver.parked())[0]["parked_id"], by="Practitioner/1", why="cannot be read")
-        await inbox.redrive(str(conversation), by="Practitioner/1")
+        await give_up(inbox, (await pipeline.receiver.parked())[0]["parked_id"])
+        await redrive_key(inbox, conversation)
     assert await pipeline.receiver.story(conversation) == [1]
 
 
@@ -230,10 +221,10 @@ async def test_another_clinics_event_is_set_aside_and_holds_up_nothing(pipeline:
         await pipeline.settled()
         await eventually(pipeline.receiver.parked)
         inbox = process.inboxes["receiver"]
-        assert await inbox.redrive(str(conversation), by="Practitioner/1") == 0, "a stranger must not come in by redriving"
+        assert await redrive_key(inbox, conversation) == 0, "a stranger must not come in by redriving"
         (row,) = await pipeline.receiver.parked()
         assert (row["reason"], row["blocks_key"]) == ("tenant-mismatch", False)
-        assert await inbox.discard(row["parked_id"], by="Practitioner/1", why="of another clinic")
+        await give_up(inbox, row["parked_id"])
     assert await pipeline.receiver.story(conversation) == [1, 2]
 
 

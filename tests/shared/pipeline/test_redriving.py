@@ -1,0 +1,116 @@
+"""Parked records are tried again in the order of their key, each once, whoever tries and whatever goes on meanwhile."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.events.registry import Delivery
+from shared.pipeline.redriving import Choice, Outcome
+from tests.support.mending import redrive, redrive_key
+from tests.support.parties import Reaction, Utterance
+from tests.support.pipeline import Pipeline
+
+
+class Indigestible(Exception):
+    """A defect in a handler."""
+
+
+class StillIndigestible(Exception):
+    """Another one."""
+
+
+def stumbles_over(*places: tuple[UUID, int], error: type[Exception] = Indigestible) -> Reaction:
+    async def reaction(_db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        if (delivery.event.conversation_id, delivery.event.number) in places:
+            raise error
+
+    return reaction
+
+
+async def parked_ids(pipeline: Pipeline, conversation: UUID) -> list[int]:
+    return [row["parked_id"] for row in await pipeline.receiver.parked() if row["key"] == str(conversation)]
+
+
+async def test_what_fails_again_stays_parked_with_a_fresh_reason_and_one_more_try(pipeline: Pipeline) -> None:
+    poisoned = uuid4()
+    pipeline.receiver.reaction = stumbles_over((poisoned, 1))
+    async with pipeline.process() as process:
+        for _ in range(3):
+            await pipeline.sender.say(poisoned)
+        await pipeline.settled()
+        pipeline.receiver.reaction = stumbles_over((poisoned, 2), error=StillIndigestible)
+        outcome = await redrive(process.inboxes["receiver"], Choice(reason="poison"))
+    (first, second) = await pipeline.receiver.parked()
+    assert await pipeline.receiver.story(poisoned) == [1]
+    assert (outcome.redriven, [failure.error_class for failure in outcome.failed]) == (1, ["StillIndigestible"])
+    assert (first["reason"], first["error_class"], first["attempts"]) == ("poison", "StillIndigestible", 2)
+    assert (second["reason"], second["attempts"]) == ("behind-parked-key", 1)
+
+
+async def test_a_reason_takes_what_waits_behind_it_and_nothing_of_another_key(pipeline: Pipeline) -> None:
+    poisoned, other = uuid4(), uuid4()
+    pipeline.receiver.reaction = stumbles_over((poisoned, 1), (other, 1))
+    async with pipeline.process() as process:
+        for _ in range(3):
+            await pipeline.sender.say(poisoned, other)
+        await pipeline.settled()
+        pipeline.receiver.recover()
+        held = (await parked_ids(pipeline, other))[0]
+        await pipeline.receiver.admin.execute("UPDATE platform.parked SET reason = 'undecodable' WHERE parked_id = $1", held)
+        outcome = await redrive(process.inboxes["receiver"], Choice(reason="poison"))
+    assert (outcome.redriven, outcome.failed, outcome.held_up_by) == (3, [], [])
+    assert await pipeline.receiver.story(poisoned) == [1, 2, 3]
+    assert await pipeline.receiver.story(other) == []
+
+
+async def test_a_range_is_taken_up_to_its_end_and_held_up_by_what_lies_before_it(pipeline: Pipeline) -> None:
+    poisoned = uuid4()
+    pipeline.receiver.reaction = stumbles_over((poisoned, 1))
+    async with pipeline.process() as process:
+        for _ in range(4):
+            await pipeline.sender.say(poisoned)
+        await pipeline.settled()
+        pipeline.receiver.recover()
+        first, second, third, _fourth = await parked_ids(pipeline, poisoned)
+        inbox = process.inboxes["receiver"]
+        late = await redrive(inbox, Choice(from_id=second, to_id=third))
+        assert (late.redriven, late.held_up_by) == (0, [first])
+        whole = await redrive(inbox, Choice(from_id=first, to_id=third))
+        assert (whole.redriven, whole.held_up_by) == (3, [])
+    assert await pipeline.receiver.story(poisoned) == [1, 2, 3]
+    assert len(await parked_ids(pipeline, poisoned)) == 1
+
+
+async def test_two_who_redrive_at_once_apply_nothing_twice(pipeline: Pipeline) -> None:
+    poisoned = uuid4()
+    pipeline.receiver.reaction = stumbles_over((poisoned, 1))
+    async with pipeline.process() as process:
+        for _ in range(12):
+            await pipeline.sender.say(poisoned)
+        await pipeline.settled()
+        pipeline.receiver.recover()
+        inbox = process.inboxes["receiver"]
+        await asyncio.gather(*(redrive_key(inbox, poisoned) for _ in range(4)))
+        await redrive_key(inbox, poisoned)
+    assert await pipeline.receiver.story(poisoned) == list(range(1, 13))
+
+
+async def test_a_long_redrive_is_done_in_parts(pipeline: Pipeline) -> None:
+    conversations = [uuid4() for _ in range(3)]
+    pipeline.receiver.reaction = stumbles_over(*((conversation, 1) for conversation in conversations))
+    async with pipeline.process() as process:
+        for _ in range(2):
+            await pipeline.sender.say(*conversations)
+        await pipeline.settled()
+        # The first one goes on failing, and must not keep the others from their turn.
+        stuck = UUID((await pipeline.receiver.parked())[0]["key"])
+        pipeline.receiver.reaction = stumbles_over((stuck, 1))
+        inbox, parts = process.inboxes["receiver"], [Outcome(complete=False)]
+        while not parts[-1].complete:
+            last = parts[-1]
+            parts.append(await redrive(inbox, Choice(reason="poison"), after=last.done_up_to, resume_at=last.resume_at, seconds=0.0))
+            assert len(parts) < 20, "it comes to an end"
+    assert max(part.redriven for part in parts) == 1
+    assert [await pipeline.receiver.story(one) for one in conversations if one != stuck] == [[1, 2], [1, 2]]
+    assert len(await parked_ids(pipeline, stuck)) == 2
