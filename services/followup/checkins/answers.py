@@ -52,7 +52,7 @@ async def submit(db: AsyncSession, check_in_id: UUID, answers: Answers, now: dat
     await links.close(db, [check_in_id], LinkStatus.USED)
     await disarm(db, *(key(kind, check_in_id) for kind in (OVERDUE, CALL, EXPIRE)))
     await tasks.cancel_open(db, now=now, reason="answered", focus_ids=[check_in_id], only=[OVERDUE_CALL, TELEPHONE_CHECK_IN])
-    await _raise(db, check_in, worries(answers, form, setup.rules), now, setup)
+    await _raise(db, check_in, worries(answers, form, setup.rules.reading(form)), now, setup)
     await db.flush()
     return True
 
@@ -60,7 +60,8 @@ async def submit(db: AsyncSession, check_in_id: UUID, answers: Answers, now: dat
 async def keep_refused(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
     """Read the good answers of a form that was sent back to the patient for the others; the check-in stays as it is."""
     check_in = await get_locked(db, check_in_id)
-    found = worries(answers, form_of(check_in, setup), setup.rules, sent=False)
+    form = form_of(check_in, setup)
+    found = worries(answers, form, setup.rules.reading(form), sent=False)
     if check_in.takes_answers(now, setup.policy.late_answers_for) and await _raise(db, check_in, found, now, setup):
         _keep_partial(db, check_in, answers, now, help_now=False)
         await db.flush()
@@ -72,7 +73,8 @@ async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, no
     query = select(CheckInPartial).where(CheckInPartial.check_in_id == check_in_id, col(CheckInPartial.help_now))
     last = (await db.exec(query.order_by(col(CheckInPartial.received_at).desc()).limit(1))).first()
     again = {HELP_NOW} if last is not None and now - last.received_at >= setup.policy.help_again_after else set()
-    found = worries({**answers, HELP_NOW: "yes"}, form_of(check_in, setup), setup.rules, sent=False)
+    form = form_of(check_in, setup)
+    found = worries({**answers, HELP_NOW: "yes"}, form, setup.rules.reading(form), sent=False)
     if await _raise(db, check_in, found, now, setup, again=again):
         _keep_partial(db, check_in, answers, now, help_now=True)
         await db.flush()

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
+
+SAFETY_SET = files(__package__) / "safety_set"
+"""The forms and rules that ship with the product."""
 
 Answer = str | int
 """``yes``, ``no``, a number, or DECLINED."""
@@ -81,12 +85,22 @@ class Forms:
         return self.known[form_code, form_version]
 
 
-def load_forms() -> Forms:
-    """The forms that ship with the product: the safety set, after an infusion and weekly."""
-    document = yaml.safe_load((files(__package__) / "safety_set" / "form-v1.yaml").read_text(encoding="utf-8"))
-    forms = {code: _form(document, code, variant) for code, variant in document["variants"].items()}
-    of_check_in = {check_in: forms[code] for code, variant in document["variants"].items() for check_in in variant["check_ins"]}
-    return Forms(of_check_in, {(form.code, form.version): form for form in forms.values()})
+def load_forms(folder: Traversable = SAFETY_SET) -> Forms:
+    """Every version of the safety set in ``folder``: the newest is sent, after an infusion and weekly; the others are still read."""
+    of_check_in: dict[str, Form] = {}
+    known: dict[tuple[str, int], Form] = {}
+    for document in versions_in(folder, "form"):
+        for code, variant in document["variants"].items():
+            form = _form(document, code, variant)
+            known[form.code, form.version] = form
+            of_check_in |= dict.fromkeys(variant["check_ins"], form)
+    return Forms(of_check_in, known)
+
+
+def versions_in(folder: Traversable, what: str) -> list[Any]:  # Any: parsed YAML
+    """The files ``<what>-v<number>.yaml``, oldest version first."""
+    texts = [file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.startswith(f"{what}-v")]
+    return sorted(map(yaml.safe_load, texts), key=lambda document: int(document["version"]))
 
 
 def _form(document: Mapping[str, Any], code: str, variant: Mapping[str, Any]) -> Form:  # Any: parsed YAML

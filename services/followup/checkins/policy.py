@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
 
-from services.followup.checkins.forms import Forms, load_forms
-from services.followup.checkins.rules import Level, ResponseTime, ResponseTimes, Rule, RuleSet
+from services.followup.checkins.forms import SAFETY_SET, Forms, load_forms, versions_in
+from services.followup.checkins.rules import Level, ResponseTime, ResponseTimes, Rule, RuleBook, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,17 @@ class CheckInSetup:
     """Everything that decides how check-ins are asked and read."""
 
     forms: Forms
-    rules: RuleSet
+    rules: RuleBook
     times: ResponseTimes
     policy: CheckInPolicy
 
 
-def load_setup() -> CheckInSetup:
-    """The project's defaults."""
-    return CheckInSetup(load_forms(), load_rules(), load_response_times(), load_policy())
+def load_setup(safety_set: Traversable = SAFETY_SET) -> CheckInSetup:
+    """The project's defaults. Raises LookupError for a form that no rules read, so that none is sent whose answers nobody judges."""
+    setup = CheckInSetup(load_forms(safety_set), load_rules(safety_set), load_response_times(), load_policy())
+    for form in setup.forms.known.values():
+        setup.rules.reading(form)
+    return setup
 
 
 def load_policy() -> CheckInPolicy:
@@ -61,10 +65,9 @@ def load_policy() -> CheckInPolicy:
     )
 
 
-def load_rules() -> RuleSet:
-    """The project's default rules for the safety set."""
-    document = _read("safety_set", "rules-v1.yaml")
-    return RuleSet(version=document["version"], rules=tuple(_rule(rule) for rule in document["rules"]))
+def load_rules(safety_set: Traversable = SAFETY_SET) -> RuleBook:
+    """The project's default rules for the safety set, every version of them."""
+    return RuleBook(tuple(_rules(document) for document in versions_in(safety_set, "rules")))
 
 
 def load_response_times() -> ResponseTimes:
@@ -72,6 +75,10 @@ def load_response_times() -> ResponseTimes:
     document = _read("safety_set", "response_times.yaml")
     times = {name: _response_time(entry) for name, entry in document["times"].items()}
     return ResponseTimes(opening=time.fromisoformat(document["opening"]), times=times)
+
+
+def _rules(document: Mapping[str, Any]) -> RuleSet:  # Any: parsed YAML
+    return RuleSet(document["version"], frozenset(document["form_versions"]), tuple(_rule(rule) for rule in document["rules"]))
 
 
 def _rule(rule: Mapping[str, Any]) -> Rule:  # Any: parsed YAML

@@ -48,10 +48,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A version of the rules."""
+    """A version of the rules, and which versions of the form it reads."""
 
     version: int
+    form_versions: frozenset[int]
     rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All versions of the rules, the oldest first."""
+
+    versions: tuple[RuleSet, ...]
+
+    def reading(self, form: Form) -> RuleSet:
+        """The newest rules for this version of the form. Raises LookupError where nobody wrote any."""
+        fitting = [rules for rules in self.versions if form.version in rules.form_versions]
+        if not fitting:
+            raise LookupError(f"no rules read version {form.version} of {form.code}")
+        return fitting[-1]
 
 
 @dataclass(frozen=True, slots=True)

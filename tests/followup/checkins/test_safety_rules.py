@@ -10,7 +10,7 @@ from services.followup.checkins.rules import HELP_NOW, Level, due_by, worries
 FORMS = load_forms()
 AFTER = FORMS.of_check_in["C24"]
 WEEKLY = FORMS.of_check_in["WK"]
-RULES = load_rules()
+(RULES,) = load_rules().versions
 TIMES = load_response_times()
 NEW_YORK = ZoneInfo("America/New_York")
 
