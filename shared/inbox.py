@@ -7,24 +7,25 @@ of that key follow it in order, everything else flows.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import dispatch, failpoints, offsets, parked, reading, telemetry
-from shared.bus import Fenced, Position, Record
+from shared.bus import Fenced, Place, Position, Record
 from shared.db import Database, is_away
 from shared.dispatch import Handler, each, waves
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry
-from shared.owners import owners_of
+from shared.owners import owners_of, without_strangers
 from shared.reading import Chunk, Readable
+from shared.turns import Part, Turns
 
 __all__ = ["CHUNK", "Handler", "Inbox", "each", "waves"]
 
 CHUNK = 50
-_AT_ONCE = 4
-"""Transactions of one consumer at a time, so that catching up leaves database connections to the requests."""
+_AT_ONCE = 2
+"""Transactions of one consumer at a time: one is decided about here while another one is with the database, and what waits meanwhile
+goes together. Requests keep their connections."""
 
 
 class Inbox:
@@ -48,29 +49,55 @@ class Inbox:
         self._registry = registry
         self._handlers = dict(subscriptions)
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._turns = Turns(_AT_ONCE)
         self._log = telemetry.logger("inbox", consumer=consumer)
 
-    async def handle(self, records: Sequence[Record], *, partition: tuple[str, int] | None = None, expected: int | None = None) -> None:
+    async def handle(self, records: Sequence[Record], *, partition: Place | None = None, expected: int | None = None) -> None:
         """Handle records of one partition, or of the local bus, in order. Raises Unavailable (nothing done, try again) or Fenced.
 
         With ``partition``, the stored offset must be ``expected`` and becomes the last record's offset plus one.
         """
-        failure = await self._try(records, partition, expected)
+        failure = await self._first_try(records, partition, expected)
         if failure is not None and len(records) == 1:
             await self._until_settled(records[0], partition, expected, failure)
         elif failure is not None:
             await self._one_by_one(records, partition, expected)
 
-    async def _one_by_one(self, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
+    async def _first_try(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
+        """With the chunks of other partitions that wait for their turn too; alone where that fails, for whatever reason."""
+        if partition is None or expected is None:
+            return await self._try(records, partition, expected)
+        try:
+            part = Part(records, partition, expected, self.read(records))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the records' own: they are tried one by one
+            return error
+        async with self._turns.with_company(part) as company:
+            if company and await self._together(part, company):
+                return None
+            if company is not None:
+                return await self._attempt(records, partition, expected)
+        return None if await part.done else await self._try(records, partition, expected)
+
+    async def _together(self, part: Part, company: Sequence[Part]) -> bool:
+        """Whether these parts were committed in one transaction."""
+        chunks = [one.chunk for one in (part, *company)]
+        whole = Chunk([item for chunk in chunks for item in chunk.readable], ignored=sum(chunk.ignored for chunk in chunks))
+        try:
+            await self._transaction(whole, part.records, part.place, part.expected, company)
+        except Exception as error:  # noqa: BLE001 - each part tries by itself, and what is wrong shows there
+            self._log.debug("inbox.not_together", error_class=type(error).__name__, count=len(chunks))
+            return False
+        for other in company:
+            other.tell(committed=True)
+        return True
+
+    async def _one_by_one(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> None:
         """Find the culprit of a failed chunk; it is tried a few times and then parked together with the offset."""
         for record in records:
             await self._until_settled(record, partition, expected, None)
             expected = record.offset + 1
 
-    async def _until_settled(
-        self, record: Record, partition: tuple[str, int] | None, expected: int | None, failure: Exception | None
-    ) -> None:
+    async def _until_settled(self, record: Record, partition: Place | None, expected: int | None, failure: Exception | None) -> None:
         """Try a record as often as it deserves, one try being behind us when it has a failure already; then park it."""
         for wait in self.TRIES_SECONDS[1 if failure else 0 :]:
             await asyncio.sleep(wait)
@@ -79,10 +106,16 @@ class Inbox:
                 return
         self._log.error("inbox.poison", error_class=type(failure).__name__, error_place=_place_of(failure), offset=record.offset)
         parking = parked.Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=len(self.TRIES_SECONDS))
-        await self._transaction(Chunk(parkings=[parking]), [record], partition, expected)
+        async with self._turns.alone():
+            await self._transaction(Chunk(parkings=[parking]), [record], partition, expected)
 
-    async def _try(self, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> Exception | None:
+    async def _try(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
         """One try; returns the failure when it is the records' own, raises when it is not."""
+        async with self._turns.alone():
+            return await self._attempt(records, partition, expected)
+
+    async def _attempt(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
+        """The same, for who has the turn."""
         try:
             await self._transaction(self.read(records), records, partition, expected)
         except Fenced:
@@ -98,14 +131,24 @@ class Inbox:
         """What of these records could be handled, what would be parked, and what is nothing to us."""
         return reading.read(records, self._registry, self._handlers.keys())
 
-    async def _transaction(self, chunk: Chunk, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
-        async with self._slots, self.database.transaction() as db:
+    async def _transaction(
+        self,
+        chunk: Chunk,
+        records: Sequence[Record],
+        partition: Place | None,
+        expected: int | None,
+        company: Sequence[Part] = (),
+    ) -> None:
+        """``chunk`` holds what was read of the records and of the company's."""
+        async with self.database.transaction() as db:
             fresh = await self._claim(db, chunk)
             free, behind = await parked.behind(db, self.consumer, fresh, chunk.parkings)
             chunk.parkings += behind
             await parked.park(db, self.consumer, chunk.parkings)
             await self.dispatch(db, [item.delivery for item in free])
             await self._advance(db, records, partition, expected)
+            for part in company:
+                await self._advance(db, part.records, part.place, part.expected)
             failpoints.hit("inbox.before_commit")
         failpoints.hit("inbox.after_commit")
         self._count(chunk, free)
@@ -123,28 +166,15 @@ class Inbox:
                 new.discard(item.envelope.event_id)
                 fresh.append(item)
         chunk.duplicates = len(chunk.readable) - len(fresh)
-        return await self._without_strangers(db, chunk, fresh)
-
-    async def _without_strangers(self, db: AsyncSession, chunk: Chunk, fresh: list[Readable]) -> list[Readable]:
-        """A key belongs to the clinic that used it first; its events under another clinic are set aside and block nothing."""
-        wanted: dict[str, UUID] = {}
-        for item in fresh:
-            wanted.setdefault(item.envelope.key, item.envelope.clinic_id)
-        owners = await owners_of(db, wanted)
-        own: list[Readable] = []
-        for item in fresh:
-            if owners[item.envelope.key] == item.envelope.clinic_id:
-                own.append(item)
-            else:
-                mismatch = parked.Parking.of(item.record, reason="tenant-mismatch", error_class="event-tenant-mismatch", blocks_key=False)
-                chunk.parkings.append(mismatch)
+        own, strangers = await without_strangers(db, fresh)
+        chunk.parkings += strangers
         return own
 
     async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
         """Run the handlers of these deliveries."""
         await dispatch.dispatch(db, self._handlers, deliveries)
 
-    async def _advance(self, db: AsyncSession, records: Sequence[Record], partition: tuple[str, int] | None, expected: int | None) -> None:
+    async def _advance(self, db: AsyncSession, records: Sequence[Record], partition: Place | None, expected: int | None) -> None:
         if partition is not None and expected is not None:
             await offsets.advance(db, self.consumer, partition, records, expected=expected)
 

@@ -1,10 +1,15 @@
 """Which clinic a key belongs to: the one that used it first. Another clinic's event about it is set aside, whoever sent it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.parked import Parking, Readable
+
+R = TypeVar("R", bound=Readable)
 
 
 async def owners_of(db: AsyncSession, wanted: Mapping[str, UUID]) -> dict[str, UUID]:
@@ -18,6 +23,22 @@ async def owners_of(db: AsyncSession, wanted: Mapping[str, UUID]) -> dict[str, U
         rows = await db.execute(_READ, {"keys": sorted(unseen)})
         owners |= {row.key: row.clinic_id for row in rows}
     return owners
+
+
+async def without_strangers(db: AsyncSession, fresh: Sequence[R]) -> tuple[list[R], list[Parking]]:
+    """What is of its key's own clinic, and what is set aside because it is another's; that blocks nothing."""
+    wanted: dict[str, UUID] = {}
+    for item in fresh:
+        wanted.setdefault(item.envelope.key, item.envelope.clinic_id)
+    owners = await owners_of(db, wanted)
+    own: list[R] = []
+    strangers: list[Parking] = []
+    for item in fresh:
+        if owners[item.envelope.key] == item.envelope.clinic_id:
+            own.append(item)
+        else:
+            strangers.append(Parking.of(item.record, reason="tenant-mismatch", error_class="event-tenant-mismatch", blocks_key=False))
+    return own, strangers
 
 
 _CLAIM = text(

@@ -10,16 +10,18 @@ from typing import Any
 import orjson
 import uvloop
 from rich.console import Console
+from rich.table import Table
 
 from shared import telemetry
 from tests.benchmarks import measures
 from tests.benchmarks.embedded import embedded
 from tests.benchmarks.floor import consumer, writer
 from tests.benchmarks.ground import Ground, prepared
+from tests.benchmarks.growth import LARGE, growth
 from tests.benchmarks.load import Work, requests
 from tests.benchmarks.measures import Lengths
 from tests.benchmarks.recording import Recordings, record
-from tests.benchmarks.table import table_of
+from tests.benchmarks.table import growth_table, table_of
 
 RESULT = Path("build/bench.json")
 Figures = dict[str, Any]  # Any: figures by name, in groups
@@ -85,6 +87,15 @@ async def _more(work: Work, ground: Ground, lengths: Lengths, figures: Figures) 
     return {"latency": latency, "flat_out": flat_out}
 
 
+async def run_growth(lengths: Lengths, large: int) -> Figures:
+    """The product alone, with little and with much that is there already."""
+    _say("starting PostgreSQL, Kafka and the services")
+    async with prepared() as ground:
+        _say(f"loading and measuring up to {large} open tasks and past infusions: minutes")
+        machine = _machine()
+        return {"growth": await growth(ground, lengths, large), "machine": machine | {"load_at_end": os.getloadavg()}}
+
+
 def _counts(recordings: Recordings) -> Figures:
     """Statements and round trips, which no load changes."""
     completion = recordings.completion.transaction
@@ -110,16 +121,29 @@ def main() -> None:
     """Measure, print, write."""
     parser = ArgumentParser(prog="make bench")
     parser.add_argument("--short", action="store_true", help="a few seconds of everything: to see that it works")
+    parser.add_argument("--growth", action="store_true", help="instead: with a thousand and with a million open tasks and past infusions")
     given = parser.parse_args()
-    floor, product = (
-        (Lengths(5, 2000, 3000), Lengths(5, 1000, 1000)) if given.short else (Lengths(20, 20_000, 3000), Lengths(20, 5000, 1000))
-    )
     telemetry.configure_logs(level="ERROR")
-    figures = uvloop.run(run(floor, product))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
-    Console(highlight=False).print(table_of(figures))
-    _say(f"All figures: {RESULT}")
+    floor, product = (_SHORT_FLOOR, _SHORT) if given.short else (_FLOOR, _PRODUCT)
+    if given.growth:
+        figures = uvloop.run(run_growth(product, LARGE // 100 if given.short else LARGE))
+        _hand_over(growth_table(figures["growth"]), figures, RESULT.with_name("bench-growth.json"))
+    else:
+        figures = uvloop.run(run(floor, product))
+        _hand_over(table_of(figures), figures, RESULT)
+
+
+def _hand_over(table: Table, figures: Figures, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
+    console = Console(highlight=False)
+    console.width = max(console.width, 110)
+    console.print(table)
+    _say(f"All figures: {path}")
+
+
+_FLOOR, _PRODUCT = Lengths(20, 20_000, 3000), Lengths(20, 5000, 1000)
+_SHORT_FLOOR, _SHORT = Lengths(5, 2000, 3000), Lengths(5, 1000, 1000)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,19 @@ def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in g
     return table
 
 
+def growth_table(figures: Mapping[str, Any]) -> Table:  # Any: as above
+    """One column for each size."""
+    table = Table("figure", *figures, title="Afterglow: with so many open tasks and past infusions", title_justify="left")
+    for name, group, key, form in (
+        ("sustained, per second", "sustained", "per_second", ".0f"),
+        ("drain, per second", "drain", "per_second", ".0f"),
+        ("page of the queue, p50 ms", "queue", "p50_ms", ".1f"),
+        ("page of the queue, p99 ms", "queue", "p99_ms", ".1f"),
+    ):
+        table.add_row(name, *(format(of_size[group][key], form) if group in of_size else "" for of_size in figures.values()))
+    return table
+
+
 _EMBEDDED = (
     ("seconds_to_ready", "seconds from start to ready", ".1f", ""),
     ("memory_mib_services", "MiB, the three services", ".0f", ""),

@@ -29,6 +29,7 @@ from shared.kafka.partition import Partition  # noqa: E402
 from shared.outbox import Relay, outgoing_of, write_emitted  # noqa: E402
 from shared.reading import Chunk, Readable  # noqa: E402
 from shared.service import Service  # noqa: E402
+from shared.turns import Part  # noqa: E402
 from shared.web import idempotency  # noqa: E402
 
 
@@ -84,9 +85,13 @@ def offset_before_effects() -> None:
     """What is about to be handled counts as handled."""
     transaction = _guard(Inbox, "_transaction")
 
-    async def moved_first(self: Inbox, chunk: Chunk, records: Sequence[Record], place: Any, expected: Any) -> None:  # Any: handed on
+    async def moved_first(
+        self: Inbox, chunk: Chunk, records: Sequence[Record], place: Any, expected: Any, company: Sequence[Part] = ()
+    ) -> None:  # Any: handed on
         async with self.database.transaction() as db:
             await self._advance(db, records, place, expected)
+            for part in company:
+                await self._advance(db, part.records, part.place, part.expected)
         window()
         await transaction(self, chunk, records, None, None)
 

@@ -19,6 +19,7 @@ from shared.kafka.consuming import Consuming
 from shared.kafka.partition import Partition
 from shared.outbox import Relay
 from shared.reading import Chunk, Readable
+from shared.turns import Part
 from tests.support.parties import raw, said
 from tests.support.pipeline import TOPIC, HastyInbox, KafkaPipeline, LocalPipeline, Pipeline, PlantedCrash
 from tests.support.verdict import WHOLE, Verdict, verdict_on
@@ -133,9 +134,13 @@ class EffectsAndOffsetTogether(DiesAtItsFirstChunk):
 
 
 class OffsetFirst(DiesAtItsFirstChunk):
-    async def _transaction(self, chunk: Chunk, records: Sequence[Record], partition: Any, expected: Any) -> None:  # Any: handed through
+    async def _transaction(
+        self, chunk: Chunk, records: Sequence[Record], partition: Any, expected: Any, company: Sequence[Part] = ()
+    ) -> None:  # Any: handed through
         async with self.database.transaction() as db:
             await self._advance(db, records, partition, expected)
+            for part in company:
+                await self._advance(db, part.records, part.place, part.expected)
         self.die()
         await super()._transaction(chunk, records, None, None)
 
@@ -174,8 +179,8 @@ async def has_died(inbox_type: type[DiesAtItsFirstChunk]) -> bool:
 class ForgetsItsFirstCommit(HastyInbox):
     forgotten = False
 
-    async def _transaction(self, chunk: Chunk, records: Sequence[Record], partition: Any, expected: Any) -> None:  # Any: handed through
-        await super()._transaction(chunk, records, partition, expected)
+    async def _transaction(self, chunk: Chunk, records: Sequence[Record], *where: Any) -> None:  # Any: handed through
+        await super()._transaction(chunk, records, *where)
         if not self.forgotten:
             self.forgotten = True
             raise ConnectionResetError

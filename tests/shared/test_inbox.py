@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from random import Random
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -76,6 +78,70 @@ async def test_the_offset_moves_only_from_where_it_was_expected(receiver: Receiv
         await other.handle(records(raw(said(uuid4()))), partition=PLACE, expected=0)
     assert await receiver.done() == 2
     assert (await one.position(*PLACE) or Position(-1)).next_offset == 2
+
+
+class Together(HastyInbox):
+    """Notes how many partitions each of its transactions was about."""
+
+    async def gather(self, *chunks: tuple[int, list[Record]]) -> list[BaseException | None]:
+        """Hand in one chunk for each partition at once; returns what came of each."""
+        self.sizes: list[int] = []
+        for partition, _ in chunks:
+            await self.start_at(TOPIC, partition, Position(0))
+        placed = [(partition, [replace(record, partition=partition) for record in chunk]) for partition, chunk in chunks]
+        handling = (self.handle(chunk, partition=(TOPIC, partition), expected=chunk[0].offset) for partition, chunk in placed)
+        return await asyncio.gather(*handling, return_exceptions=True)
+
+    async def _transaction(self, chunk: Any, records: Any, partition: Any, expected: Any, company: Any = ()) -> None:  # Any: handed through
+        await super()._transaction(chunk, records, partition, expected, company)
+        self.sizes.append(1 + len(company))
+
+    async def parked(self) -> list[str | None]:
+        """The keys of what is parked."""
+        async with self.database.transaction() as db:
+            return list((await db.execute(text("SELECT key FROM platform.parked WHERE state = 'parked'"))).scalars())
+
+    async def offsets(self, count: int) -> list[int]:
+        return [(await self.position(TOPIC, partition) or Position(-1)).next_offset for partition in range(count)]
+
+
+def together(receiver: Receiver) -> Together:
+    subscriptions: dict[type[Event], Handler] = {Said: receiver.on_utterances, Asked: receiver.on_utterances}
+    return Together(receiver.database, consumer="receiver", registry=events, subscriptions=subscriptions, metrics=receiver.metrics)
+
+
+async def test_chunks_of_partitions_that_wait_for_their_turn_share_a_transaction(receiver: Receiver) -> None:
+    inbox = together(receiver)
+    await inbox.gather(*((partition, records(raw(said(uuid4())), raw(said(uuid4())))) for partition in range(8)))
+    assert await receiver.done() == 16
+    assert await inbox.offsets(8) == [2] * 8
+    assert max(inbox.sizes) > 1
+    assert sum(inbox.sizes) == 8
+
+
+async def test_who_shares_a_transaction_with_a_poisoned_or_a_fenced_chunk_is_handled_all_the_same(receiver: Receiver) -> None:
+    inbox, poison = together(receiver), said(uuid4())
+
+    async def stumble(_db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        if delivery.event == poison:
+            raise ValueError
+
+    receiver.reaction = stumble
+    chunks = [(partition, records(raw(said(uuid4())))) for partition in range(6)]
+    chunks.append((6, records(raw(poison))))
+    chunks.append((7, records(raw(said(uuid4())), first=3)))
+    outcomes = await inbox.gather(*chunks)
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 7 + [Fenced]
+    assert await receiver.done() == 6
+    assert await inbox.offsets(8) == [1] * 7 + [0]
+    assert await inbox.parked() == [poison.key]
+
+
+async def test_a_chunk_with_something_to_park_takes_nobody_along(receiver: Receiver) -> None:
+    inbox = together(receiver)
+    await inbox.gather(*((partition, records(raw(said(uuid4()))._replace(value=b"no JSON"))) for partition in range(5)))
+    assert inbox.sizes == [1] * 5
+    assert len(await inbox.parked()) == 5
 
 
 async def test_a_first_position_never_replaces_a_stored_one(receiver: Receiver) -> None:

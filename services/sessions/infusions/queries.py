@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, Select, and_, func, select, type_coerce
+from sqlalchemy import DateTime, Select, and_, bindparam, func, select, type_coerce
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -29,13 +29,7 @@ async def get_infusion_for_change(db: AsyncSession, infusion_id: UUID) -> tuple[
 
     The patient's lock comes first, as everywhere: writes about one patient's infusions wait for each other and cannot deadlock.
     """
-    row = (
-        await db.execute(
-            _with_subject()
-            .where(col(Infusion.clinic_id) == clinic_of(db), col(Infusion.infusion_id) == infusion_id)
-            .with_for_update(key_share=True, of=[Patient, Infusion])
-        )
-    ).first()
+    row = (await db.execute(_FOR_CHANGE, {"clinic_id": clinic_of(db), "infusion_id": infusion_id})).first()
     if row is None:
         raise NotFound
     return row.Infusion, Subject(row.Patient, row.Course)
@@ -80,6 +74,14 @@ def _with_subject() -> Select[Infusion, Patient, Course]:
     same_patient = and_(col(Patient.clinic_id) == col(Infusion.clinic_id), col(Patient.patient_id) == col(Infusion.patient_id))
     same_course = and_(col(Course.clinic_id) == col(Infusion.clinic_id), col(Course.course_id) == col(Infusion.course_id))
     return select(Infusion, Patient, Course).join(Patient, same_patient).join(Course, same_course)
+
+
+_FOR_CHANGE = (
+    _with_subject()
+    .where(col(Infusion.clinic_id) == bindparam("clinic_id"), col(Infusion.infusion_id) == bindparam("infusion_id"))
+    .with_for_update(key_share=True, of=[Patient, Infusion])
+)
+"""Built once: every step of every visit begins with it, and to build it anew took a twentieth of a completion's time."""
 
 
 def infusions_by_booking(

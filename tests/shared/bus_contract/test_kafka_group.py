@@ -22,9 +22,9 @@ class Counting(HastyInbox):
 
     count = 0
 
-    async def _transaction(self, chunk: Any, records: Any, partition: Any, expected: Any) -> None:  # Any: handed through
-        await super()._transaction(chunk, records, partition, expected)
-        self.count += len(records)
+    async def _transaction(self, chunk: Any, records: Any, partition: Any, expected: Any, company: Any = ()) -> None:  # Any: handed through
+        await super()._transaction(chunk, records, partition, expected, company)
+        self.count += len(records) + sum(len(part.records) for part in company)
 
 
 async def handled_by(process: Process) -> int:

@@ -23,7 +23,7 @@ class Overtaken(HastyInbox):
     overtaken = 0
     fenced = 0
 
-    async def _transaction(self, chunk: Any, records: Any, partition: Any, expected: Any) -> None:  # Any: handed through
+    async def _transaction(self, chunk: Any, records: Any, partition: Any, expected: Any, company: Any = ()) -> None:  # Any: handed through
         if self.overtaken < 5:
             self.overtaken += 1
             other = HastyInbox(
@@ -31,7 +31,7 @@ class Overtaken(HastyInbox):
             )
             await other.handle(records, partition=partition, expected=expected)
         try:
-            await super()._transaction(chunk, records, partition, expected)
+            await super()._transaction(chunk, records, partition, expected, company)
         except Fenced:
             self.fenced += 1
             raise
