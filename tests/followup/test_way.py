@@ -23,7 +23,7 @@ BESIDE_THE_WAY = {
     "plans/slots.py": "the values that are handed down the way",
     "plans/means.py": "the clock, the protocols and the policy, as one argument",
     "plans/protocol.py": "the data of a protocol",
-    "plans/local_time.py": "the wall clock in a zone",
+    "local_time.py": "the wall clock in a zone",
     "tasks/rules.py": "priorities and states of tasks",
     "tasks/models.py": "the table of tasks, as the queue reads it",
     "tasks/schemas.py": "the shape of an answer",

@@ -10,8 +10,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from services.followup.checkins.forms import DECLINED, Answer, Answers, Form
-
-_SATURDAY = 5
+from services.followup.local_time import business_days_later, on_the_clock
 
 
 class Level(StrEnum):
@@ -139,21 +138,8 @@ def _missed(asked: Answers, form: Form, *, sent: bool) -> list[str]:
 
 
 def _due(response: ResponseTime, answered_at: datetime, zone: ZoneInfo, opening: time) -> datetime:
+    local = answered_at.astimezone(zone)
     if response.business_days:
-        return _business_days_later(answered_at.astimezone(zone), response.business_days, opening).astimezone(answered_at.tzinfo)
+        return business_days_later(local, response.business_days, opening)
     earliest = answered_at + response.elapsed
-    if response.until is None:
-        return earliest
-    evening = datetime.combine(answered_at.astimezone(zone), response.until, zone).astimezone(answered_at.tzinfo)
-    return max(earliest, evening)
-
-
-def _business_days_later(start: datetime, days: int, opening: time) -> datetime:
-    """The same time of day that many business days later; a weekend counts as the next opening."""
-    if start.weekday() >= _SATURDAY:
-        start = datetime.combine(start + timedelta(days=7 - start.weekday()), opening, start.tzinfo)
-    later = start
-    while days:
-        later += timedelta(days=1)
-        days -= later.weekday() < _SATURDAY
-    return later
+    return earliest if response.until is None else max(earliest, on_the_clock(local.date(), response.until, zone))

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from services.followup.local_time import after_quiet_hours
 from services.followup.outreach.contacts import Contact
 
 NOT_IN_CARE = frozenset({"deceased", "withdrawn"})
@@ -21,13 +22,7 @@ class QuietHours:
 
     def leaves_at(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """``moment`` itself, or the end of the quiet hours it falls into. UTC in, UTC out."""
-        local = moment.astimezone(zone)
-        at = local.time().replace(tzinfo=None)
-        if at >= self.begins:
-            return datetime.combine(local + timedelta(days=1), self.ends, zone).astimezone(moment.tzinfo)
-        if at < self.ends:
-            return datetime.combine(local, self.ends, zone).astimezone(moment.tzinfo)
-        return moment
+        return after_quiet_hours(moment, self.begins, self.ends, zone)
 
 
 @dataclass(frozen=True, slots=True)

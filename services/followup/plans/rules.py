@@ -5,10 +5,10 @@ something is past due only strictly after its due time. All times are aware; all
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from services.followup.plans.local_time import business_days_later, days_later, on_the_clock
+from services.followup.local_time import after_quiet_hours, business_days_later, days_later, on_the_clock
 from services.followup.plans.protocol import DayAfter, Protocol
 from services.followup.plans.slots import (
     PAST_DUE,
@@ -242,17 +242,7 @@ def _day_after(infusion: EndedInfusion, rule: DayAfter, generation: int) -> Chec
     return CheckInSlot(
         "C24",
         generation,
-        opens_at=_after_quiet_hours(t0 + rule.opens.delta, rule.quiet_from.at, rule.quiet_until.at, zone),
+        opens_at=after_quiet_hours(t0 + rule.opens.delta, rule.quiet_from.at, rule.quiet_until.at, zone),
         due_at=max(t0 + rule.due.delta, next_noon),
         expires_at=t0 + rule.expires.delta,
     )
-
-
-def _after_quiet_hours(moment: datetime, quiet_from: time, quiet_until: time, zone: ZoneInfo) -> datetime:
-    """The moment itself, or the end of the night into which it falls. The first minute of the night belongs to it, the last does not."""
-    local = moment.astimezone(zone)
-    if local.time() >= quiet_from:
-        return on_the_clock(local.date() + timedelta(days=1), quiet_until, zone)
-    if local.time() < quiet_until:
-        return on_the_clock(local.date(), quiet_until, zone)
-    return moment.astimezone(UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup.plans.local_time import business_days_later, days_later, on_the_clock
+from services.followup.local_time import business_days_later, days_later, on_the_clock
 from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.rules import check_ins_after, first_week_after, safety_offer, tasks_after, weekly_check_in
 from services.followup.plans.slots import CheckInSlot, EndedInfusion, InfusionOutcome, Kind, TaskSlot

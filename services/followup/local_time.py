@@ -33,6 +33,16 @@ def business_days_later(local: datetime, days: int, opening: time) -> datetime:
     return on_the_clock(day, at, zone)
 
 
+def after_quiet_hours(moment: datetime, begins: time, ends: time, zone: ZoneInfo) -> datetime:
+    """The moment itself, or the end of the night into which it falls. The first minute of the night belongs to it, the last does not."""
+    local = moment.astimezone(zone)
+    if local.time() >= begins:
+        return on_the_clock(local.date() + timedelta(days=1), ends, zone)
+    if local.time() < ends:
+        return on_the_clock(local.date(), ends, zone)
+    return moment.astimezone(UTC)
+
+
 def _end_of_gap(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The moment between two at which the clock in ``zone`` is put forward, to the second."""
     old = before.astimezone(zone).utcoffset()
