@@ -19,6 +19,7 @@ _CODES_TO_WAIT_FOR = frozenset(
         "idempotency-key-in-flight",
         "reference-not-found",
         "not-found",
+        "client-unknown",
         "practitioner-unknown",
         "consent-missing",
     }

@@ -68,10 +68,17 @@ def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, nee
 
 
 def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Forbidden:
+    """What we have not heard of has codes of its own: those may pass by themselves, and a caller may ask again."""
     if practitioner_id is None:
         return Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+    if standing.client_may_act is None:
+        return Forbidden("client-unknown", "This service has not heard of this client yet. It may in a moment.")
     if not standing.client_may_act:
         return Forbidden("client-may-not-act", "This client is not registered to act for practitioners.")
+    if standing.practitioner_active is None:
+        return Forbidden(
+            "practitioner-unknown", "This service knows no such practitioner in this clinic. One who is new it may know in a moment."
+        )
     if not standing.practitioner_active:
         return Forbidden("practitioner-not-active", "The practitioner is not active in this clinic.")
     return Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(needed))}.")

@@ -111,7 +111,7 @@ async def test_lists_show_only_the_clinics_own(clinic: Caller, foreign: Json) ->
 async def test_another_clinics_practitioner_cannot_be_acted_for(clinic: Caller, other_clinic: Caller) -> None:
     patient = await registered_patient(clinic)
     answer = await clinic.post("/intake/v1/courses", course_body(clinic, patient), acting=other_clinic.acting)
-    assert_refused(answer, 403, "practitioner-not-active")
+    assert_refused(answer, 403, "practitioner-unknown")
 
 
 # Row-level security alone: these statements name the other clinic, as a query without our check could

@@ -41,9 +41,9 @@ def test_one_of_the_needed_roles_is_enough() -> None:
     ("standing", "practitioner_id", "code"),
     [
         (GOOD, None, "practitioner-required"),
-        (Standing(), NURSE, "client-may-not-act"),
+        (Standing(), NURSE, "client-unknown"),
         (Standing(CLINIC, client_active=True, client_may_act=False, practitioner_active=True), NURSE, "client-may-not-act"),
-        (Standing(CLINIC, client_active=True, client_may_act=True), NURSE, "practitioner-not-active"),
+        (Standing(CLINIC, client_active=True, client_may_act=True), NURSE, "practitioner-unknown"),
         (Standing(CLINIC, client_active=True, client_may_act=True, practitioner_active=False), NURSE, "practitioner-not-active"),
         (Standing(CLINIC, True, True, True, ["therapist"]), NURSE, "role-missing"),
     ],

@@ -174,9 +174,9 @@ async def test_a_role_is_needed(client: Client) -> None:
             await upsert_practitioner(db, CLINIC, [event])
     expected = {
         "": "practitioner-required",
-        str(uuid4()): "practitioner-not-active",
+        str(uuid4()): "practitioner-unknown",
         str(absent): "practitioner-not-active",
-        str(PRESCRIBER_ELSEWHERE): "practitioner-not-active",
+        str(PRESCRIBER_ELSEWHERE): "practitioner-unknown",
         str(therapist): "role-missing",
     }
     for practitioner, code in expected.items():
