@@ -75,7 +75,7 @@ class Inbox:
             if company and await self._together(part, company):
                 return None
             if company is not None:
-                return await self._attempt(records, partition, expected)
+                return await self._attempt(records, partition, expected, part.chunk)
         return None if await part.done else await self._try(records, partition, expected)
 
     async def _together(self, part: Part, company: Sequence[Part]) -> bool:
@@ -114,10 +114,12 @@ class Inbox:
         async with self._turns.alone():
             return await self._attempt(records, partition, expected)
 
-    async def _attempt(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
-        """The same, for who has the turn."""
+    async def _attempt(
+        self, records: Sequence[Record], partition: Place | None, expected: int | None, chunk: Chunk | None = None
+    ) -> Exception | None:
+        """The same, for who has the turn, and perhaps has read the records."""
         try:
-            await self._transaction(self.read(records), records, partition, expected)
+            await self._transaction(chunk or self.read(records), records, partition, expected)
         except Fenced:
             self._metrics.fenced.inc()
             raise

@@ -18,7 +18,7 @@ from services.demo.cast import Person
 from services.demo.day import Day
 
 _RADIO = re.compile(r'<input type="radio" id="[^"]+" name="([^"]+)" value="([^"]+)"')
-_WORRYING = {"distress": "9", "call_today": "yes"}
+WORRYING = {"distress": "9", "call_today": "yes"}
 _LATE_BY = timedelta(hours=26)
 _LOOK_SECONDS = 0.1
 _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
@@ -104,7 +104,7 @@ class Patients:
             return False
         answers = calm_answers(page.text)
         if person.role.reply == "worrying" and not person.answered:
-            answers |= {name: value for name, value in _WORRYING.items() if name in answers}
+            answers |= {name: value for name, value in WORRYING.items() if name in answers}
         sent = await self._until_answered(browser, "POST", "/c", answers)
         return sent.status_code == httpx.codes.OK
 

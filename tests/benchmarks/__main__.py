@@ -14,6 +14,7 @@ from rich.table import Table
 
 from shared import telemetry
 from tests.benchmarks import measures
+from tests.benchmarks.answers import answers
 from tests.benchmarks.embedded import embedded
 from tests.benchmarks.floor import consumer, writer
 from tests.benchmarks.ground import Ground, prepared
@@ -76,6 +77,9 @@ async def _product(ground: Ground, lengths: Lengths) -> Figures:
         await services["followup"].start()
         figures["drain"] = await measures.drained(ground, target)
         _say(f"  drain {figures['drain']['per_second']:.0f} a second")
+        light = measures.LIGHT * figures["sustained"]["per_second"]
+        figures["answers"] = await answers(work, ground, lengths.answers, light)
+        _say(f"  a worrying answer {figures['answers']['p50_ms']:.0f} ms, p99 {figures['answers']['p99_ms']:.0f} ms")
     return figures
 
 
@@ -142,8 +146,8 @@ def _hand_over(table: Table, figures: Figures, path: Path) -> None:
     _say(f"All figures: {path}")
 
 
-_FLOOR, _PRODUCT = Lengths(20, 20_000, 3000), Lengths(20, 5000, 1000)
-_SHORT_FLOOR, _SHORT = Lengths(5, 2000, 3000), Lengths(5, 1000, 1000)
+_FLOOR, _PRODUCT = Lengths(20, 20_000, 3000, 0), Lengths(20, 5000, 1000, 100)
+_SHORT_FLOOR, _SHORT = Lengths(5, 2000, 3000, 0), Lengths(5, 1000, 1000, 10)
 
 
 if __name__ == "__main__":

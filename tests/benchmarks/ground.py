@@ -112,6 +112,13 @@ class Ground:
             if now - since > _GIVE_UP_SECONDS:
                 raise AssertionError(f"{target - done} events stay without effect")
 
+    async def quiet(self) -> None:
+        """Wait until nothing is under way any more."""
+        done, before = await self.finished(), -1
+        while done > before or await self.sessions.fetchval("SELECT EXISTS (SELECT 1 FROM platform.outbox_pending)"):
+            await asyncio.sleep(0.5)
+            done, before = await self.finished(), done
+
     async def wal(self) -> int:
         """Bytes of write-ahead log so far, of both databases."""
         position: int = await self.followup.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")

@@ -42,7 +42,10 @@ class Driven:
 async def drive(
     work: Work, ground: Ground, waiting: Sequence[Waiting], seconds: float, *, clients: int = CLIENTS, hold_at: int | None = None
 ) -> Driven:
-    """Clients that ask as fast as they are answered. ``hold_at`` lets them wait while so much is accepted and not finished."""
+    """Clients that ask as fast as they are answered, until the time is over or nothing is left.
+
+    ``hold_at`` lets them wait while so much is accepted and not finished.
+    """
     driven = Driven()
     queue = iter(waiting)
     before = await ground.finished()
@@ -63,8 +66,6 @@ async def drive(
     driven.finished = await ground.finished() - before
     watching.cancel()
     await asyncio.wait({watching})
-    if driven.seconds < seconds:
-        raise AssertionError(f"{len(waiting)} infusions were too few for {seconds} s")
     return driven
 
 

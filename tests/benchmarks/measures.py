@@ -24,6 +24,7 @@ class Lengths:
     drained: int
     rate: int
     """Completions a second that infusions are seeded for."""
+    answers: int
 
 
 async def sustained(work: Work, ground: Ground, lengths: Lengths, pids: Mapping[str, int]) -> dict[str, float]:

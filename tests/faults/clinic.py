@@ -19,6 +19,8 @@ from tests.support.house import CLINIC_SCOPES
 from tests.support.waiting import eventually
 
 PATIENCE_SECONDS = 240.0
+BIRTH_DATE = "1984-06-19"
+"""Of every patient; their pages ask for it."""
 _ASK_SECONDS = 5.0
 _LEFT_OUT_SECONDS = 10.0
 _CONSENTED = timedelta(days=70)
@@ -191,16 +193,16 @@ class Clinic:
         patient.next_visit -= _LONG_AGO if self._admitted % 2 else _LATELY
         self._waiting.append(patient)
 
-    async def admitted(self) -> Patient:
-        """A patient with both consents and a course."""
+    async def admitted(self, time_zone: str = "") -> Patient:
+        """A patient with both consents and a course, of some American zone if of no other."""
         self._admitted += 1
         now = datetime.now(UTC)
         body = {
             "given_name": "Rosalind",
             "family_name": f"Testerly{self._admitted}",
-            "birth_date": "1984-06-19",
+            "birth_date": BIRTH_DATE,
             "email": f"{uuid4().hex[:8]}@patients.example",
-            "time_zone": self._random.choice(("America/New_York", "America/Chicago", "America/Los_Angeles")),
+            "time_zone": time_zone or self._random.choice(("America/New_York", "America/Chicago", "America/Los_Angeles")),
             "preferred_channel": "email",
         }
         patient_id = UUID((await self.system.post("/intake/v1/patients", body))["patient_id"])
