@@ -25,10 +25,18 @@ def status(console: Console, found: Mapping[str, Json]) -> None:
 
 def parked(console: Console, rows: Iterable[tuple[str, Json]]) -> None:
     """A list of parked records."""
-    table = Table("id", "type", "key", "reason", "error", "tries", "parked for", title="Parked")
+    table = Table("id", "consumer", "type", "key", "reason", "error", "tries", "parked for", title="Parked")
     for service, row in rows:
         waited = age((datetime.now(UTC) - datetime.fromisoformat(row["parked_at"])).total_seconds())
-        what = (row["type"] or "?", row["key"] or "(no id)", row["reason"], row["error_class"], str(row["attempts"]), waited)
+        what = (
+            row["consumer"],
+            row["type"] or "?",
+            row["key"] or "(no id)",
+            row["reason"],
+            row["error_class"],
+            str(row["attempts"]),
+            waited,
+        )
         table.add_row(f"{service}/{row['parked_id']}", *what)
     console.print(table if table.row_count else "Nothing is parked.")
 
