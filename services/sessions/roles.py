@@ -1,7 +1,6 @@
 """Who does what in this service, by role. A coordinator books and sees when, not what was given and why."""
 
-from shared.errors import Forbidden
-from shared.security.caller import Caller
+from shared.security.caller import Caller, role_missing
 
 DESK = ("coordinator", "intake-nurse", "infusion-nurse", "prescriber")
 """Book, move and cancel visits, and check patients in."""
@@ -24,4 +23,4 @@ def sees_clinical(caller: Caller) -> bool:
 def require_clinical(caller: Caller) -> None:
     """Raises 403 role-missing for a named practitioner without a clinical role."""
     if not sees_clinical(caller):
-        raise Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(CLINICAL))}.")
+        raise role_missing(CLINICAL)

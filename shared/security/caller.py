@@ -1,6 +1,6 @@
 """Who calls: what the token says, and what this service knows of the client and of the practitioner it acts for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
@@ -70,7 +70,7 @@ def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, nee
 def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Forbidden:
     """What we have not heard of has codes of its own: those may pass by themselves, and a caller may ask again."""
     if practitioner_id is None:
-        return Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+        return practitioner_required()
     if standing.client_may_act is None:
         return Forbidden("client-unknown", "This service has not heard of this client yet. It may in a moment.")
     if not standing.client_may_act:
@@ -81,4 +81,14 @@ def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[
         )
     if not standing.practitioner_active:
         return Forbidden("practitioner-not-active", "The practitioner is not active in this clinic.")
+    return role_missing(needed)
+
+
+def practitioner_required() -> Forbidden:
+    """403 where only a person can act or be meant."""
+    return Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+
+
+def role_missing(needed: Iterable[str]) -> Forbidden:
+    """403 for a person who holds none of these roles."""
     return Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(needed))}.")

@@ -76,7 +76,9 @@ async def test_an_unknown_practitioner_does_nothing(clinic: Clinic) -> None:
 
 def test_every_operation_says_who_may_call_it(service: Service) -> None:
     app = application(service)
-    operations = census(app, also=[str(app.openapi_url)])
+    operators = "/sessions/v1/pipeline"  # the same in every service: tests/pipeline
+    found = census(app, also=[str(app.openapi_url)])
+    operations = {name: declared for name, declared in found.items() if operators not in name}
     steps = {f"POST /sessions/v1/infusions/{{infusion_id}}/{step}" for step in Step}
     assert operations.keys() - steps == {
         "POST /sessions/v1/infusions",

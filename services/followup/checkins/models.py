@@ -138,7 +138,7 @@ class CheckIn(Table, table=True):
 
     def _leave(self, allowed: frozenset[CheckInStatus] | set[CheckInStatus], to: CheckInStatus) -> None:
         if self.status not in allowed:
-            raise Conflict("check-in-state", "The check-in's state does not allow this.", extra={"state": self.status.value})
+            raise Conflict("state", "The check-in's state does not allow this.", extra={"state": self.status.value})
         self.status = to
         self.version += 1
 

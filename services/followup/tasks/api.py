@@ -12,7 +12,7 @@ from services.followup.tasks.queries import COUNT_LIMIT, Filters, Sort, View
 from services.followup.tasks.rules import Priority
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
 from services.followup.tasks.work import Worker
-from shared.errors import Forbidden
+from shared.security.caller import practitioner_required
 from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of
 
 READ, WORK = "system/Task.r", "system/Task.u"
@@ -49,7 +49,7 @@ def queue_routes(policy: TaskPolicy) -> Router:
     async def list_tasks(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN, sort: Sort | None = None) -> Listing[TaskOut]:
         """One view of the queue. ``mine`` needs the header Afterglow-Practitioner."""
         if view is View.MINE and wanted.me is None:
-            raise Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+            raise practitioner_required()
         if wanted.patient_id is not None:
             call.patient(wanted.patient_id)
         found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.followup.tables import Table, code_column
-from services.followup.tasks.rules import OPEN, Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
+from services.followup.tasks.rules import OPEN, STEPS, Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
 from shared.db import utc_column
 from shared.errors import Conflict
 
@@ -93,34 +93,34 @@ class CareTask(Table, table=True):
 
     def assign(self, owner_id: UUID, now: datetime, actor: str) -> "TaskHistory":
         """Give it to somebody, whoever has it; a hold ends."""
-        self._require(OPEN)
+        self._require("assign")
         self._end_hold(now)
         self.status, self.owner_id = TaskStatus.ACCEPTED, owner_id
         return self._changed(Action.ASSIGNED, now, actor)
 
     def release(self, now: datetime, actor: str) -> "TaskHistory":
         """Put it back for everybody."""
-        self._require({TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+        self._require("release")
         self._end_hold(now)
         self.status, self.owner_id = TaskStatus.REQUESTED, None
         return self._changed(Action.RELEASED, now, actor)
 
     def hold(self, until: datetime, reason: HoldReason, now: datetime, actor: str) -> "TaskHistory":
         """Let it wait. Whether it may is decided before, by the rules."""
-        self._require({TaskStatus.ACCEPTED})
+        self._require("hold")
         self.status, self.status_reason, self.held_since, self.held_until = TaskStatus.ON_HOLD, reason.value, now, until
         return self._changed(Action.HELD, now, actor, until=until.isoformat(), reason=reason.value)
 
     def resume(self, now: datetime, actor: str, *, action: Action = Action.RESUMED) -> "TaskHistory":
         """End the hold; its owner keeps it."""
-        self._require({TaskStatus.ON_HOLD})
+        self._require("resume")
         self._end_hold(now)
         self.status = TaskStatus.ACCEPTED
         return self._changed(action, now, actor)
 
     def complete(self, outcome: Outcome, note: str | None, performed_at: datetime, now: datetime, actor: str) -> "TaskHistory":
         """The work is done, or will not be."""
-        self._require({TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+        self._require("complete")
         self._end_hold(now)
         self.status, self.outcome, self.note, self.performed_at, self.closed_at = TaskStatus.COMPLETED, outcome, note, performed_at, now
         return self._changed(Action.COMPLETED, now, actor, outcome=outcome.value, performed_at=performed_at.isoformat())
@@ -130,12 +130,13 @@ class CareTask(Table, table=True):
         return self.status in OPEN and self.business_status is not BusinessStatus.OFFERED and self.due_at < now
 
     def refusal(self, code: str, detail: str) -> Conflict:
-        """A 409 that says where the task stands and who has it."""
-        return Conflict(code, detail, extra={"state": self.status.value, "owner_id": str(self.owner_id) if self.owner_id else None})
+        """A 409 that says where the task stands, what may be done with it, and who has it."""
+        owner_id = str(self.owner_id) if self.owner_id else None
+        return Conflict(code, detail, extra={"state": self.status.value, "allowed": list(STEPS.get(self.status, ())), "owner_id": owner_id})
 
-    def _require(self, states: frozenset[TaskStatus] | set[TaskStatus]) -> None:
-        if self.status not in states:
-            raise self.refusal("task-state", "The task's state does not allow this.")
+    def _require(self, step: str) -> None:
+        if step not in STEPS.get(self.status, ()):
+            raise self.refusal("state", "The task's state does not allow this.")
 
     def _end_hold(self, now: datetime) -> None:
         if self.held_since is not None:

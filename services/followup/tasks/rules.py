@@ -1,6 +1,6 @@
 """What can become of a care task: its states, who may work on it, how long it may wait. Values in, values out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,6 +22,14 @@ class TaskStatus(StrEnum):
 
 
 OPEN = frozenset({TaskStatus.REQUESTED, TaskStatus.ACCEPTED, TaskStatus.ON_HOLD})
+
+
+STEPS: Mapping[TaskStatus, tuple[str, ...]] = {
+    TaskStatus.REQUESTED: ("claim", "assign"),
+    TaskStatus.ACCEPTED: ("assign", "release", "hold", "complete"),
+    TaskStatus.ON_HOLD: ("assign", "release", "resume", "complete"),
+}
+"""What may be done with a task that has not ended, as the operations are called."""
 
 
 class BusinessStatus(StrEnum):

@@ -14,8 +14,8 @@ from services.followup.tasks.queries import get_locked, get_task
 from services.followup.tasks.rules import Completion, HoldReason, Refusal, TaskStatus, hold_refusal, may_work, retry_refusal
 from services.followup.tasks.statements import CLAIM
 from shared.db import clinic_of
-from shared.errors import FieldError, Forbidden, Invalid
-from shared.security.caller import Caller
+from shared.errors import FieldError, Invalid
+from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
 
 LEADS = frozenset({"coordinator", "medical-director", "clinic-admin"})
@@ -34,7 +34,7 @@ class Worker:
     def of(cls, caller: Caller) -> "Worker":
         """Raises Forbidden for a machine that names no practitioner."""
         if caller.practitioner_id is None:
-            raise Forbidden("practitioner-required", "Name the practitioner in the header Afterglow-Practitioner.")
+            raise practitioner_required()
         return cls(caller.practitioner_id, caller.roles, caller.actor)
 
 
@@ -47,7 +47,7 @@ async def claim(db: AsyncSession, policy: TaskPolicy, task_id: UUID, worker: Wor
     await db.refresh(task)
     if claimed is None:
         taken = task.owner_id is not None
-        raise task.refusal("already-claimed", "Somebody has this task.") if taken else task.refusal("task-state", "The task has ended.")
+        raise task.refusal("already-claimed", "Somebody has this task.") if taken else task.refusal("state", "The task has ended.")
     return task
 
 
@@ -154,7 +154,7 @@ def _kind(policy: TaskPolicy, task: CareTask) -> KindPolicy:
 
 def _require_role(kind: KindPolicy, roles: frozenset[str]) -> None:
     if not may_work(kind, roles):
-        raise Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(kind.roles))}.")
+        raise role_missing(kind.roles)
 
 
 def _require_owner(task: CareTask, worker: Worker) -> None:

@@ -9,8 +9,9 @@ from services.intake.patients.queries import get_patient, referenced_patient
 from services.intake.policy import Policy
 from services.intake.practitioners.queries import find_practitioners
 from services.intake.refusals import refused, unknown_reference
-from shared.errors import Conflict, FieldError, Forbidden
+from shared.errors import Conflict, FieldError
 from shared.outbox import emit
+from shared.security.caller import role_missing
 from shared.web import CallContext
 
 
@@ -46,7 +47,7 @@ async def change(call: CallContext, course_id: UUID, body: ChangeCourse, policy:
     call.require_version(course.version)
     fields = {name: getattr(body, name) for name in body.model_fields_set}
     if fields.keys() & PLANNING_FIELDS and call.caller.roles.isdisjoint(RESPONSIBLE_ROLES):
-        raise Forbidden("role-missing", f"Needs one of these roles: {', '.join(sorted(RESPONSIBLE_ROLES))}.")
+        raise role_missing(RESPONSIBLE_ROLES)
     if "planned_infusions" in fields:
         _refuse_planned(body.planned_infusions, policy)
     await _refuse_unqualified(call, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})

@@ -222,4 +222,4 @@ async def test_a_step_that_the_state_does_not_allow_is_refused_with_the_state(wo
         arguments = [] if step == "expire" else [world.clock.now()]
         with pytest.raises(Conflict) as refused:
             getattr(check_in, step)(*arguments)
-    assert (refused.value.code, refused.value.extra) == ("check-in-state", {"state": "planned"})
+    assert (refused.value.code, refused.value.extra) == ("state", {"state": "planned"})
