@@ -67,6 +67,10 @@ class Parking:
         return cls(record, event_id_of(record), key, reason, error_class, attempts, blocks_key and key is not None)
 
 
+class PlaceTaken(Exception):
+    """Another event is parked at this offset, from before the topic was made anew."""
+
+
 R = TypeVar("R", bound=Readable)
 
 
@@ -92,9 +96,22 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
 
 
 async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> None:
-    """Keep these records, in this transaction and in their order; one that is there already stays as it is."""
-    if parkings:
-        await db.execute(_PARK, [_row(consumer, parking) for parking in sorted(parkings, key=lambda parking: parking.record.offset)])
+    """Keep these records, in this transaction and in their order; one that is there already stays as it is.
+
+    A settled one gives its place to an event that this consumer has never had: the topic was made anew, and its offsets began again. Raises
+    PlaceTaken where the one that is there still waits: nothing goes on until a person has settled it.
+    """
+    if not parkings:
+        return
+    await db.execute(_PARK, [_row(consumer, parking) for parking in sorted(parkings, key=lambda parking: parking.record.offset)])
+    given = {
+        "topics": [parking.record.topic for parking in parkings],
+        "partitions": [parking.record.partition for parking in parkings],
+        "offsets": [parking.record.offset for parking in parkings],
+        "event_ids": [parking.event_id for parking in parkings],
+    }
+    if (await db.execute(_TAKEN, {**given, "consumer": consumer})).first() is not None:
+        raise PlaceTaken
 
 
 def _row(consumer: str, parking: Parking) -> dict[str, object]:
@@ -149,7 +166,21 @@ _PARK = text(
     VALUES
         (:consumer, :topic, :partition, :offset, :event_id, :key, :blocks_key, CAST(:headers AS jsonb), :value, :reason, :error_class,
          :attempts)
-    ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING
+    ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
+    SET parked_id = DEFAULT, event_id = EXCLUDED.event_id, key = EXCLUDED.key, blocks_key = EXCLUDED.blocks_key,
+        headers = EXCLUDED.headers, value = EXCLUDED.value, reason = EXCLUDED.reason, error_class = EXCLUDED.error_class,
+        attempts = EXCLUDED.attempts, state = 'parked', parked_at = now(), settled_at = NULL, settled_by = NULL, settled_why = NULL
+    WHERE platform.parked.state <> 'parked' AND EXCLUDED.event_id IS NOT NULL
+    """
+)
+_TAKEN = text(
+    """
+    SELECT 1 FROM platform.parked p
+    JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:event_ids AS uuid[]))
+         AS given(topic, partition, "offset", event_id)
+      ON p.topic = given.topic AND p.partition = given.partition AND p."offset" = given."offset"
+    WHERE p.consumer = :consumer AND p.state = 'parked' AND given.event_id IS NOT NULL AND p.event_id IS DISTINCT FROM given.event_id
+    LIMIT 1
     """
 )
 _FIELDS = 'parked_id, topic, partition, "offset", event_id, key, headers, value, reason'

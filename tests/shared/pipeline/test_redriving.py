@@ -3,13 +3,16 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.bus import Record
 from shared.events.registry import Delivery
+from shared.parked import PlaceTaken
 from shared.pipeline.redriving import Choice, Outcome
-from tests.support.mending import redrive, redrive_key
-from tests.support.parties import Reaction, Utterance
-from tests.support.pipeline import Pipeline
+from tests.support.mending import give_up, redrive, redrive_key
+from tests.support.parties import Reaction, Utterance, raw, said
+from tests.support.pipeline import TOPIC, HastyInbox, LocalPipeline, Pipeline
 
 
 class Indigestible(Exception):
@@ -114,3 +117,39 @@ async def test_a_long_redrive_is_done_in_parts(pipeline: Pipeline) -> None:
     assert max(part.redriven for part in parts) == 1
     assert [await pipeline.receiver.story(one) for one in conversations if one != stuck] == [[1, 2], [1, 2]]
     assert len(await parked_ids(pipeline, stuck)) == 2
+
+
+async def test_a_settled_record_does_not_stand_in_the_way_of_another_log(local: LocalPipeline) -> None:
+    """A topic that was made anew counts its offsets from the start: what is parked then must not be taken for what was settled before."""
+    conversation, stranger = uuid4(), uuid4()
+    inbox = local.inbox(local.receiver, HastyInbox)
+    local.receiver.reaction = stumbles_over((stranger, 1), (conversation, 1))
+    await inbox.handle([record_at(5, said(stranger))])
+    await give_up(inbox, (await parked_ids(local, stranger))[0])
+    await inbox.handle([record_at(4, said(conversation, 1))])
+    await inbox.handle([record_at(5, said(conversation, 2))])
+    local.receiver.recover()
+    assert [row["reason"] for row in await local.receiver.parked()] == ["poison", "behind-parked-key"]
+    assert await redrive_key(inbox, conversation) == 2
+    assert await local.receiver.story(conversation) == [1, 2]
+
+
+async def test_nothing_is_lost_where_another_log_meets_what_still_waits(local: LocalPipeline) -> None:
+    old, new = uuid4(), uuid4()
+    inbox = local.inbox(local.receiver, HastyInbox)
+    local.receiver.reaction = stumbles_over((old, 1), (new, 1))
+    await inbox.handle([record_at(5, said(old))])
+    late = record_at(5, said(new))
+    with pytest.raises(PlaceTaken):
+        await inbox.handle([late])
+    await give_up(inbox, (await parked_ids(local, old))[0])
+    await inbox.handle([late])
+    local.receiver.recover()
+    assert await redrive_key(inbox, new) == 1
+    assert await local.receiver.story(new) == [1]
+
+
+def record_at(offset: int, event: Utterance) -> Record:
+    """The record of an event at an offset."""
+    written = raw(event)
+    return Record(TOPIC, 0, offset, written.key, written.value, written.headers)
