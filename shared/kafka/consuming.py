@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared import telemetry
 from shared.bus import BusUnavailable, Lag, Position, Subscriber
+from shared.kafka.assigning import assignor
 from shared.kafka.looking import record_of
 from shared.kafka.partition import Partition
 from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
@@ -76,8 +76,7 @@ class Consuming:
             fetch_max_wait_ms=200,
             metadata_max_age_ms=_METADATA_SECONDS * 1000,
             max_partition_fetch_bytes=2 * MAX_BATCH_BYTES,
-            # The assignor keeps its memory on the class: one class for each member.
-            partition_assignment_strategy=(type("Assignor", (StickyPartitionAssignor,), {}),),
+            partition_assignment_strategy=(assignor(),),
         )
 
     async def _poll(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:

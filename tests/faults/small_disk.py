@@ -1,6 +1,7 @@
 """A PostgreSQL on a disk of its own that is small enough to be filled: data and log on a RAM disk of a container."""
 
 import asyncio
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ class SmallDiskServer:
         """Leave nothing of it."""
         if self._container is not None:
             await asyncio.to_thread(partial(self._container.remove, force=True, v=True))
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     async def admin(self, database: str = "postgres") -> "asyncpg.Connection[asyncpg.Record]":
         """A connection as the superuser."""

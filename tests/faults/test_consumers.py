@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from shared.kafka.assigning import assignor
 from tests.faults.installation import READS, Installation
 from tests.faults.report import Report
 from tests.faults.scenario import SEED, scenario
@@ -65,8 +65,7 @@ async def _guest(installation: Installation) -> AsyncIterator[None]:
         enable_auto_commit=False,
         auto_offset_reset="none",
         heartbeat_interval_ms=500,
-        # The assignor keeps its memory on the class: one class for each member.
-        partition_assignment_strategy=(type("Assignor", (StickyPartitionAssignor,), {}),),
+        partition_assignment_strategy=(assignor(),),
     )
     await guest.start()
     try:

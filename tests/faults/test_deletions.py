@@ -1,10 +1,11 @@
 """A consumer group or a topic deleted in Kafka while a clinic works: the truth lies in the databases, and nothing goes in silence.
 
-A deleted group is nothing to us: offsets are ours. A deleted topic takes with it what nobody had read. Each consumer sees that the log
-is another one, raises an alarm and begins at its start; what is promised then is
+A deleted group is nothing to us: offsets are ours. A deleted topic takes with it what nobody had read. What is promised then is
 
-- by itself: every ended infusion has its follow-up, once, since the completeness audit has what is missing told again;
+- by itself: each consumer sees that the log is another one, raises an alarm and begins at its start; every ended infusion has its
+  follow-up, once, since the completeness audit has what is missing told again;
 - with an operator who publishes the log anew while its producer is stopped, before the topic is there again: everything, once, in order.
+  The log is then the same again, record by record, and consumers go on where they were.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ async def test_topic_deleted_and_published_anew(installation: Installation, repo
         await running.clinic.completes(5)
         await running.followed_up()
     await running.ends_whole(f"{TOPIC} deleted with {taken} unread events, the log published anew, then the topic created")
-    assert _alarmed(installation), "another log, and nobody was told"
+    assert _other_errors(installation) == []
 
 
 async def test_topic_deleted_and_nobody_noticed(installation: Installation, report: Report) -> None:
@@ -71,7 +72,8 @@ async def test_topic_deleted_and_nobody_noticed(installation: Installation, repo
     verdict = await running.verdict(f"{TOPIC} deleted with {taken} unread events and created anew", only_results=True)
     assert running.completed >= 10, "no load during the fault"
     assert verdict.whole, str(verdict)
-    assert _alarmed(installation), "another log, and nobody was told"
+    assert any(ANOTHER_LOG in line for line in installation.errors()), "another log, and nobody was told"
+    assert _other_errors(installation) == []
 
 
 async def _topic_lost_with_unread_events(running: Scenario) -> int:
@@ -96,8 +98,9 @@ async def _deleted(installation: Installation, group: str) -> bool:
     return True
 
 
-def _alarmed(installation: Installation) -> bool:
-    return any(ANOTHER_LOG in line for line in installation.errors())
+def _other_errors(installation: Installation) -> list[str]:
+    """What was said beside the alarm: no loop may end, no partition stand still."""
+    return [line for line in installation.errors() if ANOTHER_LOG not in line]
 
 
 _PUBLISH_ANEW = "INSERT INTO platform.outbox_pending (seq, partition) SELECT seq, partition FROM platform.event_log ON CONFLICT DO NOTHING"
