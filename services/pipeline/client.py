@@ -28,7 +28,7 @@ _ADVICE = {
 _ADVICE_BY_CODE = {
     "not-found": "List what there is: afterglow pipeline parked",
     "mending-under-way": "Wait until it is done, then run this again.",
-    "already-settled": "Nothing is left to do. To see by whom: afterglow pipeline show",
+    "state": "Nothing is left to do. To see by whom: afterglow pipeline show",
     "unavailable": "Wait until the service's database answers, then run this again.",
 }
 

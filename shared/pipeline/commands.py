@@ -47,7 +47,7 @@ async def discard(call: CallContext, parked_id: int, decision: DiscardParked) ->
     """Give a record up, by name and with a reason. Its key's followers stay parked until their key is redriven."""
     entry = await get_parked(call.db, parked_id, for_update=True)
     if entry.state != ParkedState.PARKED:
-        raise Conflict("already-settled", "This record is settled.", extra={"state": entry.state})
+        raise Conflict("state", "This record is settled.", extra={"state": entry.state, "allowed": []})
     behind = await count_behind(call.db, entry)
     by = f"{decision.by} ({call.caller.actor})"
     await parked.settle(call.db, parked_id, state=ParkedState.DISCARDED, by=by, why=decision.reason)

@@ -86,7 +86,7 @@ async def test_giving_up_leaves_a_name_a_reason_and_an_audit_row(installation: I
     nobody = {"by": " ", "reason": "told by phone"}
     assert (await refusal(installation, f"/followup/v1/pipeline/parked/{second}/discard", nobody))[0] == 422
     once_more = await installation.run("discard", f"followup/{first}", "--by", "B. Person", "--reason", "again")
-    assert (once_more.code, "already-settled" in once_more.err) == (1, True)
+    assert (once_more.code, "409 state" in once_more.err) == (1, True)
     assert (await installation.run("show", f"followup/{second}", "--json")).json()["behind"] == 0
 
 
