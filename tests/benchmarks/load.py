@@ -110,16 +110,27 @@ class Requests:
 
     async def complete(self, waiting: Waiting) -> bool:
         """One completion."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(await self._request(waiting))
-        head = await reader.readuntil(b"\r\n\r\n")
-        status = int(head[9:12])
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        body = await reader.readexactly(length)
-        self._idle.append((reader, writer))
+        request = await self._request(waiting)
+        while (answer := await self._asked(request)) is None:
+            continue
+        status, body = answer
         if status not in (200, 503):
             raise AssertionError(f"completion answered {status}: {body!r}")
         return status == 200
+
+    async def _asked(self, request: bytes) -> tuple[int, bytes] | None:
+        """Status and body; None when the connection had been kept too long. The key makes the request safe to repeat."""
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(request)
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+            return None
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        body = await reader.readexactly(length)
+        self._idle.append((reader, writer))
+        return int(head[9:12]), body
 
     async def _request(self, waiting: Waiting) -> bytes:
         if time.monotonic() - self._token_at > _TOKEN_SECONDS:
