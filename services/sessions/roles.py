@@ -1,17 +1,20 @@
 """Who does what in this service, by role. A coordinator books and sees when, not what was given and why."""
 
+from shared.events.intake import Role
 from shared.security.caller import Caller, role_missing
 
-DESK = ("coordinator", "intake-nurse", "infusion-nurse", "prescriber")
+DESK = (Role.COORDINATOR, Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER)
 """Book, move and cancel visits, and check patients in."""
 
-CHAIR = ("infusion-nurse", "prescriber")
+CHAIR = (Role.INFUSION_NURSE, Role.PRESCRIBER)
 """Run the infusion: readings, pump, discharge."""
 
-RECORD = ("infusion-nurse", "prescriber", "medical-director")
+RECORD = (Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)
 """Correct what was recorded."""
 
-CLINICAL = frozenset({"intake-nurse", "infusion-nurse", "prescriber", "mental-health-reviewer", "on-call-clinician", "medical-director"})
+CLINICAL = frozenset(
+    {Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR}
+)
 """See doses, readings and reasons."""
 
 

@@ -1,5 +1,6 @@
 """Events of intake: who the people, clients, consents and courses are, as far as others must know."""
 
+from enum import StrEnum
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -25,6 +26,21 @@ class ClientChanged(Event):
     client_version: int
     active: bool
     may_act_for_practitioners: bool
+
+
+class Role(StrEnum):
+    """What a practitioner does in a clinic; what each may do is declared at the operations. An event may name one that is newer."""
+
+    COORDINATOR = "coordinator"
+    INTAKE_NURSE = "intake-nurse"
+    INFUSION_NURSE = "infusion-nurse"
+    PRESCRIBER = "prescriber"
+    MENTAL_HEALTH_REVIEWER = "mental-health-reviewer"
+    THERAPIST = "therapist"
+    ON_CALL_CLINICIAN = "on-call-clinician"
+    MEDICAL_DIRECTOR = "medical-director"
+    CLINIC_ADMIN = "clinic-admin"
+    AUDITOR = "auditor"
 
 
 @event("intake", "practitioner.changed", subject=("Practitioner", "practitioner_id"), key="practitioner_id")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services import secrets
-from services.intake.practitioners.rules import Role
+from shared.events.intake import Role
 from tests.support.house import CLINIC_SCOPES, Clinic, House
 from tests.support.inventory import inventory
 

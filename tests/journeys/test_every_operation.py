@@ -11,8 +11,8 @@ import httpx
 import pytest_asyncio
 from joserfc.jwk import ECKey
 
-from services.intake.practitioners.rules import Role
 from shared.clock import FrozenClock
+from shared.events.intake import Role
 from tests.conftest import NEW_YORK_MORNING
 from tests.support.databases import Databases
 from tests.support.house import CLINIC_SCOPES, Clinic, House, house_on

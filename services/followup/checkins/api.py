@@ -6,10 +6,11 @@ from services.followup.checkins import queries
 from services.followup.checkins.forms import Forms
 from services.followup.checkins.queries import CLINICAL_ROLES
 from services.followup.checkins.schemas import CheckInDetail, CheckInOut, shown
+from shared.events.intake import Role
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 SCOPE = "system/QuestionnaireResponse.r"
-READERS = ("coordinator", *sorted(CLINICAL_ROLES))
+READERS = (Role.COORDINATOR, *sorted(CLINICAL_ROLES))
 
 
 def check_in_routes(forms: Forms) -> Router:

@@ -16,9 +16,18 @@ from services.followup.tasks.models import CareTask
 from services.followup.tasks.rules import TaskStatus
 from shared.db import clinic_of
 from shared.errors import NotFound
+from shared.events.intake import Role
 
 CLINICAL_ROLES = frozenset(
-    {"prescriber", "mental-health-reviewer", "therapist", "infusion-nurse", "intake-nurse", "on-call-clinician", "medical-director"}
+    {
+        Role.PRESCRIBER,
+        Role.MENTAL_HEALTH_REVIEWER,
+        Role.THERAPIST,
+        Role.INFUSION_NURSE,
+        Role.INTAKE_NURSE,
+        Role.ON_CALL_CLINICIAN,
+        Role.MEDICAL_DIRECTOR,
+    }
 )
 """Roles that see item answers; everybody else sees state and level only."""
 

@@ -12,16 +12,17 @@ from services.followup.tasks.queries import COUNT_LIMIT, Filters, Sort, View
 from services.followup.tasks.rules import Priority
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
 from services.followup.tasks.work import Worker
+from shared.events.intake import Role
 from shared.security.caller import practitioner_required
 from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of
 
 READ, WORK = "system/Task.r", "system/Task.u"
 WORKERS = (
-    "coordinator", "intake-nurse", "infusion-nurse", "prescriber", "mental-health-reviewer", "therapist", "on-call-clinician",
-    "medical-director",
+    Role.COORDINATOR, Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.THERAPIST,
+    Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR,
 )  # fmt: skip
 """Roles that work at the queue; which tasks each one may have is the policy's business."""
-LEADS_TOO = (*WORKERS, "clinic-admin")
+LEADS_TOO = (*WORKERS, Role.CLINIC_ADMIN)
 
 
 async def filters_of(

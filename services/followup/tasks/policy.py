@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from shared.events.intake import Role
+
 _FILE = Path(__file__).with_name("policy.yaml")
 
 
@@ -29,7 +31,7 @@ class KindPolicy(_Data):
     """One kind of task."""
 
     title: str
-    roles: frozenset[str]
+    roles: frozenset[Role]
     outcomes: tuple[str, ...]
     until_spoken: bool = False
     kept_after: frozenset[CancelCause] = frozenset()

@@ -15,10 +15,11 @@ from services.followup.tasks.rules import Completion, HoldReason, Refusal, TaskS
 from services.followup.tasks.statements import CLAIM
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
+from shared.events.intake import Role
 from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
 
-LEADS = frozenset({"coordinator", "medical-director", "clinic-admin"})
+LEADS = frozenset({Role.COORDINATOR, Role.MEDICAL_DIRECTOR, Role.CLINIC_ADMIN})
 """Roles that may put back what somebody else has."""
 
 

@@ -8,9 +8,10 @@ from services.intake.courses.queries import get_course
 from services.intake.courses.rules import COORDINATOR_ROLES, RESPONSIBLE_ROLES, CourseStep
 from services.intake.courses.schemas import ChangeCourse, CourseOut, MaybeWithReason, StartCourse, WithReason
 from services.intake.policy import Policy
+from shared.events.intake import Role
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
-MAY_HOLD = RESPONSIBLE_ROLES | COORDINATOR_ROLES | {"intake-nurse", "infusion-nurse", "therapist", "on-call-clinician"}
+MAY_HOLD = RESPONSIBLE_ROLES | COORDINATOR_ROLES | {Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.THERAPIST, Role.ON_CALL_CLINICIAN}
 """A hold is the safe default, so whoever cares for the patient may set it; only the responsible roles lift it."""
 
 

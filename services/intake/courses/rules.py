@@ -1,6 +1,8 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from shared.events.intake import Role
+
 
 class CourseStatus(StrEnum):
     ACTIVE = "active"
@@ -43,10 +45,10 @@ STEPS: Mapping[CourseStatus, Mapping[CourseStep, CourseStatus]] = {
 
 OPEN = frozenset(status for status, steps in STEPS.items() if steps)
 
-RESPONSIBLE_ROLES = frozenset({"prescriber", "mental-health-reviewer", "medical-director"})
-THERAPIST_ROLES = frozenset({"therapist"})
-COORDINATOR_ROLES = frozenset({"coordinator"})
-CARE_TEAM_ROLES: Mapping[str, frozenset[str]] = {
+RESPONSIBLE_ROLES = frozenset({Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.MEDICAL_DIRECTOR})
+THERAPIST_ROLES = frozenset({Role.THERAPIST})
+COORDINATOR_ROLES = frozenset({Role.COORDINATOR})
+CARE_TEAM_ROLES: Mapping[str, frozenset[Role]] = {
     "responsible_clinician_id": RESPONSIBLE_ROLES,
     "therapist_id": THERAPIST_ROLES,
     "coordinator_id": COORDINATOR_ROLES,

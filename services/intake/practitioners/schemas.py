@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from services.intake.fields import Name, absent
-from services.intake.practitioners.rules import Role
+from shared.events.intake import Role
 from shared.web.schemas import Answer, Body
 
 

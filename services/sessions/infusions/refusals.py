@@ -12,6 +12,7 @@ from services.sessions.subjects.models import Subject
 from services.sessions.vitals.queries import last_readings
 from services.sessions.vitals.rules import holding
 from shared.errors import Conflict, DomainError, FieldError, Forbidden, Invalid
+from shared.events.intake import Role
 from shared.web import CallContext
 
 _BARRED = {
@@ -101,6 +102,6 @@ def by_prescriber(call: CallContext, infusion: Infusion, override: Override | No
     """Let a prescriber act against a rule with a reason, which is kept under the refusal's code; without one the refusal stands."""
     if override is None:
         raise refusal
-    if "prescriber" not in call.caller.roles:
+    if Role.PRESCRIBER not in call.caller.roles:
         raise Forbidden("prescriber-needed", "Only a prescriber may decide this.")
     infusion.note_override(refusal.code, actor=call.caller.actor, reason=override.reason, at=call.now, **details)
