@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-from fastapi import Depends
-
 from services.sessions import handlers
-from services.sessions.corrections.api import router as corrections
-from services.sessions.infusions.api import router as infusions
-from services.sessions.limits import Limits, lending, shipped_limits
+from services.sessions.corrections.api import correction_routes
+from services.sessions.infusions.api import audit_routes, step_routes, visit_routes
+from services.sessions.limits import Limits, shipped_limits
 from services.sessions.settings import Settings
-from services.sessions.vitals.api import router as vitals
+from services.sessions.vitals.api import vital_routes
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
@@ -45,15 +43,12 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         bus=bus,
         clock=clock,
         metrics=Metrics("sessions"),
-        routers=[edge(shipped_limits())],
+        routers=routes(shipped_limits()),
         subscriptions=SUBSCRIPTIONS,
     )
     return with_pipeline(service)
 
 
-def edge(limits: Limits) -> Router:
+def routes(limits: Limits) -> list[Router]:
     """All routes, judged by these limits."""
-    whole = Router(dependencies=[Depends(lending(limits))])
-    for router in (infusions, vitals, corrections):
-        whole.include_router(router)
-    return whole
+    return [visit_routes(limits), step_routes(limits), audit_routes(), vital_routes(limits), correction_routes(limits)]
