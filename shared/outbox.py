@@ -52,6 +52,7 @@ SELECT_PENDING = """
     FROM platform.outbox_pending p JOIN platform.event_log l USING (seq)
     WHERE p.partition <> ALL($1::smallint[]) ORDER BY p.seq LIMIT $2
 """
+SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
 
 def emit(db: AsyncSession, event: Event, *, causation_id: UUID | None = None) -> UUID:
@@ -183,12 +184,14 @@ class Relay:
 
     async def _mark(self, connection: "asyncpg.Connection[asyncpg.Record]", rows: list[asyncpg.Record], published: Published) -> None:
         """What the bus has taken, or never will, is pending no more."""
+        if not published.refused:
+            await connection.execute(SETTLE, published.taken)  # a transaction by itself: one round trip instead of three
+            return
         async with connection.transaction():
             for row in rows:
                 if row["seq"] in published.refused:
                     await self._park(connection, row, published.refused[row["seq"]])
-            settled = [*published.taken, *published.refused]
-            await connection.execute("DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])", settled)
+            await connection.execute(SETTLE, [*published.taken, *published.refused])
 
     async def _publish_while_trusted(self, connection: Any, batch: list[Outgoing]) -> Published:  # Any: asyncpg's generic
         """Publish, and beat the heart of the lock's connection meanwhile; when that fails, the lock may be another's: stop."""

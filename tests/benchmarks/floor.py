@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy import make_url
 
 from shared.bus import PARTITIONS
-from shared.outbox import BATCH, SELECT_PENDING, outgoing_of
+from shared.outbox import BATCH, SELECT_PENDING, SETTLE, outgoing_of
 from tests.benchmarks.ground import Ground, Waiting
 from tests.benchmarks.recording import SIZES, Recording, Recordings
 from tests.benchmarks.replay import Template
@@ -59,7 +59,7 @@ class Writer:
                 await asyncio.gather(
                     *(self._publish(number, list(lane)) for number, lane in groupby(outgoing, key=lambda one: one.partition))
                 )
-                await connection.execute("DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])", [one.seq for one in outgoing])
+                await connection.execute(SETTLE, [one.seq for one in outgoing])
             if len(rows) < BATCH:
                 await self._wake.wait()
 
