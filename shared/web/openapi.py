@@ -26,6 +26,7 @@ _WHY = {
     409: "The state does not allow this, or the first request with this key has not ended.",
     412: "The version named by If-Match is not the current one.",
     413: "The body has more than 64 KiB.",
+    414: "The address has more than 4096 bytes.",
     415: "The body is not application/json, or is compressed.",
     422: "The request can be read and is not acceptable.",
     428: "If-Match is missing.",
@@ -146,8 +147,8 @@ def _header(name: str, schema: dict[str, Any], description: str, *, required: bo
 
 def _refusals(route: "Operation") -> dict[int | str, dict[str, Any]]:  # Any: JSON values
     if route.access.kind is None:
-        return _problems({422, 503})
-    statuses = {400, 401, 403, 422, 503}
+        return _problems({414, 422, 503})
+    statuses = {400, 401, 403, 414, 422, 503}
     statuses |= {404} if "{" in route.path_format else set()
     statuses |= {408, 409, 413, 415} if route.method in ("POST", "PATCH", "PUT") else set()
     statuses |= {412, 428} if route.method in ("PATCH", "PUT") else set()

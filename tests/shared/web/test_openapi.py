@@ -69,7 +69,7 @@ async def test_the_headers_are_described(client: Client, operation_id: str, head
 async def test_refusals_are_described_as_problems(client: Client) -> None:
     document = await described(client)
     refusals = document["paths"]["/tiny/v1/notes/{note_id}"]["patch"]["responses"]
-    assert set(refusals) == {"200", "400", "401", "403", "404", "408", "409", "412", "413", "415", "422", "428", "503"}
+    assert set(refusals) == {"200", "400", "401", "403", "404", "408", "409", "412", "413", "414", "415", "422", "428", "503"}
     assert refusals["422"]["content"] == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
