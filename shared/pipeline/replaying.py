@@ -11,10 +11,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from shared.bus import Bus, Place, Record
-from shared.inbox import CHUNK, Inbox
+from shared.inbox import Inbox
 
 _SECONDS = 10.0
 _RECORDS = 2000
+_AT_ONCE = 10
+"""Records between two looks at the time: each may be tried for more than a second before it is parked."""
 
 
 @dataclass(slots=True)
@@ -34,8 +36,8 @@ async def replay(inbox: Inbox, bus: Bus, place: Place, from_offset: int, to_offs
     until = asyncio.get_running_loop().time() + _SECONDS
     reread = await bus.again(place, from_offset, to_offset, limit=_RECORDS)
     tally = Tally(next_offset=from_offset)
-    for start in range(0, len(reread.records), CHUNK):
-        chunk = reread.records[start : start + CHUNK]
+    for start in range(0, len(reread.records), _AT_ONCE):
+        chunk = reread.records[start : start + _AT_ONCE]
         await _again(inbox, chunk, tally, dry_run=dry_run)
         tally.next_offset = chunk[-1].offset + 1
         if asyncio.get_running_loop().time() > until:
