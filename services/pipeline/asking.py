@@ -18,6 +18,9 @@ By = Annotated[str, typer.Option("--by", help="Your name; it is kept with the de
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the decision. Never a patient's name.")]
 ParkedId = Annotated[str, typer.Argument(metavar="ID", help="As listed, for example followup/17.")]
 
+_COLUMNS_OF_A_FILE = 180
+"""Where nobody looks at a terminal, a line has room for a whole key."""
+
 
 @contextmanager
 def asked(context: typer.Context) -> Iterator[Operator]:
@@ -60,6 +63,8 @@ def answer(document: object, as_json: bool, told: Callable[[Console], object], *
         typer.echo(json.dumps(document, indent=1))
         return
     console = Console(soft_wrap=True, markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _COLUMNS_OF_A_FILE
     told(console)
     if dry:
         console.print("Nothing was changed. To do it, add --yes")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.pipeline.client import Json
 
@@ -25,7 +25,9 @@ def status(console: Console, found: Mapping[str, Json]) -> None:
 
 def parked(console: Console, rows: Iterable[tuple[str, Json]]) -> None:
     """A list of parked records."""
-    table = Table("id", "consumer", "type", "key", "reason", "error", "tries", "parked for", title="Parked")
+    # Nothing is cut short: an id that cannot be read cannot be typed.
+    headings = ("id", "consumer", "type", "key", "reason", "error", "tries", "parked for")
+    table = Table(*(Column(heading, overflow="fold", no_wrap=heading == "id") for heading in headings), title="Parked")
     for service, row in rows:
         waited = age((datetime.now(UTC) - datetime.fromisoformat(row["parked_at"])).total_seconds())
         what = (

@@ -27,6 +27,8 @@ async def test_a_defect_is_seen_mended_and_redriven(installation: Installation, 
     assert overview["parked"]["keys_blocked"] == 1
     assert "poison" in {reason["reason"] for reason in overview["parked"]["by_reason"]}
     listed = (await installation.run("parked", "--json", "--reason", "poison")).json()
+    table = (await installation.run("parked")).out
+    assert all(f"{row['service']}/{row['parked_id']}" in table and row["key"] in table for row in listed), "nothing is cut short"
     assert [(row["service"], row["key"], row["error_class"]) for row in listed] == [("followup", key, "ProgrammingError")]
 
     done = await installation.run("redrive", "--key", key, "--yes")
