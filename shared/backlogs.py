@@ -98,7 +98,7 @@ _PARKED = text(
     """
     SELECT consumer, reason, count(*) AS parked, extract(epoch FROM clock_timestamp() - min(parked_at))::float8 AS oldest
     FROM (SELECT consumer, reason, parked_at FROM platform.parked
-          WHERE state = 'parked' AND consumer = ANY(CAST(:consumers AS text[])) LIMIT 100000) head
+          WHERE state = 'parked' AND consumer = ANY(CAST(:consumers AS text[])) ORDER BY parked_id LIMIT 100000) head
     GROUP BY consumer, reason
     """
 )

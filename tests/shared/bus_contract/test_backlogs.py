@@ -82,6 +82,23 @@ async def test_a_value_stays_while_the_database_is_away_and_its_age_shows(sender
     assert (value(sender, "last_sampled_timestamp_seconds", part="database") or 0) > before
 
 
+async def test_of_more_parked_records_than_are_counted_the_oldest_are(sender: Sender, clock: FrozenClock) -> None:
+    """They were parked one after the other, and the oldest was tried again last, so it lies behind all others in its table."""
+    await sender.admin.execute(
+        """
+        INSERT INTO platform.parked (consumer, topic, partition, "offset", key, blocks_key, headers, reason, error_class, parked_at)
+        SELECT 'sender', 'topic', 0, n, CASE n WHEN 0 THEN 'z' ELSE 'a' || n END, true, '[]', 'poison', 'Error',
+               CASE n WHEN 0 THEN now() - interval '1 day' ELSE now() END
+        FROM generate_series(0, 110000) n;
+        UPDATE platform.parked SET attempts = 2 WHERE key = 'z'
+        """
+    )
+    sampling = measured(sender, clock)
+    await sampling.sample("database")
+    assert value(sender, "parked_open", consumer="sender", reason="poison") == 100_000
+    assert value(sender, "parked_oldest_seconds", consumer="sender", reason="poison") == pytest.approx(86400, abs=600)
+
+
 async def test_timers_are_counted_when_they_are_due_and_not_before(sender: Sender, clock: FrozenClock) -> None:
     sampling = measured(sender, clock, "reminder", "other")
     ahead = timedelta(minutes=5)
