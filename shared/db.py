@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asyncpg import InternalClientError
 from sqlalchemy import Column, DateTime, MetaData, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -49,8 +50,8 @@ def is_away(error: BaseException) -> bool:
     """Whether an error means that PostgreSQL cannot be reached or asks to try again, and not that we did something wrong."""
     if isinstance(error, Unavailable):
         return True
-    if isinstance(error, OSError | PoolTimeout | InterfaceError | OperationalError | asyncio.TimeoutError):
-        return True
+    if isinstance(error, OSError | PoolTimeout | InterfaceError | OperationalError | asyncio.TimeoutError | InternalClientError):
+        return True  # the last is the driver's, of a connection that the server has just ended
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None)
         return error.connection_invalidated or sqlstate is None or sqlstate in _AWAY_SQLSTATES or sqlstate.startswith("08")

@@ -20,6 +20,8 @@ from shared.events.registry import Event
 BATCH = 500
 _HEARTBEAT_SECONDS = 1.0
 _LOCK = 0x0B07
+_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+"""The last but one is what the driver says when the server ended the connection between two statements and the end is not read yet."""
 _WRITE = text(
     """
     WITH e AS (
@@ -133,7 +135,7 @@ class Relay:
             while not stop.is_set():
                 try:
                     await self._with_connection(stop)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                except _AWAY as error:
                     self._log.warning("relay.database_away", error_class=type(error).__name__)
                     await _pause(stop, 1.0)
         finally:
@@ -258,5 +260,5 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 async def _close(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     try:
         await connection.close(timeout=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except _AWAY:
         connection.terminate()

@@ -27,6 +27,18 @@ class DiesBeforeMarking(Relay):
         raise PlantedCrash
 
 
+class StumblesOnce(Relay):
+    """Its driver meets the end of the connection between two statements."""
+
+    stumbled = False
+
+    async def _lead(self, connection: Any, stop: asyncio.Event) -> None:  # Any: handed through
+        if not self.stumbled:
+            self.stumbled = True
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        await super()._lead(connection, stop)
+
+
 async def relay_is_dead(process: Process) -> bool:
     return process.loops["relay-0"].done()
 
@@ -240,6 +252,15 @@ async def test_a_standby_relay_calls_the_leader_and_not_itself(pipeline: Pipelin
         for _ in range(50):
             await pipeline.sender.admin.fetchval("SELECT pg_sleep(0.01)")
     assert len(calls) <= 2, "one commit is told once or twice, not for ever"
+
+
+async def test_a_relay_whose_driver_stumbles_over_a_lost_connection_goes_on(pipeline: Pipeline) -> None:
+    conversation = uuid4()
+    async with pipeline.process(relay_type=StumblesOnce) as process:
+        await pipeline.sender.say(conversation)
+        await pipeline.settled()
+        assert not await relay_is_dead(process)
+    assert await pipeline.receiver.story(conversation) == [1]
 
 
 async def test_a_standby_relay_takes_over_when_the_leaders_connection_dies(pipeline: Pipeline) -> None:
