@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services import secrets as secret_files
 from services.pipeline.cli import pipeline
 from shared import telemetry
+from shared.postgres import SERVICES
 from shared.settings import EXIT_UNSAFE, UnsafeSettings
 
 cli = typer.Typer(
@@ -87,6 +88,22 @@ def migrate(
 
     telemetry.configure_logs()
     asyncio.run(migrate_all(host, port, folder))
+
+
+@cli.command()
+def restored(
+    service: Annotated[list[str] | None, typer.Option(help="A service whose database was restored; all, if none is named.")] = None,
+    host: Annotated[str, typer.Option(help="PostgreSQL server.")] = "postgres",
+    port: Annotated[int, typer.Option(help="Its port.")] = 5432,
+    folder: Annotated[Path, typer.Option(help="Folder of the secrets.")] = Path("/run/secrets"),
+) -> None:
+    """After a restore and before the services start: lift all versions above those that were told and are lost."""
+    from services.restored import TOLD, lift_all
+
+    if unknown := set(service or ()) - set(SERVICES):
+        raise typer.BadParameter(f"no service is called {', '.join(sorted(unknown))}")
+    telemetry.configure_logs()
+    asyncio.run(lift_all(host, port, folder, [one for one in TOLD if not service or one in service]))
 
 
 @cli.command("kafka-acls")
