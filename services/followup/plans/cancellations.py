@@ -9,11 +9,11 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands as check_ins
-from services.followup.plans import items, weeks
+from services.followup.plans import items, offers, weeks
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import PlanStatus
-from services.followup.plans.rules import office_task, safety_offer
+from services.followup.plans.rules import office_task
 from services.followup.plans.slots import Item, Kind
 from services.followup.subjects.commands import Standing, lock_patients, note_infusions
 from services.followup.tasks import commands as tasks
@@ -41,9 +41,8 @@ async def call_off_patient(db: AsyncSession, means: Means, cause: CancelCause, w
         await tasks.offer(db, whose.patient_id, offered, now, caused_by=whose.caused_by)
     running_since = now - timedelta(days=means.protocols.default.integration.expires.days)
     await _revoke_plans(db, "patient_id", patient_ids, PlanStatus.REVOKED, reason, now, since=running_since)
-    await tasks.add(
-        db, [*await _offer(db, means, cause, whose, now, ordinal), *_review(means, whose, standing, cancelled, reason, now, ordinal)]
-    )
+    await tasks.add(db, _review(means, whose, standing, cancelled, reason, now, ordinal))
+    await offers.offer_safety(db, means, [(standing, whose.caused_by)], now)
 
 
 async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEnteredInError]) -> None:
@@ -61,16 +60,6 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     await _revoke_plans(db, "infusion_id", ids, PlanStatus.ENTERED_IN_ERROR, reason, now)
     whose = Whose.of_event(event, delivery.event_id)
     await tasks.add(db, _review(means, whose, standing, cancelled, reason, now, event.infusion_version))
-
-
-async def _offer(db: AsyncSession, means: Means, cause: CancelCause, whose: Whose, now: datetime, ordinal: int) -> list[tasks.NewTask]:
-    if not means.calling_off(cause).offers_safety:
-        return []
-    parameters = {"clinic_id": clinic_of(db), "patient_id": whose.patient_id}
-    last = (await db.execute(_LAST_INFUSION, parameters)).scalar_one()
-    why = f"{REASON_OF[cause]} after an infusion: offer a safety call, by telephone only."
-    slot = None if last is None else safety_offer(last, why, means.protocols.default, now, ordinal=ordinal)
-    return [] if slot is None else [items.new_task(whose, Item(slot), now)]
 
 
 def _review(
@@ -91,12 +80,6 @@ async def _revoke_plans(
     await db.execute(_REVOKE[column], parameters)
 
 
-_LAST_INFUSION = text(
-    """
-    SELECT max(pump_ended_at) FROM infusion
-    WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) AND drug_given AND state <> 'entered-in-error'
-    """
-)
 _REVOKE = {
     column: text(
         f"""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans import corrections, items, weeks
+from services.followup.plans import corrections, items, offers, weeks
 from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.rules import follow_up, office_task
@@ -35,6 +35,7 @@ async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[E
     for one in told:
         if one.infusion.infusion_id not in plans:
             await corrections.correct(db, means, one, standings[one.patient_id], now)
+    await offers.offer_safety(db, means, [(standings[one.patient_id], one.event_id) for one in told], now)
 
 
 async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:

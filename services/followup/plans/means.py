@@ -44,7 +44,6 @@ class Means:
             reason=REASON_OF[cause],
             kept=frozenset(self.policy.kept_after(cause)),
             offered=frozenset({Kind.INTEGRATION.value}) if cause is CancelCause.TREATMENT_CONSENT_REVOKED else frozenset(),
-            offers_safety=cause in (CancelCause.WITHDRAWAL, CancelCause.TREATMENT_CONSENT_REVOKED),
         )
 
 

@@ -122,20 +122,17 @@ def covering(
     called_off: CalledOff | None,
     ordinal: int,
 ) -> list[Item[TaskSlot]]:
-    """The people's work that makes up for items which cannot be made open: a catch-up call, a safety offer, a review."""
-    slots: list[TaskSlot | None] = []
+    """The people's work that makes up for items which cannot be made open: a catch-up call, a review."""
+    slots: list[TaskSlot] = []
     late = [item.slot.name for item in items if item.cancelled_because == PAST_DUE]
     if late:
         slots.append(catch_up(infusion, late, protocol, now, ordinal=ordinal))
     if called_off is not None:
         names = [item.slot.name for item in items if item.cancelled_because == called_off.reason]
-        if called_off.offers_safety and infusion.drug_given:
-            why = f"{infusion.told}; {called_off.reason}: offer a safety call, by telephone only."
-            slots.append(safety_offer(infusion.pump_ended_at, why, protocol, now, ordinal=ordinal))
         if names:
             why = f"{infusion.told}; {called_off.reason}: {', '.join(names)} cancelled."
             slots.append(office_task(Kind.CANCELLATION_REVIEW, why, protocol, now, clinic_zone, ordinal=ordinal))
-    return [Item(slot) for slot in slots if slot is not None]
+    return [Item(slot) for slot in slots]
 
 
 def catch_up(infusion: EndedInfusion, late: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:

@@ -162,7 +162,6 @@ class CalledOff:
     reason: str
     kept: frozenset[str]
     offered: frozenset[str] = frozenset()
-    offers_safety: bool = False
 
 
 @dataclass(frozen=True, slots=True)

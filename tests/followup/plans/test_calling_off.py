@@ -1,6 +1,7 @@
 """A death, a withdrawal or a revoked consent calls off what is open and lists it, in whatever order things are heard of."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -22,6 +23,12 @@ def withdrawal(visit: Visit, version: int = 2) -> Event:
 
 def revocation(visit: Visit, consent_type: str = "treatment") -> Event:
     return people.ConsentRevoked(occurred_at=visit.clock.now(), consent_id=uuid4(), patient_id=visit.patient_id, consent_type=consent_type)
+
+
+async def offers_to(clinic: Clinic, visit: Visit) -> list[str]:
+    """How the offers of a safety call to a patient stand."""
+    made = "SELECT status FROM care_task WHERE kind = 'safety-offer-call' AND patient_id = :id ORDER BY created_at"
+    return [row["status"] for row in await clinic.rows(made, id=visit.patient_id)]
 
 
 async def about_patient(clinic: Clinic, visit: Visit) -> dict[str, str]:
@@ -102,7 +109,59 @@ async def test_a_withdrawal_that_is_known_before_the_plan_offers_the_call_with_i
     visit = clinic.visit()
     await clinic.tell(withdrawal(visit), visit.told())
     states = await clinic.states(visit)
-    assert (states["C24"], states["safety-offer-call"], states["cancellation-review"]) == ("cancelled", "requested", "requested")
+    assert (states["C24"], states["cancellation-review"]) == ("cancelled", "requested")
+    assert await about_patient(clinic, visit) == {"safety-offer-call": "requested"}
+
+
+LEAVING = {"withdrawn": withdrawal, "consent revoked": revocation}
+
+
+@pytest.mark.parametrize("leaving", LEAVING.values(), ids=LEAVING)
+@pytest.mark.parametrize("ended_first", [True, False], ids=["ended first", "left first"])
+async def test_who_has_left_is_offered_one_call_however_often_the_infusion_is_told_of(
+    clinic: Clinic, leaving: Callable[[Visit], Event], ended_first: bool
+) -> None:
+    visit = clinic.visit()
+    at_eleven = clinic.clock.now() - timedelta(hours=1)
+    ended = visit.told(pump_ended_at=at_eleven)
+    await clinic.tell(*((ended, leaving(visit)) if ended_first else (leaving(visit), ended)))
+    await clinic.tell(ended, ended)
+    for version in (5, 6, 7):
+        await clinic.tell(visit.told(infusions.InfusionAmended, version, pump_ended_at=at_eleven))
+    await clinic.tell(visit.told(infusions.InfusionAmended, 8, pump_ended_at=at_eleven - timedelta(minutes=5), outcome="stopped-early"))
+    assert await offers_to(clinic, visit) == ["requested"]
+
+
+async def test_an_offer_that_was_made_and_done_is_not_made_again_for_the_same_infusion(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), withdrawal(visit))
+    [offer] = await clinic.rows("SELECT task_id FROM care_task WHERE kind = 'safety-offer-call'")
+    await clinic.post(f"tasks/{offer['task_id']}/claim", role=NURSE)
+    await clinic.post(f"tasks/{offer['task_id']}/complete", {"outcome": "reached"}, role=NURSE)
+    await clinic.tell(visit.told(infusions.InfusionAmended, 5))
+    assert await offers_to(clinic, visit) == ["completed"]
+
+
+async def test_an_earlier_infusion_that_is_amended_adds_no_offer_to_that_of_the_last(clinic: Clinic) -> None:
+    earlier = clinic.visit()
+    last = clinic.visit(patient_id=earlier.patient_id, course_id=earlier.course_id)
+    two_days_ago = clinic.clock.now() - timedelta(hours=48)
+    await clinic.tell(earlier.told(pump_ended_at=two_days_ago), last.told(first_of_course=False), withdrawal(last))
+    await clinic.tell(earlier.told(infusions.InfusionAmended, 5, pump_ended_at=two_days_ago))
+    assert await offers_to(clinic, earlier) == ["requested"]
+
+
+async def test_who_comes_back_and_leaves_again_after_another_infusion_is_offered_another_call(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), withdrawal(visit))
+    [offer] = await clinic.rows("SELECT task_id FROM care_task WHERE kind = 'safety-offer-call'")
+    await clinic.post(f"tasks/{offer['task_id']}/claim", role=NURSE)
+    await clinic.post(f"tasks/{offer['task_id']}/complete", {"outcome": "reached"}, role=NURSE)
+    await clinic.patient(visit, version=3, status="active")
+    again = clinic.visit(patient_id=visit.patient_id)
+    clinic.clock.advance(timedelta(days=7))
+    await clinic.tell(again.told(), withdrawal(again, version=4))
+    assert await offers_to(clinic, visit) == ["completed", "requested"]
 
 
 async def test_without_treatment_consent_integration_is_offered_and_not_chased(clinic: Clinic) -> None:

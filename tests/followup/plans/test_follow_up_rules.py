@@ -16,11 +16,9 @@ from services.followup.plans.slots import PAST_DUE, CalledOff, CheckInSlot, Ende
 PROTOCOL = shipped_protocols().default
 ZONE = ZoneInfo("America/Chicago")
 ENDED = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
-LEFT = CalledOff("patient-withdrawn", frozenset({"left-against-advice", "safety-offer-call"}), offers_safety=True)
+LEFT = CalledOff("patient-withdrawn", frozenset({"left-against-advice", "safety-offer-call"}))
 DEAD = CalledOff("patient-deceased", frozenset())
-REVOKED = CalledOff(
-    "treatment-consent-revoked", frozenset({"integration-session"}), offered=frozenset({"integration-session"}), offers_safety=True
-)
+REVOKED = CalledOff("treatment-consent-revoked", frozenset({"integration-session"}), offered=frozenset({"integration-session"}))
 
 
 def infusion(outcome: InfusionOutcome = InfusionOutcome.COMPLETED, *, drug_given: bool = True) -> EndedInfusion:
@@ -88,11 +86,10 @@ def test_for_the_dead_everything_is_cancelled_and_one_review_is_left() -> None:
     }
 
 
-def test_who_has_left_is_offered_a_call_and_nothing_else() -> None:
+def test_for_who_has_left_everything_is_cancelled_and_one_review_is_left() -> None:
     made = named(told(called_off=LEFT))
-    assert made["safety-offer-call"] is None
     assert {made[name] for name in ("integration-session", "C24", "C72")} == {"patient-withdrawn"}
-    assert "safety-offer-call" not in named(told(73, called_off=LEFT))
+    assert made["cancellation-review"] is None
 
 
 def test_without_consent_integration_is_offered_and_not_chased() -> None:
