@@ -90,14 +90,18 @@ async def _plan_of(db: AsyncSession, infusion_id: UUID) -> Plan | None:
 
 
 async def _nothing_given(db: AsyncSession, means: Means, told: Told, plan: Plan | None, standing: Standing, now: datetime) -> None:
-    """No follow-up, but a new visit; and what had been planned on the wrong dose is called off and listed."""
+    """No follow-up, but a new visit; and what had been planned on the wrong dose is called off and listed.
+
+    One visit is asked for at first, and one each time that a dose turns out to have been nothing: told again, it is the same.
+    """
     infusion, called_off = told.infusion, means.called_off(standing)
     whose = Whose.of(told, plan.plan_id if plan else None)
     slots = tasks_after(infusion, means.protocols.default, now)
     new = [items.new_task(whose, item, now) for item in items_of(slots, now, called_off)]
     if called_off is None:
         why, zone = f"{infusion.told}, nothing given: book a new visit.", clinic_zone(standing, infusion.zone)
-        slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone, ordinal=told.version)
+        ordinal = 0 if plan is None else plan.generation + 1
+        slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone, ordinal=ordinal)
         new.append(items.new_task(whose, Item(slot), now))
     if plan is not None and plan.status_reason != _NOTHING_GIVEN:
         case = _Case(means, told, plan, standing, now)

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from shared.events import sessions as infusions
-from tests.followup.clinic import NURSE, THERAPIST, Clinic, Visit, at
+from tests.followup.clinic import NURSE, THERAPIST, Clinic, Json, Visit, at
 
 AMENDED = infusions.InfusionAmended
 
@@ -145,6 +146,39 @@ async def test_a_dose_that_was_given_after_all_is_followed_anew(clinic: Clinic) 
     )
     [plan] = await clinic.rows("SELECT status, generation FROM plan")
     assert plan == {"status": "active", "generation": 1}
+
+
+@pytest.mark.parametrize("planned", [True, False], ids=["given at first", "nothing from the first"])
+async def test_one_new_visit_is_asked_for_however_often_a_record_of_nothing_given_is_amended(clinic: Clinic, planned: bool) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly, drug_given=planned, first_of_course=planned))
+    for version in (5, 6, 6):
+        await clinic.tell(visit.told(AMENDED, version, outcome="stopped-early", drug_given=False, first_of_course=False))
+    assert [row["status"] for row in await rebooked(clinic, visit)] == ["requested"]
+
+
+async def test_a_visit_that_was_booked_anew_is_not_asked_for_again_by_a_correction(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly, drug_given=False, first_of_course=False))
+    task_id = (await clinic.items(visit))["rebook"]["task_id"]
+    await clinic.post(f"tasks/{task_id}/claim")
+    await clinic.post(f"tasks/{task_id}/complete", {"outcome": "done"})
+    await clinic.tell(visit.told(AMENDED, 5, outcome="stopped-early", drug_given=False, first_of_course=False))
+    assert [row["status"] for row in await rebooked(clinic, visit)] == ["completed"]
+
+
+async def test_each_time_that_a_dose_turns_out_to_be_nothing_a_new_visit_is_asked_for(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly, drug_given=False, first_of_course=False))
+    for version, given in ((5, True), (6, False), (7, True), (8, False), (9, False)):
+        await clinic.tell(visit.told(AMENDED, version, outcome="stopped-early", drug_given=given, first_of_course=given))
+    assert [row["status"] for row in await rebooked(clinic, visit)] == ["cancelled", "cancelled", "requested"]
+
+
+async def rebooked(clinic: Clinic, visit: Visit) -> list[Json]:
+    return await clinic.rows(
+        "SELECT status FROM care_task WHERE kind = 'rebook' AND infusion_id = :id ORDER BY ordinal", id=visit.infusion_id
+    )
 
 
 async def test_a_first_record_of_nothing_given_is_followed_once_it_is_corrected(clinic: Clinic) -> None:
