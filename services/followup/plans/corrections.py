@@ -162,10 +162,13 @@ async def _re_derive(db: AsyncSession, case: _Case) -> None:
 
 
 async def _re_derive_tasks(db: AsyncSession, case: _Case) -> tuple[Rederived[TaskSlot], list[str]]:
-    """Move and drop tasks; returns what is to be added, and the kinds that newly keep a due time."""
+    """Move and drop tasks; returns what is to be added, and the kinds that newly keep a due time.
+
+    A next attempt is dropped with its kind, but never moved: its time is what a person settled.
+    """
     focus_id = case.infusion.infusion_id
     query = select(CareTask.kind, CareTask.ordinal, CareTask.status).where(
-        CareTask.clinic_id == clinic_of(db), CareTask.focus_id == focus_id, CareTask.attempt == 1, col(CareTask.kind).in_(DERIVED)
+        CareTask.clinic_id == clinic_of(db), CareTask.focus_id == focus_id, col(CareTask.kind).in_(DERIVED)
     )
     known = (await db.exec(query)).all()
     opened = [(kind, ordinal) for kind, ordinal, status in known if status in OPEN]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.events import sessions as infusions
-from tests.followup.clinic import NURSE, THERAPIST, Clinic, Json, Visit, at
+from tests.followup.clinic import DIRECTOR, NURSE, THERAPIST, Clinic, Json, Visit, at
 
 AMENDED = infusions.InfusionAmended
 
@@ -101,6 +101,39 @@ async def test_a_correction_to_stopped_early_adds_the_evening_call_and_back_agai
     await clinic.tell(visit.told(AMENDED, 6))
     call = (await clinic.items(visit))["same-evening-call"]
     assert (call["status"], call["status_reason"]) == ("cancelled", "record-corrected")
+
+
+async def tried_in_vain(clinic: Clinic, task_id: object, again_in: timedelta) -> None:
+    """Somebody calls, nobody answers, and the next attempt has its time."""
+    retry_at = (clinic.clock.now() + again_in).isoformat()
+    assert (await clinic.post(f"tasks/{task_id}/claim", role=DIRECTOR)).status_code == 200
+    done = await clinic.post(f"tasks/{task_id}/complete", {"outcome": "no-answer", "retry_at": retry_at}, role=DIRECTOR)
+    assert done.status_code == 200
+
+
+async def attempts(clinic: Clinic, visit: Visit, kind: str) -> list[Json]:
+    made = "SELECT status, due_at FROM care_task WHERE kind = :kind AND infusion_id = :id ORDER BY attempt"
+    return await clinic.rows(made, kind=kind, id=visit.infusion_id)
+
+
+async def test_a_kind_that_a_correction_drops_takes_its_next_attempt_with_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionLeftAgainstAdvice))
+    await tried_in_vain(clinic, (await clinic.items(visit))["left-against-advice"]["task_id"], timedelta(minutes=30))
+    await clinic.tell(visit.told(AMENDED, 5))
+    assert [row["status"] for row in await attempts(clinic, visit, "left-against-advice")] == ["completed", "cancelled"]
+
+
+async def test_a_correction_leaves_the_time_of_a_next_attempt_as_a_person_settled_it(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended_at = clinic.clock.now() - timedelta(hours=1)
+    await clinic.tell(visit.told(infusions.InfusionStoppedEarly, pump_ended_at=ended_at))
+    await tried_in_vain(clinic, (await clinic.items(visit))["same-evening-call"]["task_id"], timedelta(minutes=30))
+    before = await attempts(clinic, visit, "same-evening-call")
+    moved = ended_at + timedelta(minutes=20)
+    await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=moved, outcome="stopped-early"))
+    assert await attempts(clinic, visit, "same-evening-call") == before
+    assert before[1]["status"] == "accepted"
 
 
 async def test_a_correction_to_transferred_has_a_person_ask_instead(clinic: Clinic) -> None:
