@@ -67,8 +67,19 @@ async def keep_refused(db: AsyncSession, check_in_id: UUID, answers: Answers, no
         await db.flush()
 
 
+async def hear(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
+    """Read answers to a check-in that takes none any more: what worries becomes a task, and the answers themselves are not kept."""
+    check_in = await get_locked(db, check_in_id)
+    form = form_of(check_in, setup)
+    await _raise(db, check_in, worries(answers, form, setup.rules.reading(form), sent=False), now, setup)
+    await db.flush()
+
+
 async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
-    """The patient pressed "I need help now": a task of the highest level, again for a press after the policy's time."""
+    """The patient pressed "I need help now": a task of the highest level, again for a press after the policy's time.
+
+    The state of the check-in does not matter; where it takes no answers any more, those on the page are read and not kept.
+    """
     check_in = await get_locked(db, check_in_id)
     query = select(CheckInPartial).where(CheckInPartial.check_in_id == check_in_id, col(CheckInPartial.help_now))
     last = (await db.exec(query.order_by(col(CheckInPartial.received_at).desc()).limit(1))).first()
@@ -76,7 +87,8 @@ async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, no
     form = form_of(check_in, setup)
     found = worries({**answers, HELP_NOW: "yes"}, form, setup.rules.reading(form), sent=False)
     if await _raise(db, check_in, found, now, setup, again=again):
-        _keep_partial(db, check_in, answers, now, help_now=True)
+        asked = check_in.status == CheckInStatus.SUBMITTED or check_in.takes_answers(now, setup.policy.late_answers_for)
+        _keep_partial(db, check_in, answers if asked else {}, now, help_now=True)
         await db.flush()
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.followup.checkins.models import CheckIn
+from services.followup.checkins.models import CheckIn, CheckInStatus
 from services.followup.checkins.rules import Level
 from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import Priority
@@ -16,7 +16,9 @@ PRIORITY_OF = {Level.STAT: Priority.STAT, Level.URGENT: Priority.ASAP, Level.SAM
 
 def review_task(check_in: CheckIn, level: Level, now: datetime, due_at: datetime, *, number: int) -> NewTask:
     """A clinician is to look at the answers. Each batch of new worries gets a task of its own, with the next number."""
-    return _task(check_in, REVIEW, PRIORITY_OF[level], f"{check_in.code} answers to look at, level {level}", now, due_at, ordinal=number)
+    ended = check_in.status in (CheckInStatus.CANCELLED, CheckInStatus.SUPERSEDED)
+    what = f"{check_in.code} was {check_in.status}, what came all the same is not kept" if ended else f"{check_in.code} answers to look at"
+    return _task(check_in, REVIEW, PRIORITY_OF[level], f"{what}, level {level}", now, due_at, ordinal=number)
 
 
 def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:

@@ -71,22 +71,32 @@ class PatientPages:
             opened = await commands.open_session(db, self.cookie.read(request))
             if opened is not None and opened.answered:
                 return rendering.thanks_page(opened.link)
-            if opened is None or not opened.usable(self.clock.now(), self.setup.policy):
+            if opened is None:
                 return rendering.gone_page()
+            if not opened.usable(self.clock.now(), self.setup.policy):
+                return rendering.closed_page(opened.link)
             return rendering.form_page(opened.link, answering.form_of(opened.check_in, self.setup))
 
     async def take_answers(self, request: Request) -> Response:
-        """Answers are stored once; a form that is not complete comes back, and what worries in it counts all the same."""
+        """Answers are stored once; a form that is not complete comes back, and what worries in it counts all the same.
+
+        So does what worries in answers to a form that has ended meanwhile, though they are not kept.
+        """
         fields = await self._form_fields(request)
         now = self.clock.now()
         async with self.database.transaction() as db:
             opened = await commands.open_session(db, self.cookie.read(request), lock=True)
             if opened is not None and opened.answered:
                 return rendering.thanks_page(opened.link)
-            if opened is None or not opened.usable(now, self.setup.policy):
+            if opened is None:
                 return rendering.gone_page()
             form = answering.form_of(opened.check_in, self.setup)
             answers, errors = answers_of(form, fields)
+            if not opened.usable(now, self.setup.policy):
+                if not opened.deceased:
+                    await answering.hear(db, opened.check_in.check_in_id, answers, now, self.setup)
+                await _audited(db, request, opened, "take_answers", 410)
+                return rendering.closed_page(opened.link)
             if errors:
                 await answering.keep_refused(db, opened.check_in.check_in_id, answers, now, self.setup)
                 await _audited(db, request, opened, "take_answers", 422)
@@ -96,12 +106,12 @@ class PatientPages:
         return rendering.thanks_page(opened.link)
 
     async def take_call_for_help(self, request: Request) -> Response:
-        """Numbers to call at once; the clinic is told too, where we know who asks."""
+        """Numbers to call at once; the clinic is told too, where we know who asks, whatever has become of the form meanwhile."""
         fields = await self._form_fields(request)
         now = self.clock.now()
         async with self.database.transaction() as db:
             opened = await commands.open_session(db, self.cookie.read(request), lock=True)
-            if opened is None or not (opened.answered or opened.usable(now, self.setup.policy)):
+            if opened is None or opened.deceased:
                 return rendering.help_page()
             form = answering.form_of(opened.check_in, self.setup)
             answers, _ = answers_of(form, fields)
@@ -109,6 +119,8 @@ class PatientPages:
             await _audited(db, request, opened, "take_call_for_help", 200)
         if opened.answered:
             return rendering.thanks_page(opened.link, help_asked=True)
+        if not opened.usable(now, self.setup.policy):
+            return rendering.closed_page(opened.link, help_asked=True)
         return rendering.form_page(opened.link, form, answers, help_asked=True)
 
     def leave(self) -> Response:

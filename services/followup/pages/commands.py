@@ -14,6 +14,7 @@ from services.followup.checkins.queries import get_check_in, get_locked
 from services.followup.checkins.work import telephone_task
 from services.followup.pages import sessions
 from services.followup.subjects.commands import lock_patients
+from services.followup.subjects.models import PatientStatus
 from services.followup.tasks.commands import add
 from shared.db import enter_clinic
 
@@ -24,6 +25,8 @@ class Opened:
 
     link: PatientLink
     check_in: CheckIn
+    deceased: bool = False
+    """The patient has died, as far as is known; only known where everything is locked."""
 
     def usable(self, now: datetime, policy: CheckInPolicy) -> bool:
         """Whether the form may still be filled in with it."""
@@ -91,8 +94,8 @@ async def _opened(db: AsyncSession, token_sha256: bytes, *, lock: bool) -> Opene
     check_in = await get_check_in(db, link.check_in_id)
     if not lock:
         return Opened(link, check_in)
-    await lock_patients(db, [check_in.patient_id])
+    standing = (await lock_patients(db, [check_in.patient_id]))[check_in.patient_id]
     check_in = await get_locked(db, link.check_in_id)
     locked = await links.find_link(db, token_sha256, lock=True)
     assert locked is not None
-    return Opened(locked, check_in)
+    return Opened(locked, check_in, deceased=standing.status is PatientStatus.DECEASED)

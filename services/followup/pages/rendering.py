@@ -55,6 +55,11 @@ def thanks_page(link: PatientLink, *, help_asked: bool = False) -> Response:
     return _page("thanks.html", 200, link, help_asked=help_asked)
 
 
+def closed_page(link: PatientLink, *, help_asked: bool = False) -> Response:
+    """For who is signed in to a form that takes no answers any more. Like every page it does not depend on what was answered."""
+    return _page("closed.html", 200 if help_asked else 410, link, help_asked=help_asked)
+
+
 def help_page() -> Response:
     """The numbers to call, for whoever asks."""
     return _page("help.html", 200, None)

@@ -145,7 +145,16 @@ async def all_pages(world: World, client: httpx.AsyncClient) -> dict[str, httpx.
         "help after thanks": await send(client, "/c/help", {}),
         "help": await client.get("/c/help"),
         "gone": await client.get("/c/unknown"),
+        **await closed_pages(world, client),
     }
+
+
+async def closed_pages(world: World, client: httpx.AsyncClient) -> dict[str, httpx.Response]:
+    """What is seen of a form that has ended while it was filled in."""
+    client.cookies.clear()
+    await signed_in(world, client)
+    await world.cancel("infusion-entered-in-error")
+    return {"closed": await send(client, "/c", calm(world)), "help after closing": await send(client, "/c/help", {})}
 
 
 async def test_every_page_has_the_numbers_the_warning_the_exit_and_strict_headers(world: World, client: httpx.AsyncClient) -> None:
