@@ -1,7 +1,7 @@
 """``python -m tests.faults.planted <service>``: a service with a bug in it, to see that the checker would find it.
 
 ``AFTERGLOW_PLANTED_BUG`` names the bug. Each one takes a single guard away; where a bug opens a window that the product does not
-have, ``AFTERGLOW_FAILPOINTS=planted=kill@5`` kills at the fifth time that it stands open.
+have, ``AFTERGLOW_FAILPOINTS=planted=kill@5`` kills at the fifth time that it stands open, and ``planted=stop@5`` freezes.
 """
 
 import os
@@ -10,11 +10,12 @@ import runpy
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, cast
 from uuid import uuid4
 
-_OWN = re.fullmatch(r"planted=kill@(\d+)", os.environ.get("AFTERGLOW_FAILPOINTS", ""))
-_passings = int(_OWN[1]) if _OWN else 0
+_OWN = re.fullmatch(r"planted=(kill|stop)@(\d+)", os.environ.get("AFTERGLOW_FAILPOINTS", ""))
+_passings = int(_OWN[2]) if _OWN else 0
 if _OWN:
     os.environ["AFTERGLOW_FAILPOINTS"] = ""  # the product knows its own failpoints only, and reads them when it is imported
 
@@ -24,7 +25,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession  # noqa: E402
 
 from shared.bus import Outgoing, Published, Record  # noqa: E402
 from shared.db import Database  # noqa: E402
+from shared.events.sessions import InfusionCompleted  # noqa: E402
 from shared.inbox import Inbox  # noqa: E402
+from shared.kafka.consuming import Consuming  # noqa: E402
 from shared.kafka.partition import Partition  # noqa: E402
 from shared.outbox import Relay, outgoing_of, write_emitted  # noqa: E402
 from shared.reading import Chunk, Readable  # noqa: E402
@@ -37,12 +40,13 @@ def window() -> None:
     """Here the bug can be hit."""
     global _passings  # noqa: PLW0603 - a process has one such counter
     _passings -= 1
-    if _passings == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _passings == 0 and _OWN:
+        os.kill(os.getpid(), signal.SIGKILL if _OWN[1] == "kill" else signal.SIGSTOP)
 
 
 def no_inbox() -> None:
     """What has been handled before is handled again. The rows are written all the same: the checker looks at effects."""
+    _window_before_an_end()
     claim = _guard(Inbox, "_claim")
 
     async def everything(self: Inbox, db: AsyncSession, chunk: Chunk) -> list[Readable]:
@@ -54,6 +58,7 @@ def no_inbox() -> None:
 
 def no_compare_and_set() -> None:
     """Whoever commits moves the offset on, overtaken or not."""
+    _window_before_an_end()
     advance = _guard(Inbox, "_advance")
 
     async def anyhow(self: Inbox, db: AsyncSession, records: Sequence[Record], place: Any, expected: Any) -> None:  # Any: handed on
@@ -67,6 +72,21 @@ def neither() -> None:
     """Both of them."""
     no_inbox()
     no_compare_and_set()
+
+
+def _window_before_an_end() -> None:
+    """Whoever is frozen here holds the end of an infusion in its hands, and has done nothing about it yet."""
+    transaction = Inbox._transaction  # noqa: SLF001 - as everywhere in this file
+    if getattr(transaction, "has_window", False):
+        return
+
+    async def entered(self: Inbox, chunk: Chunk, *arguments: Any) -> None:  # Any: handed on
+        if any(isinstance(item.delivery.event, InfusionCompleted) for item in chunk.readable):
+            window()
+        await transaction(self, chunk, *arguments)
+
+    entered.has_window = True  # type: ignore[attr-defined]  # known to the lines above only
+    _replace(Inbox, "_transaction", entered)
 
 
 def mark_before_acknowledgement() -> None:
@@ -99,13 +119,22 @@ def offset_before_effects() -> None:
 
 
 def no_idempotency_key() -> None:
-    """Every request is a new one."""
-    claim_of = _guard(idempotency, "claim_of")
+    """Every request is a new one. The window: a measurement is committed and not answered; no rule of the domain forbids a second one."""
+    claim_of, commit = _guard(idempotency, "claim_of"), _guard(Database, "_commit")
+    repeatable: ContextVar[bool] = ContextVar("repeatable", default=False)
 
     def always_new(request: Any, body: bytes) -> idempotency.Claim:  # Any: handed through
+        repeatable.set(request.url.path.endswith("/vital-signs"))
         return idempotency.Claim(uuid4().hex, claim_of(request, body).request_hash)
 
+    async def unanswered(self: Database, db: AsyncSession) -> bool:
+        told = await commit(self, db)
+        if repeatable.get():
+            window()
+        return cast(bool, told)
+
     _replace(idempotency, "claim_of", always_new)
+    _replace(Database, "_commit", unanswered)
 
 
 def outbox_outside_the_transaction() -> None:
@@ -147,13 +176,18 @@ def dual_write() -> None:
 
 
 def fenced_partition_dropped() -> None:
-    """Where the answer to a commit was lost, the partition finds itself fenced, and nobody works on it any more."""
+    """Where the answer to a commit was lost, the partition finds itself fenced, and nobody works on it any more.
+
+    Nobody watches for partitions that stand still either, which would join the group anew after half a minute.
+    """
     lost_answers()
 
     async def dropped(self: Partition) -> bool:
+        self._log.warning("planted.dropped")
         return False
 
     _replace(Partition, "_heal", dropped)
+    _replace(Consuming, "stall_seconds", 3600.0)
 
 
 def lost_answers() -> None:
