@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from shared.events.registry import Event, event
+from shared.events.zones import ZoneName
 
 
 @event("intake", "clinic.changed", subject=("Organization", "clinic_id"), key="clinic_id")
@@ -14,7 +15,7 @@ class ClinicChanged(Event):
 
     clinic_id: UUID
     clinic_version: int
-    time_zone: str
+    time_zone: ZoneName
     active: bool
 
 
@@ -61,7 +62,7 @@ class PatientChanged(Event):
     patient_version: int
     patient_number: str
     """The clinic's own running number, shown where the name cannot be had."""
-    time_zone: str
+    time_zone: ZoneName
     language: str
     status: str
     """active, withdrawn or deceased."""

@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from shared.events.registry import Event, event
+from shared.events.zones import ZoneName
 
 
 class InfusionEvent(Event):
@@ -15,7 +16,7 @@ class InfusionEvent(Event):
     """Grows by one with every change of the record; a consumer ignores what is older than what it has."""
     patient_id: UUID
     patient_number: str
-    patient_time_zone: str
+    patient_time_zone: ZoneName
     course_id: UUID
     protocol_code: str
     protocol_version: int

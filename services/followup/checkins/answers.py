@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
@@ -25,6 +24,7 @@ from services.followup.checkins.work import OVERDUE_CALL, TELEPHONE_CHECK_IN, re
 from services.followup.tasks import commands as tasks
 from shared.db import clinic_of
 from shared.errors import Conflict
+from shared.events.zones import zone_of
 from shared.outbox import emit
 from shared.timers import disarm
 
@@ -123,7 +123,7 @@ async def _raise(
     if level is None:
         return False
     number = check_in.raise_to(level)
-    zone = await find_zone(db) or ZoneInfo(check_in.patient_time_zone)
+    zone = await find_zone(db) or zone_of(check_in.patient_time_zone)
     await tasks.add(db, [review_task(check_in, level, now, due_by(fresh, now, zone, setup.times), number=number)])
     return True
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,6 +16,7 @@ from services.followup.checkins.work import overdue_task
 from services.followup.outreach import commands as outreach
 from services.followup.outreach.rules import QuietHours
 from services.followup.tasks.commands import add
+from shared.events.zones import zone_of
 from shared.outbox import emit
 from shared.timers import arm
 
@@ -29,7 +29,7 @@ async def open_due(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime
     await db.flush()
     asked = [check_in for check_in in opened if check_in.expires_at > now]
     messages = [
-        outreach.NewMessage(item.check_in_id, item.patient_id, quiet.leaves_at(now, ZoneInfo(item.patient_time_zone))) for item in asked
+        outreach.NewMessage(item.check_in_id, item.patient_id, quiet.leaves_at(now, zone_of(item.patient_time_zone))) for item in asked
     ]
     await outreach.queue(db, messages, now)
     await arm(db, *(timer(OVERDUE, item.check_in_id, item.due_at) for item in opened))
@@ -51,7 +51,7 @@ async def hand_to_staff(db: AsyncSession, check_in_ids: Sequence[UUID], now: dat
     called = await telephoned(db, check_in_ids)
     clinic = await find_zone(db)
     within = setup.policy.call_within
-    due = {item.check_in_id: setup.times.due(within, now, clinic or ZoneInfo(item.patient_time_zone)) for item in silent}
+    due = {item.check_in_id: setup.times.due(within, now, clinic or zone_of(item.patient_time_zone)) for item in silent}
     await add(db, [overdue_task(item, now, due[item.check_in_id]) for item in silent if item.check_in_id not in called])
 
 

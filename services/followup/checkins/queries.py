@@ -17,6 +17,7 @@ from services.followup.tasks.rules import TaskStatus
 from shared.db import clinic_of
 from shared.errors import NotFound
 from shared.events.intake import Role
+from shared.events.zones import zone_of
 
 CLINICAL_ROLES = frozenset(
     {
@@ -67,7 +68,7 @@ def check_ins_of(patient_id: UUID) -> SelectOfScalar[CheckIn]:
 async def find_zone(db: AsyncSession) -> ZoneInfo | None:
     """The zone of this transaction's clinic, once an event has told it."""
     name = (await db.exec(select(Clinic.time_zone).where(Clinic.clinic_id == clinic_of(db)))).first()
-    return ZoneInfo(name) if name else None
+    return zone_of(name) if name else None
 
 
 async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:

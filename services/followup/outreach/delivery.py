@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +18,7 @@ from services.followup.outreach.models import Message, MessageStatus
 from services.followup.outreach.rules import QuietHours, Recipient, Unreachable
 from services.followup.outreach.texts import MessageText
 from services.followup.tasks.commands import add
+from shared.events.zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def wanted(db: AsyncSession, claim: Claim, now: datetime, quiet: QuietHour
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    leaves_at = quiet.leaves_at(now, ZoneInfo(check_in.patient_time_zone))
+    leaves_at = quiet.leaves_at(now, zone_of(check_in.patient_time_zone))
     if leaves_at == now:
         return message.patient_id
     message.leaves_at = leaves_at

@@ -22,6 +22,7 @@ from services.followup.tasks.rules import CancelledItem, TaskStatus
 from shared.db import clinic_of
 from shared.events import Delivery
 from shared.events.sessions import InfusionEnteredInError
+from shared.events.zones import zone_of
 
 _UTC = ZoneInfo("UTC")
 
@@ -68,7 +69,7 @@ def _review(
     if not cancelled:
         return []
     why = f"{reason}: {len(cancelled)} open items cancelled ({', '.join(sorted({item.code for item in cancelled}))})."
-    zone = clinic_zone(standing, ZoneInfo(standing.time_zone) if standing.time_zone else _UTC)
+    zone = clinic_zone(standing, zone_of(standing.time_zone) if standing.time_zone else _UTC)
     slot = office_task(Kind.CANCELLATION_REVIEW, why, means.protocols.default, now, zone, ordinal=ordinal)
     return [items.new_task(whose, Item(slot), now, details=items.listed(cancelled, reason))]
 

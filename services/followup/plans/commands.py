@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +18,7 @@ from services.followup.tasks import commands as tasks
 from shared.db import clinic_of
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionEvent
+from shared.events.zones import zone_of
 
 
 async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
@@ -49,7 +49,7 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
         if event.infusion_id in noted and means.called_off(standing) is None:
             why = f"Visit {event.state}: book a new one."
             whose = items.Whose.of_event(event, delivery.event_id)
-            zone = clinic_zone(standing, ZoneInfo(event.patient_time_zone))
+            zone = clinic_zone(standing, zone_of(event.patient_time_zone))
             slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone)
             new.append(items.new_task(whose, Item(slot), now))
     await tasks.add(db, new)

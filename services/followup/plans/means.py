@@ -10,6 +10,7 @@ from services.followup.subjects.commands import Standing
 from services.followup.subjects.models import PatientStatus
 from services.followup.tasks.policy import CancelCause, TaskPolicy
 from shared.clock import Clock
+from shared.events.zones import zone_of
 
 REASON_OF = {
     CancelCause.DEATH: "patient-deceased",
@@ -58,4 +59,4 @@ def cause_of(standing: Standing) -> CancelCause | None:
 
 def clinic_zone(standing: Standing, otherwise: ZoneInfo) -> ZoneInfo:
     """The zone of the clinic's business days; the patient's as long as the clinic's is not known."""
-    return ZoneInfo(standing.clinic_time_zone) if standing.clinic_time_zone else otherwise
+    return zone_of(standing.clinic_time_zone) if standing.clinic_time_zone else otherwise

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionAmended
+from shared.events.zones import zone_of
 
 
 class InfusionOutcome(StrEnum):
@@ -76,7 +77,7 @@ class Told:
         return cls(
             infusion=EndedInfusion(
                 infusion_id=event.infusion_id,
-                zone=ZoneInfo(event.patient_time_zone),
+                zone=zone_of(event.patient_time_zone),
                 outcome=InfusionOutcome(event.state),
                 drug_given=event.drug_given,
                 started_at=event.started_at,

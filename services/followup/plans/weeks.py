@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,6 +15,7 @@ from services.followup.plans.slots import CheckInSlot, Told
 from services.followup.subjects.models import ENDED_COURSE
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
+from shared.events.zones import zone_of
 from shared.timers import Timer, arm, disarm
 
 WEEK = "course-week"
@@ -65,7 +65,7 @@ async def take_up(db: AsyncSession, means: Means, course_id: UUID) -> None:
     now = means.now()
     for week in await weeks_of(db, [course_id]):
         protocol = means.protocols.get(week.protocol_code, week.protocol_version)
-        following = first_week_after(week.day_0, ZoneInfo(week.patient_time_zone), protocol, now)
+        following = first_week_after(week.day_0, zone_of(week.patient_time_zone), protocol, now)
         if week.active and following >= week.week:
             await go_on(db, means, [(week, following)])
 
@@ -91,7 +91,7 @@ async def go_on(db: AsyncSession, means: Means, weeks: Sequence[tuple[Week, int]
 def slot_of(week: Week, means: Means, number: int) -> CheckInSlot:
     """The times of a week's check-in."""
     protocol = means.protocols.get(week.protocol_code, week.protocol_version)
-    return weekly_check_in(week.day_0, number, ZoneInfo(week.patient_time_zone), protocol)
+    return weekly_check_in(week.day_0, number, zone_of(week.patient_time_zone), protocol)
 
 
 def _timer(week: Week, means: Means, number: int | None = None) -> Timer:
