@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
+from traceback import walk_tb
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, outbox
-from shared.errors import Unavailable
+from shared.errors import TooSlow, Unavailable
 
 NAMING = {
     "pk": "pk_%(table_name)s",
@@ -32,8 +33,11 @@ NAMING = {
 }
 """Constraint names, the same in models and in migrations."""
 
-_AWAY_SQLSTATES = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03", "25P03", "53100"})
-"""Serialization failure, deadlock, too many connections, lock timeout, cancelled, shutdown, crash, starting up, idle timeout, disk full."""
+_AWAY_SQLSTATES = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "25P03", "53100"})
+"""Serialization failure, deadlock, too many connections, shutdown, crash, starting up, idle timeout, disk full."""
+_SLOW_SQLSTATES = frozenset({"55P03", "57014"})
+"""Lock timeout, statement timeout."""
+_DRIVER = frozenset({"sqlalchemy", "asyncpg"})
 
 
 def service_metadata() -> MetaData:
@@ -47,15 +51,30 @@ def utc_column(*, nullable: bool = False, **options: Any) -> Column[datetime]:  
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error means that PostgreSQL cannot be reached or asks to try again, and not that we did something wrong."""
+    """Whether an error means that PostgreSQL cannot be reached or asks to try again, and not that we did something wrong.
+
+    A statement that took too long is ours, as far as anybody can tell: who tries it again must come to an end.
+    """
     if isinstance(error, Unavailable):
-        return True
-    if isinstance(error, OSError | PoolTimeout | InterfaceError | OperationalError | asyncio.TimeoutError | InternalClientError):
+        return not isinstance(error, TooSlow)
+    if isinstance(error, OSError | asyncio.TimeoutError):
+        return _is_of_driver(error)
+    if isinstance(error, PoolTimeout | InterfaceError | OperationalError | InternalClientError):
         return True  # the last is the driver's, of a connection that the server has just ended
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None)
         return error.connection_invalidated or sqlstate is None or sqlstate in _AWAY_SQLSTATES or sqlstate.startswith("08")
     return False
+
+
+def _is_slow(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _SLOW_SQLSTATES
+
+
+def _is_of_driver(error: BaseException) -> bool:
+    """Whether an error that anything can raise came up while the driver worked, which lets those of the network through as they are."""
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    return any(module.partition(".")[0] in _DRIVER for module in modules)
 
 
 class _Session(AsyncSession):
@@ -109,7 +128,11 @@ class Database:
             emitted = await self._commit(db)
         except BaseException as error:
             await _uninterrupted(_quietly(db))
-            if isinstance(error, Exception) and not isinstance(error, Unavailable) and is_away(error):
+            if isinstance(error, Unavailable):
+                raise
+            if _is_slow(error):
+                raise TooSlow("The database took too long.") from error
+            if isinstance(error, Exception) and is_away(error):
                 raise Unavailable("The database cannot be reached.") from error
             raise
         await _uninterrupted(db.close())

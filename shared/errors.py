@@ -92,3 +92,7 @@ class Unavailable(DomainError):
 
     def __init__(self, detail: str = "A part of the system cannot be reached.", *, retry_after_seconds: int = 1) -> None:
         super().__init__("unavailable", detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class TooSlow(Unavailable):
+    """The database is there and ended a statement for the time that it took. It may be busy; it may be a defect of ours."""

@@ -15,6 +15,7 @@ from shared import dispatch, failpoints, offsets, parked, reading, telemetry
 from shared.bus import Fenced, Place, Position, Record
 from shared.db import Database, is_away
 from shared.dispatch import Handler, each, waves
+from shared.errors import TooSlow
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry
 from shared.owners import owners_of, without_strangers
 from shared.reading import Chunk, Readable
@@ -31,8 +32,11 @@ goes together. Requests keep their connections."""
 class Inbox:
     """One service's consumer of events: reads, deduplicates, dispatches and commits."""
 
-    TRIES_SECONDS = (0.0, 0.3, 1.0)
+    TRIES_SECONDS: tuple[float, ...] = (0.0, 0.3, 1.0)
     """Waits before each try of a record that fails by itself; after the last it is parked."""
+    SLOW_TRIES_SECONDS: tuple[float, ...] = (*TRIES_SECONDS, 5.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0)
+    """The same for one whose statement was ended for the time that it took, since the database may only be busy; each of the later tries
+    raises an alarm."""
 
     def __init__(
         self,
@@ -52,16 +56,21 @@ class Inbox:
         self._turns = Turns(_AT_ONCE)
         self._log = telemetry.logger("inbox", consumer=consumer)
 
-    async def handle(self, records: Sequence[Record], *, partition: Place | None = None, expected: int | None = None) -> None:
+    async def handle(
+        self, records: Sequence[Record], *, partition: Place | None = None, expected: int | None = None, tries: int | None = None
+    ) -> None:
         """Handle records of one partition, or of the local bus, in order. Raises Unavailable (nothing done, try again) or Fenced.
 
-        With ``partition``, the stored offset must be ``expected`` and becomes the last record's offset plus one.
+        With ``partition``, the stored offset must be ``expected`` and becomes the last record's offset plus one. With ``tries``, a record
+        that fails by itself is parked after so many, for those who wait for an answer.
         """
         failure = await self._first_try(records, partition, expected)
         if failure is not None and len(records) == 1:
-            await self._until_settled(records[0], partition, expected, failure)
+            await self._until_settled(records[0], partition, expected, failure, tries)
         elif failure is not None:
-            await self._one_by_one(records, partition, expected)
+            for record in records:
+                await self._until_settled(record, partition, expected, None, tries)
+                expected = record.offset + 1
 
     async def _first_try(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
         """With the chunks of other partitions that wait for their turn too; alone where that fails, for whatever reason."""
@@ -91,23 +100,26 @@ class Inbox:
             other.tell(committed=True)
         return True
 
-    async def _one_by_one(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> None:
-        """Find the culprit of a failed chunk; it is tried a few times and then parked together with the offset."""
-        for record in records:
-            await self._until_settled(record, partition, expected, None)
-            expected = record.offset + 1
-
-    async def _until_settled(self, record: Record, partition: Place | None, expected: int | None, failure: Exception | None) -> None:
-        """Try a record as often as it deserves, one try being behind us when it has a failure already; then park it."""
-        for wait in self.TRIES_SECONDS[1 if failure else 0 :]:
-            await asyncio.sleep(wait)
+    async def _until_settled(
+        self, record: Record, partition: Place | None, expected: int | None, failure: Exception | None, tries: int | None
+    ) -> None:
+        """Try a record as often as it deserves, one try being behind us when it has a failure already; then park it with the offset."""
+        tried = 1 if failure else 0
+        while tried < len(waits := self._waits(failure)[:tries]):
+            if tried >= len(self.TRIES_SECONDS):
+                self.alarm("not-handled", record.topic, record.partition)
+            await asyncio.sleep(waits[tried])
             failure = await self._try([record], partition, expected)
             if failure is None:
                 return
+            tried += 1
         self._log.error("inbox.poison", error_class=type(failure).__name__, error_place=_place_of(failure), offset=record.offset)
-        parking = parked.Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=len(self.TRIES_SECONDS))
+        parking = parked.Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=tried)
         async with self._turns.alone():
             await self._transaction(Chunk(parkings=[parking]), [record], partition, expected)
+
+    def _waits(self, failure: Exception | None) -> Sequence[float]:
+        return self.SLOW_TRIES_SECONDS if isinstance(failure, TooSlow) else self.TRIES_SECONDS
 
     async def _try(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:
         """One try; returns the failure when it is the records' own, raises when it is not."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from aiokafka.errors import KafkaError
 
 from shared import telemetry
-from shared.bus import Fenced, Position, Record, event_id_of
+from shared.bus import BusUnavailable, Fenced, Position, Record, event_id_of
 from shared.db import is_away
 from shared.inbox import CHUNK
 from shared.kafka.backlog import Backlog
@@ -112,7 +112,7 @@ class Partition:
 
     def _say(self, error: Exception, event: str) -> None:
         """What is away comes back; anything else is a defect, and a person must know that a partition stands still."""
-        if is_away(error) or isinstance(error, KafkaError):
+        if is_away(error) or isinstance(error, KafkaError | BusUnavailable):
             self._log.warning(event, error_class=type(error).__name__)
             return
         self._log.error(event, error_class=type(error).__name__, error_place=telemetry.place_of(error))

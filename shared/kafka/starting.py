@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.bus import Position, Subscriber
+from shared.bus import BusUnavailable, Position, Subscriber
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds between tries of what cannot be done now, doubling from the first to the longest."""
@@ -76,5 +76,8 @@ class Start:
 
     async def _bounds(self) -> tuple[int, int]:
         place, consumer = self._home.place, self._home.consumer
-        async with asyncio.timeout(_BOUNDS_SECONDS):
-            return (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
+        try:
+            async with asyncio.timeout(_BOUNDS_SECONDS):
+                return (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
+        except TimeoutError as late:
+            raise BusUnavailable("the bounds of a partition cannot be had") from late

@@ -260,6 +260,57 @@ async def test_a_parameter_that_no_database_takes_is_not_taken_for_an_outage(rec
     assert [row["reason"] for row in await receiver.parked()] == ["poison"]
 
 
+@pytest.mark.parametrize("error", [OSError, FileNotFoundError, TimeoutError, ConnectionResetError])
+async def test_what_a_handler_meets_elsewhere_is_not_taken_for_an_outage_of_the_database(
+    receiver: Receiver, error: type[Exception]
+) -> None:
+    async def stumble(db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        await db.execute(text("SELECT 1"))
+        raise error
+
+    receiver.reaction = stumble
+    await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    assert [(row["reason"], row["error_class"]) for row in await receiver.parked()] == [("poison", error.__name__)]
+
+
+TOO_SLOW = {
+    "a statement": "SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(5)",
+    "a lock": "SET LOCAL lock_timeout = '20ms'; SELECT pg_advisory_xact_lock(1)",
+}
+
+
+@pytest.mark.parametrize("statements", TOO_SLOW.values(), ids=TOO_SLOW.keys())
+async def test_what_takes_too_long_again_and_again_is_parked_and_raises_alarms_before(receiver: Receiver, statements: str) -> None:
+    tries: list[int] = []
+
+    async def dawdle(db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        tries.append(delivery.event.number)
+        for statement in statements.split("; "):
+            await db.execute(text(statement))
+
+    receiver.reaction = dawdle
+    await receiver.admin.execute("SELECT pg_advisory_lock(1)")
+    await inbox_of(receiver).handle(records(raw(said(uuid4()))))
+    ordinary, longest = len(Inbox.TRIES_SECONDS), len(Inbox.SLOW_TRIES_SECONDS)
+    assert [(row["error_class"], row["attempts"]) for row in await receiver.parked()] == [("TooSlow", longest)]
+    assert (len(tries), receiver.count("consumer_alarms", reason="not-handled")) == (longest, longest - ordinary)
+
+
+async def test_what_took_too_long_for_a_while_is_handled_in_its_place(receiver: Receiver) -> None:
+    tries: list[int] = []
+
+    async def dawdle(db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        tries.append(delivery.event.number)
+        if len(tries) < 8:
+            await db.execute(text("SET LOCAL statement_timeout = '20ms'"))
+            await db.execute(text("SELECT pg_sleep(5)"))
+
+    receiver.reaction = dawdle
+    conversation = uuid4()
+    await inbox_of(receiver).handle(records(raw(said(conversation, 1)), raw(said(conversation, 2))))
+    assert await receiver.story(conversation) == [1, 2]
+
+
 async def test_an_outage_is_handed_to_the_bus_with_nothing_done(receiver: Receiver) -> None:
     await receiver.cut_off()
     with pytest.raises(Unavailable):

@@ -78,7 +78,8 @@ class Process:
 class HastyInbox(Inbox):
     """Tries as often as any, without the pauses."""
 
-    TRIES_SECONDS = (0.0, 0.0, 0.0)
+    TRIES_SECONDS = (0.0,) * len(Inbox.TRIES_SECONDS)
+    SLOW_TRIES_SECONDS = (0.0,) * len(Inbox.SLOW_TRIES_SECONDS)
 
 
 class PlantedCrash(Exception):
