@@ -160,6 +160,35 @@ async def enter_clinic(db: AsyncSession, clinic_id: UUID) -> None:
     note_clinic(db, clinic_id)
 
 
+async def let_go(db: AsyncSession) -> None:
+    """Give the connection of a transaction that has only read back to the others, before something that is slow and needs none."""
+    await db.rollback()
+
+
+@asynccontextmanager
+async def kept_open(db: AsyncSession, *, every_seconds: float = 5.0) -> AsyncIterator[None]:
+    """Keep a transaction, and the locks that it has, while slow work goes on elsewhere: PostgreSQL ends one that is idle for 30 s.
+
+    Nothing else may use the session in this block.
+    """
+    done = asyncio.Event()
+    beating = asyncio.create_task(_beat(db, done, every_seconds))
+    try:
+        yield
+    finally:
+        done.set()
+        await asyncio.wait({beating})
+    await beating
+
+
+async def _beat(db: AsyncSession, done: asyncio.Event, every_seconds: float) -> None:
+    while not done.is_set():
+        try:
+            await asyncio.wait_for(done.wait(), every_seconds)
+        except TimeoutError:
+            await db.execute(text("SELECT 1"))
+
+
 def note_clinic(db: AsyncSession, clinic_id: UUID) -> None:
     """Remember the clinic of a transaction that was entered by another statement."""
     db.info["clinic_id"] = clinic_id

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Path
 
+from shared.db import let_go
 from shared.events import registry
 from shared.pipeline import commands, history, queries
 from shared.pipeline.schemas import (
@@ -20,7 +21,7 @@ from shared.pipeline.schemas import (
     Redriven,
     RedriveParked,
 )
-from shared.pipeline.standing import standing
+from shared.pipeline.standing import Look
 from shared.pipeline.stretches import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
 from shared.service import Service
 from shared.web import Call, Listing, Page, Router, operator_access, page_of
@@ -44,18 +45,17 @@ def routes(service: Service) -> Router:
 
 
 def _seeing(router: Router, service: Service) -> None:
+    look = Look(service.inbox, service.bus) if service.inbox else None
+
     @router.get("")
     @operator_access("system/Pipeline.r")
     async def show_pipeline(call: Call) -> PipelineOut:
         """How this service's outbox, consumer and parked records stand."""
-        return PipelineOut(
-            service=service.name,
-            measured_at=datetime.now(UTC),
-            outbox=await queries.outbox(call.db),
-            relay=await queries.relay(call.db),
-            consumer=await standing(service.inbox, service.bus) if service.inbox else None,
-            parked=await queries.parked_overview(call.db),
-        )
+        measured_at = datetime.now(UTC)
+        outbox, relay, parked = await queries.outbox(call.db), await queries.relay(call.db), await queries.parked_overview(call.db)
+        await let_go(call.db)
+        consumer = await look.shared() if look else None
+        return PipelineOut(service=service.name, measured_at=measured_at, outbox=outbox, relay=relay, consumer=consumer, parked=parked)
 
     @router.get("/parked")
     @operator_access("system/Pipeline.r")

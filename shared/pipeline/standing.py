@@ -1,5 +1,6 @@
 """How a consumer stands: its stored positions beside what the bus holds."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,21 @@ class Stored:
 
     next_offset: int
     moved_at: datetime
+
+
+class Look:
+    """Looks for all who ask at once: however many they are, the bus is asked by one, with one connection to the database."""
+
+    def __init__(self, inbox: Inbox, bus: Bus) -> None:
+        self._inbox = inbox
+        self._bus = bus
+        self._under_way: asyncio.Task[ConsumerOut] | None = None
+
+    async def shared(self) -> ConsumerOut:
+        """What the look that is under way finds, or one that begins now. Raises Unavailable when the database is away."""
+        if self._under_way is None or self._under_way.done():
+            self._under_way = asyncio.create_task(standing(self._inbox, self._bus))
+        return await asyncio.shield(self._under_way)
 
 
 async def standing(inbox: Inbox, bus: Bus) -> ConsumerOut:
