@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import parked
-from shared.db import enter_clinic
+from shared.db import enter_clinic, kept_open
 from shared.errors import Conflict, FieldError, Invalid
 from shared.pipeline import redriving
 from shared.pipeline.queries import count_behind, get_parked
@@ -37,7 +37,8 @@ async def redrive(call: CallContext, service: Service, wanted: RedriveParked) ->
         held_up_by = [lane.head_id for lane in lanes if not choice.takes(lane.head_id, lane.head_reason)]
         outcome = Outcome(held_up_by=held_up_by, done_up_to=lanes[-1].first_chosen if lanes else wanted.after)
     else:
-        outcome = await _redriven(call, service, choice, lanes, wanted.after)
+        async with kept_open(call.db):
+            outcome = await _redriven(call, service, choice, lanes, wanted.after)
         await redriving.back_to_relay(call.db, outgoing, by=call.caller.actor)
         outcome.redriven += len(outgoing)
     return _answer(wanted, lanes, len(outgoing), aside, outcome)

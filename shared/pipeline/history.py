@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from shared import offsets
 from shared.bus import BusUnavailable, Outlook, Place, Position
+from shared.db import kept_open
 from shared.errors import Conflict, FieldError, Invalid, Unavailable
 from shared.inbox import Inbox
 from shared.pipeline import replaying
@@ -22,8 +23,9 @@ async def replay(call: CallContext, service: Service, wanted: ReplayRange) -> Re
         raise Invalid("selection-required", "Name exactly one of from_offset and since.")
     await one_at_a_time(call.db)
     try:
-        start, end = await _range(service, inbox, place, wanted)
-        tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
+        async with kept_open(call.db):
+            start, end = await _range(service, inbox, place, wanted)
+            tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
     except BusUnavailable:
         raise Unavailable("The bus cannot be reached.") from None
     return Replayed(
@@ -49,7 +51,8 @@ async def settle_gap(call: CallContext, service: Service, wanted: SettleGap) -> 
     inbox, place = _consumer(service, wanted.topic), (wanted.topic, wanted.partition)
     await one_at_a_time(call.db)
     stored = await offsets.read(call.db, inbox.consumer, place)
-    seen = await _outlook(service, inbox, place)
+    async with kept_open(call.db):
+        seen = await _outlook(service, inbox, place)
     if stored is None or seen is None or stored.next_offset >= seen.first_offset:
         raise Conflict("no-gap", "Nothing that this consumer has before it is lost in this partition.")
     if not wanted.dry_run:

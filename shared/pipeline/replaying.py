@@ -32,7 +32,10 @@ class Tally:
 
 
 async def replay(inbox: Inbox, bus: Bus, place: Place, from_offset: int, to_offset: int, *, dry_run: bool) -> Tally:
-    """Read from an offset up to before another, as far as ten seconds go. Raises BusUnavailable, or Unavailable for the database."""
+    """Read from an offset up to before another, as far as ten seconds go; what fails is parked after one try.
+
+    Raises BusUnavailable, or Unavailable for the database.
+    """
     until = asyncio.get_running_loop().time() + _SECONDS
     reread = await bus.again(place, from_offset, to_offset, limit=_RECORDS)
     tally = Tally(next_offset=from_offset)
@@ -51,7 +54,7 @@ async def _again(inbox: Inbox, records: Sequence[Record], tally: Tally, *, dry_r
     ids = [item.envelope.event_id for item in chunk.readable] + [parking.event_id for parking in chunk.parkings if parking.event_id]
     fresh = set(ids) - await _known(inbox, ids)
     if not dry_run:
-        await inbox.handle(records)
+        await inbox.handle(records, tries=1)
         parked = await _parked(inbox, fresh)
         tally.parked += len(parked)
         tally.applied += len(fresh - parked)

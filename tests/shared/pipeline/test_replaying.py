@@ -109,7 +109,8 @@ async def test_what_cannot_be_handled_now_is_parked_with_its_reason(pipeline: Pi
         pipeline.receiver.reaction = stumbles
         tally = await read_again(pipeline, process, conversation)
     assert (tally.known, tally.applied, tally.parked) == (3, 0, 2)
-    assert [row["reason"] for row in await pipeline.receiver.parked()] == ["poison", "behind-parked-key"]
+    rows = await pipeline.receiver.parked()
+    assert [(row["reason"], row["attempts"]) for row in rows] == [("poison", 1), ("behind-parked-key", 1)], "a person waits: one try"
 
 
 async def test_a_stretch_begins_at_a_time(pipeline: Pipeline) -> None:
