@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -11,9 +12,9 @@ from sqlalchemy import text
 from shared import migrations, telemetry
 from shared.bus import Bus, BusUnavailable
 from shared.clock import AcceleratedClock, Clock, SystemClock
-from shared.errors import Unavailable
 from shared.events import registry
 from shared.kafka import KafkaBus, KafkaSettings, WrongTopics, verify_topics
+from shared.pausing import pause
 from shared.serve import serve
 from shared.service import Service
 from shared.settings import EXIT_UNSAFE, ServiceSettings, UnsafeSettings
@@ -61,7 +62,7 @@ async def _run(name: str, settings: S, build: Callable[[S, Bus, Clock], Service]
     clock = AcceleratedClock.parse(settings.clock) if settings.clock else SystemClock()
     service = build(settings, bus, clock)
     await _until_migrated(service)
-    await _until_topics_verified(service, kafka)
+    await _verify_topics(service, kafka)
     try:
         app = application(service)
         return await serve(
@@ -96,14 +97,34 @@ async def _until_migrated(service: Service) -> None:
         await asyncio.sleep(_WAIT_SECONDS)
 
 
-async def _until_topics_verified(service: Service, kafka: KafkaSettings) -> None:
-    """Wait for Kafka for a while, then go on without it: a service accepts work while Kafka is away. Wrong topics stop the start."""
+async def _verify_topics(service: Service, kafka: KafkaSettings) -> None:
+    """Wrong topics stop the start. Without Kafka the service starts all the same, since it accepts work; then they are verified later."""
     own = f"{service.name}.events"
     wanted = sorted({own, *(service.inbox.topics if service.inbox else ())} & set(registry.topics()))
+    verify = partial(verify_topics, kafka, wanted)
     try:
-        await verify_topics(kafka, wanted)
-    except (BusUnavailable, Unavailable) as away:
+        await verify()
+    except BusUnavailable as away:
         telemetry.logger("start", service=service.name).warning("start.kafka_away", error_class=type(away).__name__)
+        service.workers = {**service.workers, "topics": partial(verify_once_there, verify, service.name)}
+
+
+async def verify_once_there(
+    verify: Callable[[], Awaitable[None]], service: str, stop: asyncio.Event, *, every_seconds: float = _WAIT_SECONDS
+) -> None:
+    """A worker that verifies the topics as soon as Kafka is there. Raises WrongTopics: the process ends, and its next start is refused."""
+    log = telemetry.logger("start", service=service)
+    while not stop.is_set():
+        try:
+            await verify()
+        except BusUnavailable:
+            await pause(stop, every_seconds)
+        except WrongTopics as wrong:
+            log.critical("start.wrong_topics", reason=str(wrong))
+            raise
+        else:
+            log.info("start.topics_verified")
+            await stop.wait()
 
 
 _ROLE = text("SELECT rolsuper OR rolbypassrls AS unsafe FROM pg_roles WHERE rolname = current_user")
