@@ -105,8 +105,9 @@ CASES = [
     ),
     Case(
         "RecordsParked",
-        gauge("afterglow_parked_open", POISON, value="1"),
+        # Its head was given up: nothing is wrong with what waits, and still the patient is blocked.
         gauge("afterglow_parked_open", POISON, value="0") | gauge("afterglow_parked_open", BEHIND, value="1"),
+        gauge("afterglow_parked_open", POISON, value="0") | gauge("afterglow_parked_open", BEHIND, value="0"),
     ),
     Case(
         "ConsumerBehind",

@@ -1,6 +1,7 @@
 """What is parked can be found, tried again and given up by an operator, who learns nothing of what it says."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -91,6 +92,25 @@ async def test_giving_up_leaves_a_name_a_reason_and_an_audit_row(installation: I
     once_more = await installation.run("discard", f"followup/{first}", "--by", "B. Person", "--reason", "again")
     assert (once_more.code, "409 state" in once_more.err) == (1, True)
     assert (await installation.run("show", f"followup/{second}", "--json")).json()["behind"] == 0
+
+
+async def test_what_waited_behind_what_was_given_up_goes_on_when_it_is_redriven(installation: Installation, clinic: Clinic) -> None:
+    async def waiting() -> tuple[int, set[str]]:
+        found = (await installation.run("status", "--json", "--service", "followup")).json()["followup"]["parked"]
+        return found["keys_blocked"], {one["reason"] for one in found["by_reason"]}
+
+    patient = await clinic.admit()
+    await installation.house.settled()
+    async with installation.broken():
+        await patient.complete()
+        installation.house.clock.advance(timedelta(days=3))
+        await patient.complete()
+        await installation.house.settled()
+    first = (await installation.parked())[0]
+    await installation.run("discard", f"followup/{first['parked_id']}", "--by", "A. Person", "--reason", "told by phone")
+    assert await waiting() == (1, {"behind-parked-key"}), "nothing is wrong with what waits, and still its patient is blocked"
+    await installation.run("redrive", "--reason", "behind-parked-key", "--yes")
+    assert await waiting() == (0, set())
 
 
 async def test_every_try_leaves_an_audit_row(installation: Installation, clinic: Clinic) -> None:
