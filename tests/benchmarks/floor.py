@@ -29,7 +29,7 @@ from tests.benchmarks.replay import Template
 _WRITERS = 8
 """Connections, as many as the product's pool has."""
 _HANDLERS = 4
-"""Transactions of the consumer at a time, as in the product."""
+"""Transactions of the consumer at a time: as many as it gains from. The product has two, since its own processor time is what counts."""
 _IDS = re.compile(rb'"(infusion_id|patient_id|course_id)":"([0-9a-f-]{36})"')
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 BEST_PEER = 280
-"""Completions a second that the best of the stacks measured for docs/performance.md sustains on two processors."""
+"""Completions a second that the best of five other stacks sustained on two processors; docs/performance.md names them."""
 
 
 def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in groups
