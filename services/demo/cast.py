@@ -1,6 +1,7 @@
 """Who plays in the demo day. All people are made up, and the names say what happens to them."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 Course = Literal["completed", "stopped-early", "left-against-advice", "transferred", "not-done", "no-show", "cancelled"]
@@ -68,9 +69,18 @@ STAFF_ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
+INFUSED = frozenset({"completed", "stopped-early", "left-against-advice", "transferred"})
+"""Ends of a visit with drug given."""
+
+NO_VISIT = frozenset({"not-done", "no-show", "cancelled"})
+
+
 @dataclass
 class Person:
-    """A patient of the day with the ids that the APIs gave."""
+    """A patient of the day with the ids that the APIs gave, and everything that was acknowledged to the clinic's system and the patient.
+
+    Nothing here is read from a database: what is counted in the end is held against it.
+    """
 
     role: Role
     birth_date: str
@@ -79,4 +89,30 @@ class Person:
     patient_number: str = ""
     course_id: str = ""
     infusion_id: str = ""
+    infusion: str = "scheduled"
+    """The state after the last step that was acknowledged."""
+    standing: str = "in care"
+    ended_at: datetime | None = None
+    """When a death or withdrawal was acknowledged."""
+    pump_ended_at: datetime | None = None
+    """As charted; after an amendment that was acknowledged, as amended."""
+    messages: list[str] = field(default_factory=list)
+    """Ids of the messages that came, one for each time that one came."""
+    answering: list[str] = field(default_factory=list)
+    """Ids of the messages on which answers were sent, acknowledged or not."""
     answered: list[str] = field(default_factory=list)
+    worried: list[str] = field(default_factory=list)
+    """Those of the acknowledged answers that must worry a clinician."""
+
+    @property
+    def infused(self) -> bool:
+        return self.infusion in INFUSED
+
+    @property
+    def followed(self) -> bool:
+        """Whether nothing calls the follow-up off."""
+        return self.infused and self.standing in ("in care", "opted out")
+
+    @property
+    def may_be_written_to(self) -> bool:
+        return self.infused and self.standing == "in care"

@@ -134,10 +134,12 @@ class Day:
                 "reason": "Asked to stop",
             }
             await self._step(person, "stop-early", body, "recovery")
+            person.pump_ended_at = ended
         else:
             ended = started + timedelta(minutes=40)
             await self.until(ended)
             await self._step(person, "pump-end", {"pump_ended_at": ended.isoformat(), "dose_given": dose}, "recovery")
+            person.pump_ended_at = ended
         await self._leave(person, ended)
 
     async def _leave(self, person: Person, pump_ended: datetime) -> None:
@@ -163,9 +165,11 @@ class Day:
                 await self._step(person, "entered-in-error/confirm", {}, "entered-in-error", by="second_nurse")
             case "withdrawn":
                 await self.system.post(f"{path}/withdrawal", {"requested_by": "patient"})
+                person.ended_at = self.clock.now()
                 self._mark(person, patient="withdrawn")
             case "died":
                 await self.system.post(f"{path}/death", {})
+                person.ended_at = self.clock.now()
                 self._mark(person, patient="deceased")
             case "opted-out":
                 await self.system.post(f"{path}/message-opt-out", {"requested_by": "patient"})
@@ -179,6 +183,7 @@ class Day:
         await self.system.post(
             f"/sessions/v1/infusions/{person.infusion_id}/amend", body, acting=UUID(self.staff.prescriber), version=record["version"]
         )
+        person.pump_ended_at = later
         self._mark(person, news="pump end amended")
 
     async def _vitals(self, person: Person, measured: datetime, *, systolic: int) -> None:
@@ -199,9 +204,9 @@ class Day:
         self._mark(person, infusion=state)
 
     def _mark(self, person: Person, *, infusion: str = "", patient: str = "", news: str = "") -> None:
-        """Show on the board what has just happened."""
+        """Note what has just been acknowledged, and show it on the board."""
         visit = next(visit for visit in self.board.visits if visit.patient_number == person.patient_number)
-        visit.infusion = infusion or visit.infusion
-        visit.patient = patient or visit.patient
+        person.infusion = visit.infusion = infusion or visit.infusion
+        person.standing = visit.patient = patient or visit.patient
         self.board.requests = self.system.requests
         self.board.tell(self.clock.now(), f"{person.patient_number} {news or infusion or patient}")

@@ -41,35 +41,40 @@ class Patients:
         self._day = day
         self._outbox = outbox
         self._trust = True if trust is None else trust
-        self._seen: set[str] = set()
-        self.received: set[str] = set()
-        """Ids of the messages that reached a patient of this day."""
-        self._replies: set[asyncio.Task[None]] = set()
+        self._written: dict[str, tuple[int, int]] = {}
+        """Which file and when, by message: one that is written again came again."""
+        self.replies: list[asyncio.Task[None]] = []
 
     async def read_mail(self) -> None:
-        """Look for new messages until cancelled; every one gets its patient's reply."""
+        """Look for new messages until cancelled; every one gets its patient's reply, once."""
         people = {person.email: person for person in self._day.people}
         while True:
             for mail in self._new_mail():
                 person = people.get(mail.to)
-                if person is None:
-                    continue
-                self.received.add(mail.message_id)
-                self._note(person, messages=1)
-                reply = asyncio.create_task(self._reply(person, mail))
-                self._replies.add(reply)
-                reply.add_done_callback(self._replies.discard)
+                if person is not None:
+                    self._receive(person, mail)
             await asyncio.sleep(_LOOK_SECONDS)
 
+    def _receive(self, person: Person, mail: Mail) -> None:
+        known = mail.message_id in person.messages
+        person.messages.append(mail.message_id)
+        self._note(person, messages=1)
+        if not known:
+            self.replies.append(asyncio.create_task(self._reply(person, mail)))
+
     async def settle(self) -> None:
-        """Wait for the replies that are under way. Raises what went wrong in any."""
-        await asyncio.gather(*self._replies)
+        """Wait for all replies. Raises what went wrong in any, however long ago."""
+        while under_way := [reply for reply in self.replies if not reply.done()]:
+            await asyncio.wait(under_way)
+        await asyncio.gather(*self.replies)
 
     def _new_mail(self) -> list[Mail]:
         found = []
         for path in sorted(self._outbox.glob("*.json")):
-            if path.stem not in self._seen:
-                self._seen.add(path.stem)
+            file = path.stat()
+            written = file.st_ino, file.st_mtime_ns
+            if self._written.get(path.stem) != written:
+                self._written[path.stem] = written
                 message = json.loads(path.read_text())
                 found.append(Mail(path.stem, message["to"], message["link"]))
         return found
@@ -80,9 +85,8 @@ class Patients:
         if person.role.reply == "late":
             await self._day.until(self._day.clock.now() + _LATE_BY)
         async with httpx.AsyncClient(base_url=self._origin(mail), timeout=10, trust_env=False, verify=self._trust) as browser:
-            if await self._open(browser, person, urlsplit(mail.link).path) and await self._answer(browser, person):
-                person.answered.append(mail.message_id)
-                self._note(person, answers=1)
+            if await self._open(browser, person, urlsplit(mail.link).path):
+                await self._answer(browser, person, mail)
 
     async def _open(self, browser: httpx.AsyncClient, person: Person, path: str) -> bool:
         """Confirm the birth date; whether the link let us in."""
@@ -98,15 +102,22 @@ class Patients:
                 return False
         return False
 
-    async def _answer(self, browser: httpx.AsyncClient, person: Person) -> bool:
+    async def _answer(self, browser: httpx.AsyncClient, person: Person, mail: Mail) -> None:
+        """Fill in the form and send it; what was acknowledged is noted with the person."""
         page = await self._until_answered(browser, "GET", "/c")
         if page.status_code != httpx.codes.OK:
-            return False
+            return
         answers = calm_answers(page.text)
-        if person.role.reply == "worrying" and not person.answered:
-            answers |= {name: value for name, value in WORRYING.items() if name in answers}
+        worrying = WORRYING.items() if person.role.reply == "worrying" and not person.worried else ()
+        answers |= {name: value for name, value in worrying if name in answers}
+        person.answering.append(mail.message_id)
         sent = await self._until_answered(browser, "POST", "/c", answers)
-        return sent.status_code == httpx.codes.OK
+        if sent.status_code != httpx.codes.OK:
+            return
+        person.answered.append(mail.message_id)
+        if answers.items() & WORRYING.items():
+            person.worried.append(mail.message_id)
+        self._note(person, answers=1)
 
     async def _until_answered(
         self, browser: httpx.AsyncClient, method: str, path: str, form: dict[str, str] | None = None

@@ -3,9 +3,11 @@
 import asyncio
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from rich.console import Console, RenderableType
@@ -87,22 +89,16 @@ class Demo:
     async def _day(self, day: Day, ledger: Ledger) -> list[Line]:
         """From the first booking until nothing is under way any more; counted then."""
         await ledger.open()
-        watching = asyncio.create_task(self._watch(day, ledger))
-        await day.prepare()
         patients = Patients(day, self.product.messages, self.product.trust)
-        reading = asyncio.create_task(patients.read_mail())
-        try:
-            await asyncio.gather(day.play(), self._midday(day))
-            await day.until(self.clock.now() + _LATEST_CHECK_IN)
-            await patients.settle()
-            await _until_quiet(ledger)
-        finally:
-            for task in (reading, watching):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        async with beside(self._watch(day, ledger)):
+            await day.prepare()
+            async with beside(patients.read_mail()):
+                await asyncio.gather(day.play(), self._midday(day))
+                await day.until(self.clock.now() + _LATEST_CHECK_IN)
+                await patients.settle()
+                await _until_quiet(ledger)
         self.board.events = await ledger.moved()
-        return [*await verdict.count(ledger, day, patients.received), *await self.product.lines()]
+        return [*await verdict.count(ledger, day), *await self.product.lines()]
 
     async def _midday(self, day: Day) -> None:
         await day.until(day.opens_at + _MIDDAY)
@@ -146,6 +142,19 @@ class Demo:
             self.console.print(f"  {what:20} {where}")
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do this until the block ends. Raises what ended it before; where the block failed itself, only that is told."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
 
 
 def a_clock_for(product: Product) -> AcceleratedClock:
