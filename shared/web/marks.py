@@ -6,20 +6,21 @@ from uuid import UUID, uuid4
 
 from starlette.types import Scope
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
+"""A UUID, or 128 bits in hexadecimal as traces and gateways have it. What is chosen freely may name a patient, and is logged."""
 _MARKS = "afterglow.marks"
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """``request_id`` is what the caller calls the request, ``correlation_id`` what our events carry; one UUID where possible."""
+    """``request_id`` is what the caller calls the request, ``correlation_id`` the same as a UUID, which our events carry."""
 
     request_id: str
     correlation_id: UUID
 
 
 def mark(scope: Scope, given: str | None) -> Marks:
-    """Mark a request. A caller's id is kept when it is harmless; if it is a UUID it also ties our events to the caller's request."""
+    """Mark a request. A caller's id is kept when it can be nothing but an id, and ties our events to the caller's request."""
     scope[_MARKS] = marks = _marks(given)
     return marks
 
@@ -34,7 +35,4 @@ def _marks(given: str | None) -> Marks:
     if given is None or not _REQUEST_ID.fullmatch(given):
         fresh = uuid4()
         return Marks(str(fresh), fresh)
-    try:
-        return Marks(given, UUID(given))
-    except ValueError:
-        return Marks(given, uuid4())
+    return Marks(given, UUID(given))

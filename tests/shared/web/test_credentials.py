@@ -226,10 +226,11 @@ async def test_a_service_names_the_clinic(client: Client) -> None:
     assert (await client.get("/tiny/v1/facts", Afterglow_Clinic="all", **bearer(**SERVICE))).json()["code"] == "header-malformed"
     await client.write_note()
     here = await client.get("/tiny/v1/facts", Afterglow_Clinic=str(CLINIC), **bearer(**SERVICE))
-    there = await client.get("/tiny/v1/facts", Afterglow_Clinic=str(OTHER_CLINIC), **bearer(**SERVICE), X_Request_Id="there")
+    request_id = str(uuid4())
+    there = await client.get("/tiny/v1/facts", Afterglow_Clinic=str(OTHER_CLINIC), **bearer(**SERVICE), X_Request_Id=request_id)
     assert len(here.json()) == len(await client.rows("public.note"))
     assert there.json() == []
-    assert [row["client_id"] for row in await audited(client, "there", OTHER_CLINIC)] == ["service-followup"]
+    assert [row["client_id"] for row in await audited(client, request_id, OTHER_CLINIC)] == ["service-followup"]
 
 
 async def test_another_clinics_note_is_not_found(client: Client) -> None:

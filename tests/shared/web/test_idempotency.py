@@ -41,10 +41,10 @@ async def test_a_repeated_request_gets_the_first_answer(client: Client) -> None:
 
 
 async def test_a_replay_is_on_the_trail_too(client: Client) -> None:
-    body, key = note(), str(uuid4())
-    for request_id in ("replay-1", "replay-2"):
+    body, key, replays = note(), str(uuid4()), (str(uuid4()), str(uuid4()))
+    for request_id in replays:
         await client.write_note(body, Idempotency_Key=key, X_Request_Id=request_id)
-    rows = [row for row in await client.rows("public.audit_event") if row["request_id"] in ("replay-1", "replay-2")]
+    rows = [row for row in await client.rows("public.audit_event") if row["request_id"] in replays]
     assert [row["outcome"] for row in rows] == [201, 201]
 
 

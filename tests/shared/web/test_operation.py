@@ -22,11 +22,11 @@ OUTSIDE = UUID(int=0)
 
 
 async def test_a_write_leaves_its_row_its_answer_and_its_trail(client: Client) -> None:
-    body = note()
-    answer = await client.write_note(body, X_Request_Id="write-1")
+    body, request_id = note(), str(uuid4())
+    answer = await client.write_note(body, X_Request_Id=request_id)
     assert answer.status_code == 201
     (written,) = [row for row in await client.rows("public.note") if str(row["patient_id"]) == body["patient_id"]]
-    (audited,) = [row for row in await client.rows("public.audit_event") if row["request_id"] == "write-1"]
+    (audited,) = [row for row in await client.rows("public.audit_event") if row["request_id"] == request_id]
     del audited["audit_event_id"], audited["recorded_at"]
     assert audited == {
         "clinic_id": CLINIC,
@@ -38,16 +38,17 @@ async def test_a_write_leaves_its_row_its_answer_and_its_trail(client: Client) -
         "patient_id": written["patient_id"],
         "subject": f"/tiny/v1/notes/{written['note_id']}",
         "outcome": 201,
-        "request_id": "write-1",
+        "request_id": request_id,
         "purpose": None,
     }
 
 
 async def test_a_read_of_phi_leaves_a_trail_and_other_reads_do_not(client: Client) -> None:
     location = (await client.write_note()).headers["location"]
-    await client.get(location, X_Request_Id="read-1")
-    await client.get("/tiny/v1/counts", X_Request_Id="read-2")
-    rows = [row for row in await client.rows("public.audit_event") if row["request_id"] in ("read-1", "read-2")]
+    reads = (str(uuid4()), str(uuid4()))
+    await client.get(location, X_Request_Id=reads[0])
+    await client.get("/tiny/v1/counts", X_Request_Id=reads[1])
+    rows = [row for row in await client.rows("public.audit_event") if row["request_id"] in reads]
     assert [(row["operation"], row["action"], row["phi"], row["subject"]) for row in rows] == [("read_note", "R", "read", location)]
     assert rows[0]["patient_id"] is not None
 
@@ -73,8 +74,9 @@ async def test_a_failed_commit_is_not_answered_as_done(client: Client) -> None:
 
 
 async def test_an_endpoints_refusal_is_recorded(client: Client) -> None:
-    await client.post("/tiny/v1/refusals", X_Request_Id="refused-1")
-    (row,) = [row for row in await client.rows("public.audit_event") if row["request_id"] == "refused-1"]
+    request_id = str(uuid4())
+    await client.post("/tiny/v1/refusals", X_Request_Id=request_id)
+    (row,) = [row for row in await client.rows("public.audit_event") if row["request_id"] == request_id]
     assert (row["operation"], row["outcome"]) == ("refuse", 403)
 
 
@@ -123,8 +125,9 @@ async def test_an_operators_refusal_is_on_the_trail_outside_of_clinics(client: C
 
 
 async def test_a_public_operation_needs_nothing(client: Client) -> None:
-    answer = await client.http.get("/tiny/v1/hello", headers={"X-Request-Id": "hello-1"})
-    assert answer.json() == "hello-1"
+    request_id = str(uuid4())
+    answer = await client.http.get("/tiny/v1/hello", headers={"X-Request-Id": request_id})
+    assert answer.json() == request_id
 
 
 @pytest.mark.parametrize(
