@@ -5,17 +5,24 @@ again, once. What people did in followup since (a task taken) is gone; it had be
 
 sessions has lost what was charted since, and its stream of events goes on from an older number. What it tells from now on is new to
 everybody, so none of it is taken for something known; and the follow-up of the visits that it has lost stays as it is.
+
+intake has lost versions of a patient that the others have seen. Its versions are lifted before it starts, so a death that is recorded
+under a number that it had before is taken by all.
 """
 
+from functools import partial
 from uuid import UUID
 
 import pytest
 
+from services.restored import lift_versions
 from tests.faults.checker import quiet
 from tests.faults.installation import Installation
 from tests.faults.report import Report
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.servers import DurableServer
+from tests.support.databases import PASSWORD
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -72,6 +79,42 @@ async def test_sessions_restored(installation: Installation, durable_server: Dur
     await _follow_up_stays(installation, lost)
 
 
+async def test_intake_restored(installation: Installation, durable_server: DurableServer, report: Report) -> None:
+    database = installation.database("intake")
+    await installation.start()
+    async with scenario("intake restored", installation, report) as running, running.fault():
+        await running.clinic.completes(5)
+        async with running.clinic.resting():
+            patient_id = (await running.clinic.admitted()).patient_id
+            await quiet(installation)
+            backup = await durable_server.backup(database)
+            for change in ("message-opt-out", "message-opt-in"):
+                await _record(running, patient_id, change, requested_by="patient")
+            await quiet(installation)
+            told = await _told(installation, "intake")
+            await installation.stop("intake")
+            await durable_server.restore(database, "intake", backup)
+            told -= await _told(installation, "intake")
+            await lift_versions("intake", durable_server.server.url("intake_owner", PASSWORD, database))
+            await installation.one("intake").start()
+            await _record(running, patient_id, "death")
+            for service in ("sessions", "followup"):
+                await eventually(partial(_status, installation, service, patient_id), lambda status: status == "deceased", within=60)
+        await running.clinic.completes(10)
+    assert len(told) >= 2, "nothing happened since the backup"
+    await running.ends_whole("intake's database replaced by a backup; its versions are lifted", foreign=told)
+
+
+async def _record(running: Scenario, patient_id: UUID, change: str, **body: object) -> None:
+    acting = UUID(running.clinic.staff["coordinator"])
+    await running.clinic.system.post(f"/intake/v1/patients/{patient_id}/{change}", body, acting=acting)
+
+
+async def _status(installation: Installation, service: str, patient_id: UUID) -> str:
+    async with installation.superuser(service) as admin:
+        return str(await admin.fetchval("SELECT status FROM patient WHERE patient_id = $1", patient_id))
+
+
 def _written_off(running: Scenario, kept: set[UUID], begun: int) -> set[UUID]:
     """Take out of the clinic's books what it must chart anew; returns those visits."""
     ledger = running.clinic.ledger
@@ -82,8 +125,8 @@ def _written_off(running: Scenario, kept: set[UUID], begun: int) -> set[UUID]:
     return lost
 
 
-async def _told(installation: Installation) -> set[UUID]:
-    async with installation.superuser("sessions") as admin:
+async def _told(installation: Installation, service: str = "sessions") -> set[UUID]:
+    async with installation.superuser(service) as admin:
         return {row["event_id"] for row in await admin.fetch("SELECT event_id FROM platform.event_log")}
 
 
