@@ -95,7 +95,7 @@ async def _note(call: CallContext, db: AsyncSession, parked_id: int, *, outcome:
 
 
 def _answer(wanted: RedriveParked, lanes: list[Lane], outgoing: int, aside: int, outcome: Outcome) -> Redriven:
-    more = not outcome.complete or len(lanes) >= _LANES_AT_ONCE  # a lane that is taken up again comes on top
+    more = not outcome.complete or len(lanes) == _LANES_AT_ONCE
     return Redriven(
         dry_run=wanted.dry_run,
         keys=len(lanes),

@@ -165,9 +165,13 @@ def reason_of(error: Exception) -> tuple[str, str]:
 
 
 async def lanes(db: AsyncSession, consumer: str, choice: Choice, *, after: int, limit: int, resume_at: int | None = None) -> list[Lane]:
-    """Keys with chosen records, by the first of these, from behind ``after`` on; before them the one that was left at ``resume_at``."""
-    left = (await db.execute(_LEFT, {"consumer": consumer, "parked_id": resume_at})).mappings()
-    rows = (await db.execute(_LANES, {**choice.parameters(), "consumer": consumer, "after": after, "limit": limit})).mappings()
+    """Keys with chosen records, by the first of these, from behind ``after`` on; before them the one that was left at ``resume_at``.
+
+    ``limit`` keys in all; fewer are the last.
+    """
+    left = (await db.execute(_LEFT, {"consumer": consumer, "parked_id": resume_at})).mappings().all()
+    fitting = {"after": after, "limit": limit - len(left)}
+    rows = (await db.execute(_LANES, {**choice.parameters(), "consumer": consumer, **fitting})).mappings()
     return [Lane(**row) for row in (*left, *rows)]
 
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from services.demo.client import Refused
-from shared.pipeline import commands
 from tests.pipeline.conftest import MARKER, Installation, spoiled
 from tests.support.house import Clinic
 
@@ -188,14 +187,3 @@ async def test_a_number_beyond_every_record_is_not_found(installation: Installat
         with pytest.raises(Refused) as refused:
             await installation.operator.get(f"/followup/v1/pipeline/parked/{number}")
         assert refused.value.status == 404
-
-
-async def test_a_part_that_took_up_a_key_again_says_that_more_is_to_come(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The key that was left in the middle comes on top of as many as a part holds."""
-    monkeypatch.setattr(commands, "_LANES_AT_ONCE", 2)
-    await installation.give(*[spoiled(str(uuid4()), number) for number in range(4)])
-    first, _second, third, _fourth = [row["parked_id"] for row in await installation.parked()]
-    part = await installation.operator.post("/followup/v1/pipeline/redrive", {"reason": "undecodable", "after": first, "resume_at": first})
-    assert (part["keys"], part["next_after"]) == (3, third)

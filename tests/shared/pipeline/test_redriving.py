@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.bus import Record
 from shared.events.registry import Delivery
 from shared.parked import PlaceTaken
+from shared.pipeline import redriving
 from shared.pipeline.redriving import Choice, Outcome
 from tests.support.mending import give_up, redrive, redrive_key
 from tests.support.parties import Reaction, Utterance, raw, said
@@ -117,6 +118,20 @@ async def test_a_long_redrive_is_done_in_parts(pipeline: Pipeline) -> None:
     assert max(part.redriven for part in parts) == 1
     assert [await pipeline.receiver.story(one) for one in conversations if one != stuck] == [[1, 2], [1, 2]]
     assert len(await parked_ids(pipeline, stuck)) == 2
+
+
+async def test_a_part_never_holds_more_keys_than_it_may_also_where_it_takes_one_up_again(pipeline: Pipeline) -> None:
+    """Who asks for a part takes one that is full for a sign that more is to come, and one that is not for the last."""
+    conversations = [uuid4() for _ in range(4)]
+    pipeline.receiver.reaction = stumbles_over(*((conversation, 1) for conversation in conversations))
+    async with pipeline.process() as process:
+        await pipeline.sender.say(*conversations)
+        await pipeline.settled()
+        first, second, *_ = [row["parked_id"] for row in await pipeline.receiver.parked()]
+        consumer, choice = process.inboxes["receiver"].consumer, Choice(reason="poison")
+        async with pipeline.receiver.database.transaction() as db:
+            part = await redriving.lanes(db, consumer, choice, after=first, limit=2, resume_at=first)
+    assert [lane.head_id for lane in part] == [first, second]
 
 
 async def test_a_settled_record_does_not_stand_in_the_way_of_another_log(local: LocalPipeline) -> None:
