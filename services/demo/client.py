@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from joserfc import jwt
 from joserfc.jwk import ECKey
+
+from shared.security.assertions import token_request
 
 Json = dict[str, Any]  # Any: a decoded JSON document
 
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _CODES_TO_WAIT_FOR = frozenset(
     {
         "idempotency-key-in-flight",
@@ -123,15 +123,7 @@ class ClinicSystem:
         if self._token and time.time() < self._token_until:
             return self._token
         url = f"{self._origin}/intake/oauth/token"
-        now = int(time.time())
-        claims = {"iss": self.client_id, "sub": self.client_id, "aud": url, "iat": now, "exp": now + 240, "jti": str(uuid4())}
-        assertion = jwt.encode({"alg": "ES384", "kid": self._key.kid, "typ": "JWT"}, claims, self._key, algorithms=["ES384"])
-        form = {
-            "grant_type": "client_credentials",
-            "scope": " ".join(self._scopes),
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": assertion,
-        }
+        form = token_request(self.client_id, self._key, audience=url, scopes=self._scopes)
         answer = await self._http.post("/intake/oauth/token", data=form)
         if not answer.is_success:
             raise TokenNotGiven

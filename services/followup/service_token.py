@@ -2,16 +2,13 @@
 
 import asyncio
 import time
-from uuid import uuid4
 
 import httpx
-from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from shared.errors import Unavailable
+from shared.security.assertions import token_request
 
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_SECONDS = 240
 _RENEW_BEFORE_SECONDS = 60
 
 
@@ -45,20 +42,7 @@ class ServiceToken:
 
     async def _ask(self) -> None:
         now = int(time.time())
-        claims = {
-            "iss": self._client_id,
-            "sub": self._client_id,
-            "aud": self._audience,
-            "iat": now,
-            "exp": now + _ASSERTION_SECONDS,
-            "jti": str(uuid4()),
-        }
-        form = {
-            "grant_type": "client_credentials",
-            "scope": " ".join(self._scopes),
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": jwt.encode({"alg": "ES384", "kid": self._key.kid, "typ": "JWT"}, claims, self._key, algorithms=["ES384"]),
-        }
+        form = token_request(self._client_id, self._key, audience=self._audience, scopes=self._scopes)
         try:
             answer = await self._http.post(self._token_url, data=form)
             answer.raise_for_status()

@@ -18,6 +18,7 @@ By = Annotated[str, typer.Option("--by", help="Your name; it is kept with the de
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the decision. Never a patient's name.")]
 ParkedId = Annotated[str, typer.Argument(metavar="ID", help="As listed, for example followup/17.")]
 
+_READERS = ("sessions", "followup")
 _COLUMNS_OF_A_FILE = 180
 """Where nobody looks at a terminal, a line has room for a whole key."""
 
@@ -75,6 +76,13 @@ def chosen(only: str | None) -> tuple[str, ...]:
     if only is not None and only not in SERVICES:
         raise typer.BadParameter(f"--service is one of {', '.join(SERVICES)}.")
     return tuple(SERVICES) if only is None else (only,)
+
+
+def reader(consumer: str) -> str:
+    """The service that a command about reading is for."""
+    if consumer not in _READERS:
+        raise typer.BadParameter(f"--consumer is {' or '.join(_READERS)}; no other service reads events.")
+    return consumer
 
 
 def number_of(parked_id: str) -> tuple[str, int]:

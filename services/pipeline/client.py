@@ -9,16 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from services.secrets import GATEWAY_CERTIFICATE, OPERATOR_CLIENT, read
+from shared.security.assertions import token_request
 
 Json = dict[str, Any]  # Any: a decoded JSON document
 
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_SCOPES = "system/Pipeline.ru"
+_SCOPES = ("system/Pipeline.ru",)
+_RENEW_BEFORE_SECONDS = 60
 _WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before a request is sent again that was not answered for a reason that passes."""
 _ADVICE = {
@@ -51,6 +51,7 @@ class Operator:
         self._key = _key(secrets)
         self._http = httpx.Client(base_url=self._url, timeout=60, trust_env=False, verify=_trust(self._url, secrets))
         self._token = ""
+        self._token_until = 0.0
 
     def get(self, path: str, **query: object) -> Json:
         """Read something."""
@@ -74,6 +75,9 @@ class Operator:
 
     def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Json:  # Any: passed to httpx
         answer = self._sent(method, path, headers or {}, options)
+        if answer.status_code == 401:  # intake has new signing keys: what it gave before is worth nothing, what it gives now is
+            self._token_until = 0.0
+            answer = self._sent(method, path, headers or {}, options)
         for wait in _WAITS:
             if answer.status_code not in (502, 503, 504) and _code(answer) != "idempotency-key-in-flight":
                 break
@@ -90,7 +94,7 @@ class Operator:
             raise self._unreachable(error) from None
 
     def _access_token(self) -> str:
-        if not self._token:
+        if time.time() > self._token_until:
             known = self._http.get("/intake/.well-known/smart-configuration")
             if not known.is_success:
                 raise Failed(
@@ -101,18 +105,13 @@ class Operator:
 
     def _exchange(self, audience: str) -> str:
         """A token for an assertion; it is asked for where intake is reached, in the name of the address that intake goes by."""
-        now = int(time.time())
-        claims = {"iss": OPERATOR_CLIENT, "sub": OPERATOR_CLIENT, "aud": audience, "iat": now, "exp": now + 240, "jti": str(uuid4())}
-        header = {"alg": "ES384", "kid": self._key.kid, "typ": "JWT"}
-        form = {
-            "grant_type": "client_credentials",
-            "scope": _SCOPES,
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": jwt.encode(header, claims, self._key, algorithms=["ES384"]),
-        }
+        now = time.time()
+        form = token_request(OPERATOR_CLIENT, self._key, audience=audience, scopes=_SCOPES)
         answer = self._http.post("/intake/oauth/token", data=form)
         if answer.is_success:
-            return str(answer.json()["access_token"])
+            given = answer.json()
+            self._token_until = now + int(given["expires_in"]) - _RENEW_BEFORE_SECONDS
+            return str(given["access_token"])
         refused = answer.json().get("error", "") if answer.status_code == 400 else ""
         if refused == "invalid_scope":
             raise Failed("intake does not let this operator look after the pipeline.", _ADVICE[403], status=403)
@@ -124,7 +123,7 @@ class Operator:
 
     def _unreachable(self, error: Exception) -> Failed:
         if isinstance(error, httpx.ReadTimeout):
-            return Failed(f"{self._url} took too long to answer.", "Look at the service's log, then run this again.")
+            return Failed(f"{self._url} took too long to answer.", "Look at the service's log, then run this again.", status=504)
         if "CERTIFICATE" in str(error).upper():
             return Failed(
                 f"The certificate of {self._url} is not trusted.", f"Its authority's {GATEWAY_CERTIFICATE} must lie in --secrets."

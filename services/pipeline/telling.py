@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.pipeline import view
-from services.pipeline.asking import AsJson, By, OneService, Why, Yes, answer, asked, at, chosen, parts
+from services.pipeline.asking import AsJson, By, OneService, Why, Yes, answer, asked, at, chosen, parts, reader
 from services.pipeline.client import Json, Operator
 from shared.bus import PARTITIONS
 
@@ -32,7 +32,7 @@ def replay(
         raise typer.BadParameter("Say from where: --from-offset with --partition, or --since.")
     if partition is None and (from_offset is not None or to_offset is not None):
         raise typer.BadParameter("Offsets count within a partition: name it with --partition.")
-    (name,) = chosen(consumer)
+    name = reader(consumer)
     given = {"topic": topic, "from_offset": from_offset, "since": since, "to_offset": to_offset, "dry_run": not yes}
     body: Json = {name: value for name, value in given.items() if value is not None}
     with asked(context) as operator:
@@ -67,7 +67,7 @@ def settle_gap(
     as_json: AsJson = False,
 ) -> None:
     """Let a consumer go on behind records that Kafka has deleted before they were read. `status` says retention-loss where one waits."""
-    (name,) = chosen(consumer)
+    name = reader(consumer)
     body: Json = {"topic": topic, "partition": partition, "by": by, "reason": reason, "dry_run": not yes}
     with asked(context) as operator:
         found = operator.post(f"{at(name)}/settle-gap", body)

@@ -4,16 +4,15 @@ import json
 import os
 import random
 import re
-import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import schemathesis
-from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from shared.security.assertions import token_request
 from shared.web import problems
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -54,14 +53,8 @@ class AccessToken:
         if not _world["client_id"]:
             return None
         url = f"{_world['origin']}/intake/oauth/token"
-        key, now = ECKey.import_key(_world["key"]), int(time.time())
-        claims = {"iss": _world["client_id"], "sub": _world["client_id"], "aud": url, "iat": now, "exp": now + 240, "jti": str(uuid4())}
-        form = {
-            "grant_type": "client_credentials",
-            "scope": _world["scope"],
-            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": jwt.encode({"alg": "ES384", "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=["ES384"]),
-        }
+        key = ECKey.import_key(_world["key"])
+        form = token_request(_world["client_id"], key, audience=url, scopes=_world["scope"].split())
         answer = httpx.post(url, data=form, trust_env=False).raise_for_status()
         return str(answer.json()["access_token"])
 

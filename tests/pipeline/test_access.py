@@ -73,6 +73,9 @@ async def test_a_failure_says_what_to_do_next(installation: Installation, tmp_pa
     for wrong in (("show", "17"), ("redrive", "--from", "followup/1", "--to", "sessions/2"), ("status", "--service", "kitchen")):
         told = await installation.run(*wrong)
         assert (told.code, "Error" in told.err or "Usage" in told.err) == (2, True)
+    for nobody in ("nobody", "intake"):
+        told = await installation.run("replay", "--consumer", nobody, "--topic", "intake.events", "--since", "2020-01-01T00:00:00Z")
+        assert (told.code, "--consumer is sessions or followup" in " ".join(told.err.split())) == (2, True)
 
 
 async def test_status_shows_all_services_at_once(installation: Installation) -> None:
