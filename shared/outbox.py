@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import failpoints, telemetry
 from shared.bus import Bus, BusUnavailable, Outgoing, Published, cloud_event_headers, partition_of
 from shared.events.registry import Event
+from shared.pausing import pause
 
 BATCH = 500
 _HEARTBEAT_SECONDS = 1.0
@@ -137,7 +138,7 @@ class Relay:
                     await self._with_connection(stop)
                 except _AWAY as error:
                     self._log.warning("relay.database_away", error_class=type(error).__name__)
-                    await _pause(stop, 1.0)
+                    await pause(stop, 1.0)
         finally:
             ending.cancel()
 
@@ -157,7 +158,7 @@ class Relay:
                     return
                 if await self._woken(_HEARTBEAT_SECONDS):
                     await connection.execute("NOTIFY afterglow_outbox")
-                    await _pause(stop, 0.05)
+                    await pause(stop, 0.05)
         finally:
             self._metrics.relay_leading.set(0)
             await _close(connection)
@@ -248,13 +249,6 @@ class Relay:
             return False
         self._wake.clear()
         return True
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 async def _close(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import time
 
 from shared import telemetry
+from shared.pausing import pause
 
 Part = Callable[[], Awaitable[None]]
 """Measures something and sets its gauges; raises when it could not."""
@@ -47,7 +48,7 @@ class Sampling:
     async def _repeat(self, part: str, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.sample(part)
-            await _pause(stop, _EVERY_SECONDS)
+            await pause(stop, _EVERY_SECONDS)
 
     async def _watch_the_loop(self, stop: asyncio.Event) -> None:
         """A beat that comes late was held up by something that did not let go of the loop."""
@@ -56,14 +57,7 @@ class Sampling:
         beat = 0
         while not stop.is_set():
             began = loop.time()
-            await _pause(stop, _BEAT_SECONDS)
+            await pause(stop, _BEAT_SECONDS)
             delays[beat % _BEATS] = max(loop.time() - began - _BEAT_SECONDS, 0.0)
             beat += 1
             self._loop_delay.set(max(delays))
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database, clinic_of, enter_clinic, is_away
+from shared.pausing import pause
 
 _BATCH = 100
 _POLL_SECONDS = 1.0
@@ -89,7 +90,7 @@ class Timers:
                 self._metrics.worker_failures.labels("timers").inc()
                 self._log.warning("timers.round_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
             if fired < _BATCH:
-                await _wait(stop, poll_seconds)
+                await pause(stop, poll_seconds)
 
     async def fire_due(self) -> int:
         """One round: take up to 100 due timers and run their handlers; returns how many fired."""
@@ -163,13 +164,6 @@ def _by_clinic(due: Sequence[DueTimer]) -> dict[UUID, list[DueTimer]]:
     for timer in due:
         grouped.setdefault(timer.clinic_id, []).append(timer)
     return grouped
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 _ARM = text(

@@ -14,6 +14,7 @@ from shared.kafka.looking import record_of
 from shared.kafka.partition import Partition
 from shared.kafka.settings import MAX_BATCH_BYTES, KafkaSettings
 from shared.kafka.starting import Home
+from shared.pausing import pause
 
 _RELEASE_SECONDS = 20.0
 _COMMIT_SECONDS = 2.0
@@ -57,7 +58,7 @@ class Consuming:
                 listener.leaving = True
                 await self.release(list(self._partitions))
                 await _leave(consumer)
-            await _pause(stop, _REJOIN_SECONDS)
+            await pause(stop, _REJOIN_SECONDS)
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -233,10 +234,3 @@ async def _close_client(consumer: AIOKafkaConsumer) -> None:
     closing = asyncio.ensure_future(consumer._client.close())  # noqa: SLF001 - there is no public way
     await asyncio.wait({closing}, timeout=2)
     closing.cancel()
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -21,6 +21,7 @@ from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database
 from shared.errors import Unavailable
+from shared.pausing import pause
 
 _BATCH = 5
 """Messages under way at once: each takes a database connection now and then, and requests need some too."""
@@ -71,7 +72,7 @@ class Outreach:
                 self._failures.inc()
                 self._log.warning("outreach.round_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
             if claimed < _BATCH:
-                await _pause(stop, poll_seconds)
+                await pause(stop, poll_seconds)
 
     async def measure(self) -> None:
         """Show what should have left, in business time."""
@@ -135,13 +136,6 @@ class Outreach:
         wait = self._policy.backoff.after(claim.attempts)
         async with self._database.transaction() as db:
             await db.execute(_LATER, {"message_id": claim.message_id, "wait": wait / timedelta(seconds=1)})
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 _CLAIM = text(

@@ -10,6 +10,7 @@ from services.intake.identity.registration import Registration
 from shared import telemetry
 from shared.clock import Clock
 from shared.db import Database, is_away
+from shared.pausing import pause
 
 _FORGET_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
@@ -40,7 +41,7 @@ class Housekeeping:
                 self._metrics.worker_failures.labels("identity").inc()
                 self._log.warning("identity.database_away", error_class=type(error).__name__)
                 wait = _RETRY_SECONDS
-            await _pause(stop, wait)
+            await pause(stop, wait)
 
     async def register_built_in(self) -> None:
         """Bring every client of the settings up to date, each in a transaction of its own. Raises what a registration raises."""
@@ -50,10 +51,3 @@ class Housekeeping:
                 await db.execute(_ONE_AT_A_TIME)
                 await register_client(db, registration, at=self._clock.now(), by=_BY)
         self._registrations.clear()
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
