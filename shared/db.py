@@ -1,7 +1,7 @@
 """The database handle: one engine per service, one transaction per request or event, the clinic set inside it.
 
-Only this module, the inbox and the timers commit. Before a commit the session is flushed and the events that were handed to
-``emit`` are written, so state and events always become visible together.
+Only this module commits; the relay marks what it has moved on a connection of its own. Before a commit the session is flushed and the
+events that were handed to ``emit`` are written, so state and events always become visible together.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from shared.bus import Outgoing, Place, Record, Reread
 from shared.db import Database
-from shared.outbox import outgoing_of
+from shared.outbox import KEPT, outgoing_of
 
 
 def record_of(outgoing: Outgoing) -> Record:
@@ -55,9 +55,8 @@ _NUMBER_AT = text(
     """
 )
 _RANGE = text(
-    """
-    SELECT seq, partition, event_id, type, topic, key, key_version, subject, clinic_id, occurred_at, correlation_id, causation_id,
-           traceparent, data
-    FROM platform.event_log WHERE topic = :topic AND partition = :partition AND seq >= :from_seq AND seq < :to_seq ORDER BY seq LIMIT :limit
-    """
+    f"""
+    SELECT {KEPT} FROM platform.event_log l
+    WHERE topic = :topic AND partition = :partition AND seq >= :from_seq AND seq < :to_seq ORDER BY seq LIMIT :limit
+    """  # noqa: S608 - a constant of ours
 )

@@ -15,10 +15,8 @@ from shared.bus import PARTITIONS, BusUnavailable, Lag, Outgoing, Outlook, Place
 from shared.db import Database, is_away
 from shared.inbox import CHUNK
 from shared.kept import record_of
-from shared.outbox import outgoing_of
-
-_NEVER_READ = -1
-"""Partition number under which a local subscriber notes that it has seen a topic's history."""
+from shared.offsets import WHOLE_TOPIC
+from shared.outbox import KEPT, outgoing_of
 
 
 class LocalBus:
@@ -110,9 +108,9 @@ class LocalBus:
         """Show a topic's history to subscribers that have never seen it, before anything new is relayed; it can be read again later."""
         self._producers[topic] = producer
         for subscriber in self._subscribers:
-            if topic in subscriber.topics and await subscriber.position(topic, _NEVER_READ) is None:
+            if topic in subscriber.topics and await subscriber.position(topic, WHOLE_TOPIC) is None:
                 await replay(producer, subscriber, topic)
-                await subscriber.start_at(topic, _NEVER_READ, Position(0))
+                await subscriber.start_at(topic, WHOLE_TOPIC, Position(0))
 
 
 async def replay(producer: Database, subscriber: Subscriber, topic: str, *, after_seq: int = 0, batch: int = 500) -> int:
@@ -145,9 +143,7 @@ def _lanes(subscriber: Subscriber, batch: Sequence[Outgoing]) -> list[_Lane]:
 
 _LAST = text("SELECT coalesce(max(seq), 0) FROM platform.event_log WHERE topic = :topic")
 _HISTORY = text(
-    """
-    SELECT seq, partition, event_id, type, topic, key, key_version, subject, clinic_id, occurred_at, correlation_id, causation_id,
-           traceparent, data
-    FROM platform.event_log WHERE topic = :topic AND seq > :after AND seq <= :last ORDER BY seq LIMIT :batch
-    """
+    f"""
+    SELECT {KEPT} FROM platform.event_log l WHERE topic = :topic AND seq > :after AND seq <= :last ORDER BY seq LIMIT :batch
+    """  # noqa: S608 - a constant of ours
 )

@@ -8,6 +8,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Fenced, Place, Position, Record, event_id_of
 
+WHOLE_TOPIC = -1
+"""Stands in for a partition where a bus without partitions notes that a consumer has been shown a topic's history."""
+
 
 async def read(db: AsyncSession, consumer: str, place: Place) -> Position | None:
     """The stored position, or None."""

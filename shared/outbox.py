@@ -49,12 +49,15 @@ _WRITE = text(
     INSERT INTO platform.outbox_pending (seq, partition) SELECT seq, partition FROM l
     """
 )
-SELECT_PENDING = """
-    SELECT p.seq, p.partition, l.event_id, l.type, l.topic, l.key, l.key_version, l.subject, l.clinic_id, l.occurred_at,
-           l.correlation_id, l.causation_id, l.traceparent, l.data
-    FROM platform.outbox_pending p JOIN platform.event_log l USING (seq)
-    WHERE p.partition <> ALL($1::smallint[]) ORDER BY p.seq LIMIT $2
+KEPT = """
+    seq, l.partition, l.event_id, l.type, l.topic, l.key, l.key_version, l.subject, l.clinic_id, l.occurred_at,
+    l.correlation_id, l.causation_id, l.traceparent, l.data
 """
+"""What ``outgoing_of`` needs of a row of the event log ``l``."""
+SELECT_PENDING = f"""
+    SELECT {KEPT} FROM platform.outbox_pending p JOIN platform.event_log l USING (seq)
+    WHERE p.partition <> ALL($1::smallint[]) ORDER BY p.seq LIMIT $2
+"""  # noqa: S608 - a constant of ours
 SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from shared.bus import Bus, BusUnavailable, Outlook, Place
 from shared.inbox import Inbox
+from shared.offsets import WHOLE_TOPIC
 from shared.pipeline.schemas import ConsumerOut, PartitionOut, PartitionState
 
 
@@ -89,5 +90,8 @@ def _state(seen: Outlook, next_offset: int | None, lag: int) -> PartitionState:
 
 
 _POSITIONS = text(
-    "SELECT topic, partition, next_offset, updated_at FROM platform.consumer_offset WHERE consumer = :consumer AND partition >= 0"
+    f"""
+    SELECT topic, partition, next_offset, updated_at FROM platform.consumer_offset
+    WHERE consumer = :consumer AND partition <> {WHOLE_TOPIC}
+    """  # noqa: S608 - a constant of ours
 )
