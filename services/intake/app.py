@@ -18,7 +18,7 @@ from shared.db import Database
 from shared.pipeline import with_pipeline
 from shared.security.tokens import StaticJwks
 from shared.service import Service
-from shared.telemetry import Metrics
+from shared.telemetry import Metrics, logger
 
 NAME = "intake"
 
@@ -29,7 +29,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     metrics = Metrics(NAME)
     database = Database(settings.database_url.get_secret_value(), name=NAME, pool_size=settings.database_pool_size)
     issuer = TokenIssuer(SigningKeys(settings.signing_keys.get_secret_value()), issuer=settings.token_issuer)
-    housekeeping = Housekeeping(database, clock, built_in(settings.built_in_clients), metrics)
+    housekeeping = Housekeeping(database, clock, built_in(settings.built_in_clients, _left_out), metrics)
     service = Service(
         name=NAME,
         settings=settings,
@@ -51,3 +51,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         workers={"identity": housekeeping.run},
     )
     return with_pipeline(service)
+
+
+def _left_out(client_id: str, count: int) -> None:
+    logger("identity", service=NAME).warning("identity.scopes_left_out", client_id=client_id, count=count)

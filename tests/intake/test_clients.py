@@ -1,4 +1,5 @@
 import asyncio
+import json
 from pathlib import Path
 from uuid import uuid4
 
@@ -191,6 +192,20 @@ def test_the_secrets_that_the_product_makes_fit_the_settings(tmp_path: Path) -> 
     registrations = built_in(secrets.read(tmp_path, "intake-built-in-clients.json"))
     assert {one.client_id: one.kind.value for one in registrations} == {"followup": "service", "operator": "operator"}
     assert SigningKeys(secrets.read(tmp_path, "intake-signing-keys.json")).active.curve_name == "P-256"
+
+
+def test_a_scope_that_only_a_newer_release_knows_is_left_out_and_told_of(tmp_path: Path) -> None:
+    """The list of the newer release is there while replicas of both serve: an older one that restarts must not refuse to."""
+    secrets.generate(tmp_path)
+    listed = json.loads(secrets.read(tmp_path, "intake-built-in-clients.json"))
+    newer = [{**one, "scopes": [*one["scopes"], "system/Tomorrow.r", "system/Pipeline.rx"]} for one in listed]
+    left_out: dict[str, int] = {}
+    found = built_in(json.dumps(newer), left_out.__setitem__)
+    assert {one.client_id: one.scopes for one in found if one.client_id == "followup"} == {
+        one.client_id: one.scopes for one in built_in(json.dumps(listed)) if one.client_id == "followup"
+    }
+    assert left_out == {"operator": 2, "followup": 2}
+    assert settings_with(built_in_clients=json.dumps(newer)).built_in_clients == json.dumps(newer)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a client is registered with, whoever registers it: an operator by the API, or an installation by its settings."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -25,16 +26,31 @@ class Registration(BaseModel):
     may_act_for_practitioners: bool = False
 
 
-def built_in(document: str) -> list[Registration]:
-    """The clients that exist before anybody can register one, from a JSON list. Raises ValueError for anything else."""
+def built_in(document: str, left_out: Callable[[str, int], object] | None = None) -> list[Registration]:
+    """The clients that exist before anybody can register one, from a JSON list. Raises ValueError for anything else.
+
+    Scopes that this release does not know are left out, and ``left_out`` is told of whom and how many: a newer release's list is there
+    already while replicas of both serve.
+    """
     registrations = TypeAdapter(list[Registration]).validate_json(document)
-    try:
-        registrations = [checked(one) for one in registrations]
-    except DomainError as refusal:
-        raise ValueError(refusal.code) from None
     if any(one.kind is ClientKind.CLINIC_SYSTEM for one in registrations):
         raise ValueError("clinic systems are registered by an operator")
-    return registrations
+    for one in registrations:
+        if left_out is not None and (foreign := _foreign(one)):
+            left_out(one.client_id, len(foreign))
+    try:
+        return [checked(_of_this_release(one)) for one in registrations]
+    except DomainError as refusal:
+        raise ValueError(refusal.code) from None
+
+
+def _foreign(registration: Registration) -> set[str]:
+    return set(expanded(registration.scopes)) - known(registration.kind)
+
+
+def _of_this_release(registration: Registration) -> Registration:
+    foreign = _foreign(registration)
+    return registration.model_copy(update={"scopes": [one for one in expanded(registration.scopes) if one not in foreign]})
 
 
 def checked(registration: Registration) -> Registration:
