@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy import make_url, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared import failpoints, telemetry
+from shared import failpoints, parked, telemetry
 from shared.bus import Bus, BusUnavailable, Outgoing, Published, cloud_event_headers, partition_of
 from shared.events.registry import Event
 from shared.pausing import pause
@@ -236,11 +236,13 @@ class Relay:
             """
             INSERT INTO platform.parked
                 (consumer, topic, partition, "offset", event_id, key, blocks_key, headers, value, reason, error_class)
-            VALUES ('relay', $1, $2, $3, $4, $5, false, '[]', $6, 'unpublishable', $7)
+            VALUES ('relay', $1, $2, $3, $4, $5, false, $6::jsonb, $7, 'unpublishable', $8)
             ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
-            SET state = 'parked', attempts = parked.attempts + 1, error_class = EXCLUDED.error_class, settled_at = NULL, settled_by = NULL
+            SET state = 'parked', attempts = parked.attempts + 1, headers = EXCLUDED.headers, error_class = EXCLUDED.error_class,
+                settled_at = NULL, settled_by = NULL
             """,
-            row["topic"], row["partition"], row["seq"], row["event_id"], row["key"], row["data"], why,
+            row["topic"], row["partition"], row["seq"], row["event_id"], row["key"],
+            parked.kept(outgoing_of(row, source=self._source).headers), row["data"], why,
         )  # fmt: skip
 
     async def _woken(self, seconds: float) -> bool:

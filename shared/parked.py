@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.bus import Envelope, Record, event_id_of
+from shared.bus import Envelope, Headers, Record, event_id_of
 
 REASONS = ("poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key")
 """Why a consumer parks a record."""
@@ -114,6 +114,12 @@ async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> 
         raise PlaceTaken
 
 
+def kept(headers: Headers) -> str:
+    """Headers as they are kept: bytes that nobody could read come back as they were."""
+    # A name is text already, and JSON in PostgreSQL takes any but NUL.
+    return json.dumps([[name.replace("\x00", "\ufffd"), b64encode(value).decode()] for name, value in headers])
+
+
 def _row(consumer: str, parking: Parking) -> dict[str, object]:
     record = parking.record
     return {
@@ -124,8 +130,7 @@ def _row(consumer: str, parking: Parking) -> dict[str, object]:
         "event_id": parking.event_id,
         "key": parking.key,
         "blocks_key": parking.blocks_key,
-        # Bytes that nobody could read come back as they were; a name is text already, and JSON in PostgreSQL takes any but NUL.
-        "headers": json.dumps([[name.replace("\x00", "\ufffd"), b64encode(value).decode()] for name, value in record.headers]),
+        "headers": kept(record.headers),
         "value": record.value,
         "reason": parking.reason,
         "error_class": parking.error_class,

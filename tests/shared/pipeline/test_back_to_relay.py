@@ -1,5 +1,7 @@
 """What no bus would take is given to the relay once more by a person, and is not lost when it is refused again."""
 
+import json
+from base64 import b64decode
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -41,6 +43,9 @@ async def test_what_is_refused_again_is_parked_again_and_what_is_taken_arrives(l
     async with local.process(bus=bus):
         await local.sender.say(conversation)
         await eventually(lambda: state_of(local), lambda rows: rows == [("relay", "parked", 1, None)])
+        headers = dict(json.loads(await local.sender.admin.fetchval("SELECT headers FROM platform.parked")))
+        assert b64decode(headers["ce_partitionkey"]).decode() == str(conversation)
+        assert {"ce_type", "ce_subject"} <= set(headers), "a person sees what it was"
         assert await give_back(local) == 1
         await eventually(lambda: state_of(local), lambda rows: rows == [("relay", "parked", 2, None)])
         bus.refuses = False
