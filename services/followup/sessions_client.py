@@ -43,7 +43,7 @@ class SessionsClient:
         self._origin = sessions_url
 
     async def ended_infusions(self, clinic_id: UUID, ended_from: datetime, ended_to: datetime) -> AsyncIterator[list[EndedInfusion]]:
-        """Pages of what ended in the window (from inside, to outside). Raises Unavailable when sessions does not say."""
+        """Pages of what ended or was corrected in the window (from inside, to outside). Raises Unavailable when sessions does not say."""
         query = {"ended_from": ended_from.isoformat(), "ended_to": ended_to.isoformat(), "limit": str(_PAGE)}
         address: str | None = str(httpx.URL(f"{self._origin}/sessions/v1/ended-infusions", params=query))
         while address is not None:

@@ -10,7 +10,7 @@ import pytest
 from services.sessions.infusions.states import InfusionState
 from shared.events import sessions as events
 from shared.events.followup import InfusionEventRequested
-from tests.sessions.clinic import PRESCRIBER, Clinic, Json, mg
+from tests.sessions.clinic import DIRECTOR, PRESCRIBER, Clinic, Json, mg
 
 
 async def ended(clinic: Clinic, *, start: float = -1, end: float = 1, query: str = "", of: Clinic | None = None) -> httpx.Response:
@@ -43,6 +43,22 @@ async def test_an_infusion_entered_late_is_found_by_when_it_was_closed_here(clin
     clinic.clock.advance(timedelta(days=3))
     await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(-60 * 24 * 3)})
     assert [item["infusion_id"] for item in (await ended(clinic)).json()["items"]] == [infusion_id]
+
+
+@pytest.mark.parametrize("wrong", ["amended", "entered in error"])
+async def test_what_is_corrected_long_after_it_ended_is_found_by_when_it_was_corrected(clinic: Clinic, wrong: str) -> None:
+    infusion_id, _left_alone = await clinic.completed(), await clinic.completed()
+    clinic.clock.advance(timedelta(days=60))
+    if wrong == "amended":
+        await clinic.step(infusion_id, "amend", {"reason": "Misread", "dose_given": mg(0)}, acting=DIRECTOR)
+    else:
+        await clinic.step(infusion_id, "entered-in-error", {"reason": "Somebody else's"})
+        await clinic.step(infusion_id, "entered-in-error/confirm", {}, acting=PRESCRIBER)
+    [item] = (await ended(clinic)).json()["items"]
+    told = (await clinic.told(infusion_id))[-1]
+    assert isinstance(told, events.InfusionEvent)
+    assert (item["infusion_id"], item["version"]) == (infusion_id, told.infusion_version)
+    assert item["version"] > 5
 
 
 async def test_the_window_holds_its_start_and_not_its_end(clinic: Clinic) -> None:

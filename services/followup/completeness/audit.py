@@ -24,7 +24,10 @@ class Sessions(Protocol):
 
 
 class Auditor:
-    """Looks every ``every_seconds`` of real time at what ended between ``look_back`` and ``grace`` before now, in business time."""
+    """Looks at what ended or was corrected between ``look_back`` and ``grace`` before now, in business time.
+
+    It looks every ``every_seconds`` of real time.
+    """
 
     def __init__(
         self,

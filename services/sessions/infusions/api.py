@@ -152,7 +152,10 @@ def audit_routes() -> Router:
     async def list_ended_infusions(
         call: Call, page: Page, ended_from: Annotated[Moment, Query()], ended_to: Annotated[Moment, Query()]
     ) -> Listing[EndedInfusion]:
-        """What has ended in a time, for the completeness audit: from is inside, to is outside, by the moment the record was closed."""
+        """What has ended in a time, or was corrected in it after it had ended, for the completeness audit.
+
+        From is inside, to is outside, by the moment at which the record was closed or corrected.
+        """
         found = await page_of(call, queries.ended_infusions(call.clinic_id, ended_from, ended_to), page)
         return found.listing(EndedInfusion.of)
 

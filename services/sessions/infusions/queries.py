@@ -9,6 +9,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.records import InfusionVersion
 from services.sessions.infusions.states import NO_RECORD_OF_A_VISIT, InfusionState
 from services.sessions.subjects.models import Course, Patient, Subject
 from shared.db import clinic_of
@@ -111,9 +112,17 @@ def infusions_by_booking(
 
 
 def ended_infusions(clinic_id: UUID, ended_from: datetime, ended_to: datetime) -> Select[Infusion]:
-    """A clinic's infusions that have ended, by (ended_at, infusion_id), also those entered in error since."""
+    """A clinic's infusions that ended in a time, or ended before and were changed in it, by (ended_at, infusion_id).
+
+    Each change has left a version, the end itself too. An amendment or an entry in error counts as a change.
+    """
+    changed = select(col(InfusionVersion.infusion_id)).where(
+        col(InfusionVersion.clinic_id) == clinic_id,
+        col(InfusionVersion.recorded_at) >= ended_from,
+        col(InfusionVersion.recorded_at) < ended_to,
+    )
     query = select(Infusion).where(
-        col(Infusion.clinic_id) == clinic_id, col(Infusion.ended_at) >= ended_from, col(Infusion.ended_at) < ended_to
+        col(Infusion.clinic_id) == clinic_id, col(Infusion.ended_at) < ended_to, col(Infusion.infusion_id).in_(changed)
     )
     # The column can be null and the selected rows' cannot; a page's key must not be, and says so by its type.
     ended_at = type_coerce(col(Infusion.ended_at), DateTime(timezone=True))

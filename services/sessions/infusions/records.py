@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, Enum, ForeignKeyConstraint, Numeric
+from sqlalchemy import Column, Enum, ForeignKeyConstraint, Index, Numeric
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -98,7 +98,10 @@ class InfusionVersion(Table, table=True):
     """What the record said after each change, by whom and why. Written once, never changed."""
 
     __tablename__ = "infusion_version"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),
+        Index("ix_infusion_version_recorded", "clinic_id", "recorded_at", "infusion_id"),
+    )
 
     clinic_id: UUID = Field(primary_key=True)
     infusion_id: UUID = Field(primary_key=True)
