@@ -159,6 +159,18 @@ async def test_one_bad_timer_holds_up_no_other_and_comes_back(service: Receiver,
     assert await fired(service) == ["before", "after", "now", "bad"]
 
 
+async def test_one_whose_statement_takes_too_long_is_a_bad_one_too(service: Receiver, clock: FrozenClock) -> None:
+    async def dawdle(db: AsyncSession, due: Sequence[DueTimer]) -> None:
+        await note(db, due)
+        if "bad" in {timer.timer_key for timer in due}:
+            await db.execute(text("SET LOCAL statement_timeout = '20ms'"))
+            await db.execute(text("SELECT pg_sleep(5)"))
+
+    await armed(service, at(-50, "before"), at(-40, "bad"), at(-30, "after"))
+    assert await timers_of(service, clock, reminder=dawdle).fire_due() == 2
+    assert await fired(service) == ["before", "after"]
+
+
 async def test_a_kind_that_nobody_handles_holds_up_no_other(service: Receiver, clock: FrozenClock) -> None:
     await armed(service, at(-1, "of-an-old-release", kind="forgotten"), at(0, "known"))
     assert await timers_of(service, clock).fire_due() == 1
