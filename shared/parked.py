@@ -98,7 +98,8 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
 async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> None:
     """Keep these records, in this transaction and in their order; one that is there already stays as it is.
 
-    A settled one gives its place to an event that this consumer has never had: the topic was made anew, and its offsets began again. Raises
+    A settled one gives its place to an event that this consumer has never had, or to other bytes where nobody can read which event they
+    are: the topic was made anew, and its offsets began again. Raises
     PlaceTaken where the one that is there still waits: nothing goes on until a person has settled it.
     """
     if not parkings:
@@ -175,7 +176,7 @@ _PARK = text(
     SET parked_id = DEFAULT, event_id = EXCLUDED.event_id, key = EXCLUDED.key, blocks_key = EXCLUDED.blocks_key,
         headers = EXCLUDED.headers, value = EXCLUDED.value, reason = EXCLUDED.reason, error_class = EXCLUDED.error_class,
         attempts = EXCLUDED.attempts, state = 'parked', parked_at = now(), settled_at = NULL, settled_by = NULL, settled_why = NULL
-    WHERE platform.parked.state <> 'parked' AND EXCLUDED.event_id IS NOT NULL
+    WHERE platform.parked.state <> 'parked' AND (EXCLUDED.event_id IS NOT NULL OR platform.parked.value IS DISTINCT FROM EXCLUDED.value)
     """
 )
 _TAKEN = text(

@@ -149,6 +149,17 @@ async def test_a_settled_record_does_not_stand_in_the_way_of_another_log(local: 
     assert await local.receiver.story(conversation) == [1, 2]
 
 
+async def test_what_nobody_can_read_gives_its_place_to_other_bytes_only(local: LocalPipeline) -> None:
+    inbox = local.inbox(local.receiver, HastyInbox)
+    old, new = (Record(TOPIC, 0, 5, b"key", value, ()) for value in (b"of the old log", b"of the new log"))
+    await inbox.handle([old])
+    await give_up(inbox, (await local.receiver.parked())[0]["parked_id"])
+    await inbox.handle([old])
+    assert await local.receiver.parked() == [], "it was read again, and a person has settled it"
+    await inbox.handle([new])
+    assert [(row["reason"], row["value"]) for row in await local.receiver.parked()] == [("undecodable", b"of the new log")]
+
+
 async def test_nothing_is_lost_where_another_log_meets_what_still_waits(local: LocalPipeline) -> None:
     old, new = uuid4(), uuid4()
     inbox = local.inbox(local.receiver, HastyInbox)
