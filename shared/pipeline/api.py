@@ -8,7 +8,7 @@ from fastapi import Path
 
 from shared.db import let_go
 from shared.events import registry
-from shared.pipeline import commands, history, queries
+from shared.pipeline import commands, queries
 from shared.pipeline.schemas import (
     MAX_NUMBER,
     Discarded,
@@ -22,7 +22,8 @@ from shared.pipeline.schemas import (
     RedriveParked,
 )
 from shared.pipeline.standing import Look
-from shared.pipeline.stretches import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
+from shared.pipeline.telling import commands as telling
+from shared.pipeline.telling.schemas import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
 from shared.service import Service
 from shared.web import Call, Listing, Page, Router, operator_access, page_of
 
@@ -93,7 +94,7 @@ def _telling_again(router: Router, service: Service) -> None:
     @operator_access("system/Pipeline.u")
     async def republish_events(body: RepublishSince, call: Call) -> Republished:
         """Tell events of this service again, with the ids they have. A dry run by default."""
-        return await history.republish(call, body)
+        return await telling.republish(call, body)
 
     if service.inbox is None:
         return
@@ -102,10 +103,10 @@ def _telling_again(router: Router, service: Service) -> None:
     @operator_access("system/Pipeline.u")
     async def replay_range(body: ReplayRange, call: Call) -> Replayed:
         """Read a range of a partition into this service again; what it had is skipped. A dry run by default."""
-        return await history.replay(call, service, body)
+        return await telling.replay(call, service, body)
 
     @router.post("/settle-gap")
     @operator_access("system/Pipeline.u")
     async def settle_gap(body: SettleGap, call: Call) -> GapSettled:
         """Let a consumer go on behind records that are lost, by name and with a reason. A dry run by default."""
-        return await history.settle_gap(call, service, body)
+        return await telling.settle_gap(call, service, body)

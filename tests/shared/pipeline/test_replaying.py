@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Place, partition_of
 from shared.events.registry import Delivery
-from shared.pipeline.replaying import Tally, replay
+from shared.pipeline.telling.replaying import Tally, replay
 from tests.support.parties import Raw, Utterance, raw, said
 from tests.support.pipeline import TOPIC, KafkaPipeline, Pipeline, Process
 from tests.support.waiting import eventually

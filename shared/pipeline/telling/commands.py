@@ -7,9 +7,9 @@ from shared.bus import BusUnavailable, Outlook, Place, Position
 from shared.db import kept_open
 from shared.errors import Conflict, FieldError, Invalid, Unavailable
 from shared.inbox import Inbox
-from shared.pipeline import replaying
 from shared.pipeline.commands import one_at_a_time
-from shared.pipeline.stretches import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
+from shared.pipeline.telling import replaying
+from shared.pipeline.telling.schemas import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
 from shared.service import Service
 from shared.web import CallContext
 
