@@ -40,7 +40,7 @@ class FrozenClock:
 
 @dataclass(frozen=True)
 class Phase:
-    """From the real moment ``real`` on, which is the simulated moment ``simulated``, time passes ``rate`` times as fast."""
+    """From the real moment ``real`` on, the simulated moment ``simulated``, time passes ``rate`` times as fast; at 0 not at all."""
 
     real: datetime
     simulated: datetime
@@ -55,13 +55,23 @@ class AcceleratedClock:
         self._phases = phases
 
     def now(self) -> datetime:
-        real = datetime.now(UTC)
-        phase = next((phase for phase in reversed(self._phases) if phase.real <= real), self._phases[0])
-        return phase.simulated + (real - phase.real) * phase.rate
+        return self._at(datetime.now(UTC)).simulated
 
     def then(self, simulated: datetime, rate: float) -> "AcceleratedClock":
         """The same clock with another rate from a simulated moment on."""
         return AcceleratedClock(*self._phases, Phase(self.real_moment(simulated), simulated, rate))
+
+    def standing_still(self, since: datetime, until: datetime) -> "AcceleratedClock":
+        """The same clock, but between these real moments it stands still; all that came after comes so much later."""
+        held = self._at(since)
+        before = [phase for phase in self._phases if phase.real < since]
+        after = [Phase(phase.real + (until - since), phase.simulated, phase.rate) for phase in self._phases if phase.real > since]
+        return AcceleratedClock(*before, Phase(since, held.simulated, 0), Phase(until, held.simulated, held.rate), *after)
+
+    def _at(self, real: datetime) -> Phase:
+        """How it stands and how fast it goes at a real moment."""
+        phase = next((phase for phase in reversed(self._phases) if phase.real <= real), self._phases[0])
+        return Phase(real, phase.simulated + (real - phase.real) * phase.rate, phase.rate)
 
     def real_moment(self, simulated: datetime) -> datetime:
         """When a simulated moment comes, in real time."""

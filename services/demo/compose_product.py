@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from services import secrets
+from services.demo import topics
+from services.demo.clock import DayClock
 from services.demo.containers import Container, configuration, containers, docker
 from services.demo.ledger import Line
 from services.demo.product import Pace, ProductFailed
@@ -29,7 +31,7 @@ _PSQL = (
     'PGPASSWORD="$(cat /run/secrets/postgres-admin-password)" exec psql --host 127.0.0.1 --username postgres --dbname "$1" '
     "--quiet --no-align --tuples-only --no-psqlrc --set ON_ERROR_STOP=1"
 )
-_GROUPS = """
+_ENDS = """
 umask 077
 module=org.apache.kafka.common.security.scram.ScramLoginModule
 password=$(cat /run/secrets/kafka-admin-password)
@@ -39,7 +41,7 @@ sasl.mechanism=SCRAM-SHA-512
 sasl.jaas.config=$module required username="admin" password="$password";
 P
 export KAFKA_HEAP_OPTS='-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC'
-exec /opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server kafka:9092 --command-config /tmp/demo.properties --describe --all-groups
+exec /opt/kafka/bin/kafka-get-offsets.sh --bootstrap-server kafka:9092 --command-config /tmp/demo.properties --time latest
 """
 
 
@@ -77,7 +79,7 @@ class ComposeProduct:
         if self._clock_file.exists():
             self.been_until = AcceleratedClock.parse(self._clock_file.read_text()).now()
 
-    async def start(self, clock: AcceleratedClock) -> None:
+    async def start(self, clock: DayClock) -> None:
         """The services are made anew on this clock; the stores and the gateway stay."""
         self._clock_file.write_text(str(clock))
         settings = {"AFTERGLOW_CLOCK": str(clock), "AFTERGLOW_REPLICAS": str(self._replicas)}
@@ -89,7 +91,7 @@ class ComposeProduct:
     async def stop(self) -> None:
         """Nothing: it was up before, and stays so."""
 
-    async def at_midday(self, clock: AcceleratedClock) -> None:
+    async def at_midday(self, clock: DayClock) -> None:
         """One container of the part that is to be killed is killed with -9, and started some seconds later."""
         if not self._kill:
             return
@@ -110,13 +112,15 @@ class ComposeProduct:
         return (await docker("exec", "--interactive", self._postgres, "sh", "-c", _PSQL, "psql", service, stdin=query)).strip()
 
     async def lines(self) -> list[Line]:
-        """What the consumer groups have not read, once they have had time for it."""
-        left = read = 0
+        """What the consumers have not handled, once they have had time for it."""
+        counted: list[Line] = []
         for _ in range(_READ_LOOKS):
-            left, read = unread(await docker("exec", self._kafka, "/bin/bash", "-c", _GROUPS))
-            if left == 0:
+            ends = topics.ends_of(await docker("exec", self._kafka, "/bin/bash", "-c", _ENDS))
+            positions = {service: topics.positions_of(await self.ask(service, topics.POSITIONS)) for service in topics.READ_BY}
+            counted = topics.lines(ends, positions)
+            if not any(line.broken for line in counted):
                 break
-        return [Line("records read from Kafka by consumer groups", read), Line("records not read", left, 0)]
+        return counted
 
     def story(self) -> list[str]:
         return self._story
@@ -152,14 +156,3 @@ class ComposeProduct:
                 return
             await asyncio.sleep(0.5)
         raise ProductFailed(f"{container.name} was started again and is not healthy after {_BACK_SECONDS:.0f} s")
-
-
-def unread(groups: str) -> tuple[int, int]:
-    """Records that the groups have not read, and those that they have, from what Kafka's own tool says."""
-    left = read = 0
-    for line in groups.splitlines():
-        columns = line.split()
-        if len(columns) > 5 and columns[2].isdigit():
-            current, end = (int(column) if column.isdigit() else 0 for column in columns[3:5])
-            left, read = left + end - current, read + current
-    return left, read

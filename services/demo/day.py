@@ -2,22 +2,25 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.demo.cast import CAST, STAFF_ROLES, Person, Staff
 from services.demo.clinic import Clinic
+from services.demo.clock import DayClock
 from services.demo.view import Board, Visit
-from shared.clock import AcceleratedClock
 
 _SLACK = timedelta(minutes=2)
 """Reported moments lie this much in the past: the clinic's clock and ours need not agree to the second."""
+
+_LOOK_SECONDS = 0.2
+"""How often somebody who waits looks at the clock, which may have stood still meanwhile."""
 
 
 class Day:
     """The people, the systems and the clock of one demo day."""
 
-    def __init__(self, clinic: Clinic, clock: AcceleratedClock, opens_at: datetime, board: Board) -> None:
+    def __init__(self, clinic: Clinic, clock: DayClock, opens_at: datetime, board: Board) -> None:
         self.clinic_id = clinic.clinic_id
         self.system = clinic.system
         self.clock = clock
@@ -28,9 +31,8 @@ class Day:
 
     async def until(self, moment: datetime) -> None:
         """Wait for a simulated moment."""
-        remaining = (self.clock.real_moment(moment) - datetime.now(UTC)).total_seconds()
-        if remaining > 0:
-            await asyncio.sleep(remaining)
+        while (remaining := self.clock.remaining(moment).total_seconds()) > 0:  # noqa: ASYNC110 - a clock raises no event
+            await asyncio.sleep(min(remaining, _LOOK_SECONDS))
 
     def said_now(self) -> str:
         """The present moment as the clinic's system reports it."""

@@ -12,17 +12,20 @@ from pathlib import Path
 import asyncpg
 import httpx
 
+from services.demo.clock import DayClock
 from services.demo.ledger import Line
 from services.demo.product import Pace, ProductFailed
 from services.embedded import Embedding, prepare, private_postgres
-from shared.clock import AcceleratedClock
 from shared.private_postgres import PrivatePostgres
 
 DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
 """An hour of the clinic day passes in two seconds, an hour of the days after in less than half a second."""
 
 SLOW_NIGHT_RATE = 3600.0
-"""Where the product is killed on the way: a restart takes seconds, and check-ins must not expire meanwhile."""
+"""Where the product is killed on the way: a machine that is busy with it must not let check-ins expire."""
+
+_OF_A_START = 1.5
+"""For so long the clock stands still where the product was killed, measured in its first start: what is busy starts more slowly."""
 
 _START_SECONDS = 4.0
 """Longer where preparing took longer."""
@@ -65,13 +68,15 @@ class EmbeddedProduct:
         """``failpoints`` are set one after the other: when the product was killed at one, it is started again with the next."""
         self._embedding = embedding
         self._killed_at: list[str] = []
+        self._broke: list[str] = []
+        self._started_seconds = _START_SECONDS
         self._failpoints = list(failpoints)
         self._prepared_seconds = 0.0
         self._killed_on_the_way = bool(failpoints)
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
-        self._clock = ""
+        self._clock: DayClock | None = None
         self._postgres: PrivatePostgres | None = None
 
     @property
@@ -94,17 +99,19 @@ class EmbeddedProduct:
 
     @property
     def restarts(self) -> int:
-        return len(self._killed_at)
+        return len(self._killed_at) + len(self._broke)
 
     async def prepare(self) -> None:
         began = time.monotonic()
         await prepare(self._embedding)
         self._prepared_seconds = time.monotonic() - began
 
-    async def start(self, clock: AcceleratedClock) -> None:
-        self._clock = str(clock)
+    async def start(self, clock: DayClock) -> None:
+        self._clock = clock
+        began = time.monotonic()
         await self._launch()
         await self._until_ready()
+        self._started_seconds = time.monotonic() - began
         self._watching = asyncio.create_task(self._restart_when_killed())
         # It outlives the process that is killed; this finds the one that is running.
         self._postgres = private_postgres(self._embedding)
@@ -119,7 +126,7 @@ class EmbeddedProduct:
             process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(process.wait(), 40)
 
-    async def at_midday(self, clock: AcceleratedClock) -> None:
+    async def at_midday(self, clock: DayClock) -> None:
         """Nothing: it is killed where its failpoints say."""
 
     async def ask(self, service: str, query: str) -> str:
@@ -141,7 +148,7 @@ class EmbeddedProduct:
         return [f"killed at {place}, started again" for place in self._killed_at]
 
     def missed(self) -> list[str]:
-        return [f"never reached: {place}" for place in self._failpoints]
+        return [*self._broke, *(f"never reached: {place}" for place in self._failpoints)]
 
     def whereabouts(self) -> list[tuple[str, str]]:
         return [
@@ -157,7 +164,7 @@ class EmbeddedProduct:
         embedding = self._embedding
         environment = os.environ | {
             "AFTERGLOW_ENV": "demo",
-            "AFTERGLOW_CLOCK": self._clock,
+            "AFTERGLOW_CLOCK": str(self._clock),
             "AFTERGLOW_PUBLIC_URL": self.origin,
             "AFTERGLOW_FAILPOINTS": self._failpoints[0] if self._failpoints else "",
         }
@@ -183,10 +190,16 @@ class EmbeddedProduct:
         raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; see {self._log}")
 
     async def _restart_when_killed(self) -> None:
-        """What a supervisor does: start it again. A failpoint that has acted is not set again."""
-        while not self._stopping:
+        """What a supervisor does: start it again. A failpoint that has acted is not set again; any other end is a broken promise."""
+        while True:
             assert self._process is not None
-            await self._process.wait()
-            if not self._stopping:
-                self._killed_at.append(self._failpoints.pop(0) if self._failpoints else f"exit {self._process.returncode}")
-                await self._launch()
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            if code == -signal.SIGKILL and self._failpoints:
+                self._killed_at.append(self._failpoints.pop(0))
+            else:
+                self._broke.append(f"the product ended by itself with code {code}; see {self._log}")
+            assert self._clock is not None
+            self._clock.stand_still(self._started_seconds * _OF_A_START)
+            await self._launch()

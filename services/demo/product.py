@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from services.demo.clock import DayClock
 from services.demo.ledger import Line
-from shared.clock import AcceleratedClock
 
 
 class ProductFailed(Exception):
@@ -59,13 +59,13 @@ class Product(Protocol):
     async def prepare(self) -> None:
         """What takes long and needs no clock. Raises ProductFailed."""
 
-    async def start(self, clock: AcceleratedClock) -> None:
+    async def start(self, clock: DayClock) -> None:
         """Start on this clock and wait until it is ready. Raises ProductFailed."""
 
     async def stop(self) -> None:
         """Stop what ``start`` started, the polite way."""
 
-    async def at_midday(self, clock: AcceleratedClock) -> None:
+    async def at_midday(self, clock: DayClock) -> None:
         """Called while visits are going on: the moment to do harm, where that was asked for."""
 
     async def ask(self, service: str, query: str) -> str:
@@ -78,7 +78,7 @@ class Product(Protocol):
         """What was done to it on the way."""
 
     def missed(self) -> list[str]:
-        """What should have been done to it and never was: a run that proves nothing."""
+        """What should have been done to it and never was, or happened to it and should not: a run that proves nothing."""
 
     def whereabouts(self) -> list[tuple[str, str]]:
         """Where to look while it stays up: what, and where."""

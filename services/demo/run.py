@@ -16,6 +16,7 @@ from rich.live import Live
 from services.demo import verdict
 from services.demo.client import Refused
 from services.demo.clinic import Clinic, open_clinic
+from services.demo.clock import DayClock
 from services.demo.compose_product import ComposeProduct
 from services.demo.day import Day
 from services.demo.embedded_product import EmbeddedProduct, failpoints
@@ -60,7 +61,7 @@ class Demo:
         began = time.monotonic()
         with self.console.status("Preparing the product ..."):
             await self.product.prepare()
-        self.clock = a_clock_for(self.product)
+        self.clock = DayClock(a_clock_for(self.product))
         with self.console.status("Starting the product ..."):
             await self.product.start(self.clock)
         self.console.print(f"The product is ready on {self.product.origin} after {time.monotonic() - began:.1f} s.")
@@ -108,7 +109,7 @@ class Demo:
         return self.board.render(self.clock.now(), self.console.width)
 
     def _tell(self, lines: list[Line]) -> list[str]:
-        """Show how it ended; returns what should have been done to the product and never was."""
+        """Show how it ended; returns what makes the run worthless besides a broken promise."""
         self.board.restarts = self.product.restarts
         self.console.print(self._view())
         self.console.print(verdict.table(lines))
@@ -201,4 +202,6 @@ def _play(product: Product, *, stay: bool) -> int:
         return 0
     except (Refused, ProductFailed, TimeoutError) as failed:
         console.print(f"The demo could not go on: {failed}", style="bold red")
+        for told in product.missed():
+            console.print(told, style="bold red")
         return 1

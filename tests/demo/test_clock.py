@@ -1,9 +1,16 @@
 """The clock of a demo day: the same morning on every new product, a later one where a day was played already, slow again in the end."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+from services.demo.clinic import Clinic
+from services.demo.clock import DayClock
 from services.demo.compose_product import ComposeProduct
+from services.demo.day import Day
 from services.demo.run import OPENS_AT, a_clock_for
+from services.demo.view import Board
+from shared.clock import AcceleratedClock, Phase
 
 PLAYED_UNTIL = datetime(2027, 3, 13, 2, 0, tzinfo=UTC)
 
@@ -31,3 +38,36 @@ def test_a_stack_that_is_left_up_comes_to_pass_time_as_it_is() -> None:
     late = OPENS_AT + timedelta(days=100)
     assert clock.real_moment(late + timedelta(hours=1)) - clock.real_moment(late) == timedelta(hours=1)
     assert clock.real_moment(OPENS_AT + timedelta(days=50)) - datetime.now(UTC) < timedelta(hours=1)
+
+
+def test_a_clock_that_stands_still_goes_on_where_it_stood_and_every_later_moment_comes_later() -> None:
+    clock = a_clock_for(played(None))
+    outage = timedelta(seconds=30)
+    since = clock.real_moment(OPENS_AT + timedelta(hours=1))
+    held = AcceleratedClock.parse(str(clock.standing_still(since, since + outage)))
+    for hours in (-2, 0.5):
+        moment = OPENS_AT + timedelta(hours=hours)
+        assert held.real_moment(moment) == clock.real_moment(moment)
+    for hours in (2, 50):
+        moment = OPENS_AT + timedelta(hours=hours)
+        assert abs(held.real_moment(moment) - clock.real_moment(moment) - outage) < timedelta(milliseconds=1)
+
+
+def test_the_clock_of_a_day_stands_still_when_told() -> None:
+    clock = DayClock(a_clock_for(played(None)))
+    clock.stand_still(1000)
+    stood = clock.now()
+    assert clock.now() == stood
+    assert clock.remaining(stood + timedelta(hours=1)) > timedelta(seconds=999)
+
+
+async def test_whoever_waits_for_a_moment_waits_through_a_standstill() -> None:
+    now = datetime.now(UTC)
+    clock = DayClock(AcceleratedClock(Phase(now, OPENS_AT, 1000)))
+    day = Day(Clinic(uuid4(), None), clock, OPENS_AT, Board())  # type: ignore[arg-type]  # no system is asked
+    moment = clock.now() + timedelta(seconds=100)
+    waiting = asyncio.create_task(day.until(moment))
+    await asyncio.sleep(0)
+    clock.stand_still(0.3)
+    await waiting
+    assert clock.now() >= moment

@@ -10,6 +10,7 @@ import pytest
 
 from services.demo.cast import Person, Reply, Role
 from services.demo.clinic import Clinic
+from services.demo.clock import DayClock
 from services.demo.day import Day
 from services.demo.patients import Patients
 from services.demo.run import beside
@@ -22,7 +23,7 @@ NOW = datetime(2027, 3, 8, 14, 0, tzinfo=UTC)
 
 def one_patient(reply: Reply, *, birth_date: str = "1984-06-19") -> tuple[Day, Person]:
     person = Person(Role("Ada Well", "UTC", 0, reply=reply), birth_date, "ada@patients.example", patient_number="P-000001")
-    day = Day(Clinic(uuid4(), None), AcceleratedClock(Phase(NOW, NOW, 1)), NOW, Board([Visit("P-000001", "UTC")]))  # type: ignore[arg-type]  # no system is asked
+    day = Day(Clinic(uuid4(), None), DayClock(AcceleratedClock(Phase(NOW, NOW, 1))), NOW, Board([Visit("P-000001", "UTC")]))  # type: ignore[arg-type]  # no system is asked
     day.people = [person]
     return day, person
 

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from services.demo import clinic as demo
 from services.demo import verdict
 from services.demo.cast import Person, Reply, Role
+from services.demo.clock import DayClock
 from services.demo.day import Day
 from services.demo.ledger import Ledger
 from services.demo.patients import Patients
@@ -198,7 +199,7 @@ async def died(patient: Patient, person: Person) -> None:
 
 
 def day_of(clinic: Clinic, people: list[Person]) -> Day:
-    unused = AcceleratedClock(Phase(NEW_YORK_MORNING, NEW_YORK_MORNING, 1))
+    unused = DayClock(AcceleratedClock(Phase(NEW_YORK_MORNING, NEW_YORK_MORNING, 1)))
     board = Board([Visit(person.patient_number, person.role.time_zone) for person in people])
     day = Day(demo.Clinic(UUID(clinic.clinic_id), clinic.system), unused, NEW_YORK_MORNING, board)
     day.staff.coordinator, day.people = str(clinic.staff["coordinator"]), people
