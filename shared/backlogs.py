@@ -28,7 +28,7 @@ class DatabaseBacklog:
         self._consumers = [*consumers, RELAY]
         self._kinds = list(kinds)
         self._pending = metrics.snapshot("afterglow_outbox_pending", "Events not yet on the bus, up to 100,000", ("partition",))
-        self._oldest = metrics.snapshot("afterglow_outbox_oldest_seconds", "Age of the oldest event not yet on the bus", ("partition",))
+        self._oldest = metrics.snapshot("afterglow_outbox_oldest_seconds", "How long an event has waited for the bus", ("partition",))
         self._parked = metrics.snapshot("afterglow_parked_open", "Records parked now, up to 100,000", ("consumer", "reason"))
         self._parked_oldest = metrics.snapshot("afterglow_parked_oldest_seconds", "Age of the oldest parked record", ("consumer", "reason"))
         self._blocked = metrics.snapshot("afterglow_parked_keys_blocked", "Keys that a parked record holds up", ("consumer",))
@@ -88,10 +88,8 @@ def _reasons(consumer: str) -> tuple[str, ...]:
 _NOW = text("SELECT clock_timestamp()")
 _OUTBOX = text(
     """
-    SELECT p.partition, p.pending, extract(epoch FROM clock_timestamp() - l.recorded_at)::float8 AS oldest
-    FROM (SELECT partition, count(*) AS pending, min(seq) AS seq
-          FROM (SELECT seq, partition FROM platform.outbox_pending ORDER BY seq LIMIT 100000) head GROUP BY partition) p
-    JOIN platform.event_log l USING (seq)
+    SELECT partition, count(*) AS pending, extract(epoch FROM clock_timestamp() - min(pending_since))::float8 AS oldest
+    FROM (SELECT partition, pending_since FROM platform.outbox_pending ORDER BY seq LIMIT 100000) head GROUP BY partition
     """
 )
 _PARKED = text(

@@ -55,9 +55,7 @@ async def count_behind(db: AsyncSession, entry: ParkedEntry) -> int:
 
 _OUTBOX = text(
     """
-    SELECT (SELECT count(*) FROM platform.outbox_pending) AS pending,
-           (SELECT extract(epoch FROM now() - l.recorded_at)::float
-            FROM (SELECT seq FROM platform.outbox_pending ORDER BY seq LIMIT 1) p JOIN platform.event_log l USING (seq)) AS oldest_seconds
+    SELECT count(*) AS pending, extract(epoch FROM now() - min(pending_since))::float AS oldest_seconds FROM platform.outbox_pending
     """
 )
 _RELAY = text(
