@@ -34,8 +34,8 @@ _COMMANDS = (
     (seeing.show, "show followup/17"),
     (mending.redrive, "redrive --key 0d9f... --yes   |   afterglow pipeline redrive --from followup/3 --to followup/9"),
     (mending.discard, 'discard followup/17 --by "A. Person" --reason "told by phone, entered by hand"'),
-    (telling.replay, "replay --consumer followup --topic sessions.events --since 2026-11-23T09:00:00Z"),
-    (telling.republish, "republish --service sessions --since 2026-11-23T09:00:00Z"),
+    (telling.replay, 'replay --consumer followup --topic sessions.events --since 2026-11-23T09:00:00Z --by "A. Person" --reason "parked"'),
+    (telling.republish, 'republish --service sessions --since 2026-11-23T09:00:00Z --by "A. Person" --reason "lost log"'),
     (telling.settle_gap, 'settle-gap --consumer followup --topic sessions.events --partition 3 --by "A. Person" --reason "retention"'),
     (telling.audit, "audit --json"),
 )

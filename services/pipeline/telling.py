@@ -20,6 +20,8 @@ def replay(
     context: typer.Context,
     consumer: Consumer,
     topic: Topic,
+    by: By,
+    reason: Why,
     partition: Annotated[int | None, typer.Option(min=0, max=PARTITIONS - 1, help="One partition; all of them otherwise.")] = None,
     from_offset: Annotated[int | None, typer.Option(min=0, help="First offset; needs --partition.")] = None,
     to_offset: Annotated[int | None, typer.Option(min=0, help="Before this offset; otherwise as far as the consumer has come.")] = None,
@@ -33,7 +35,15 @@ def replay(
     if partition is None and (from_offset is not None or to_offset is not None):
         raise typer.BadParameter("Offsets count within a partition: name it with --partition.")
     name = reader(consumer)
-    given = {"topic": topic, "from_offset": from_offset, "since": since, "to_offset": to_offset, "dry_run": not yes}
+    given = {
+        "topic": topic,
+        "from_offset": from_offset,
+        "since": since,
+        "to_offset": to_offset,
+        "dry_run": not yes,
+        "by": by,
+        "reason": reason,
+    }
     body: Json = {name: value for name, value in given.items() if value is not None}
     with asked(context) as operator:
         numbers = range(PARTITIONS) if partition is None else (partition,)
@@ -44,13 +54,15 @@ def replay(
 def republish(
     context: typer.Context,
     since: Annotated[str, typer.Option(help="Events recorded from this time on, such as 2026-11-23T09:00:00Z.")],
+    by: By,
+    reason: Why,
     until: Annotated[str | None, typer.Option(help="And before this time; now otherwise.")] = None,
     service: OneService = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell events again, with the ids they have: consumers skip what they had. For a topic that was lost or cut short."""
-    body: Json = {"since": since, "dry_run": not yes} | ({"until": until} if until else {})
+    body: Json = {"since": since, "by": by, "reason": reason, "dry_run": not yes} | ({"until": until} if until else {})
     with asked(context) as operator:
         found = {name: list(parts(operator, f"{at(name)}/republish", body)) for name in chosen(service)}
     answer(found, as_json, lambda console: view.republished(console, found), dry=not yes)

@@ -131,6 +131,8 @@ class Walk:
         until(lambda: self.place.sql("intake", pending) == "0", seconds=60, what="everything told")
         self.place.compose("rm", "--stop", "--force", "kafka")
         docker("volume", "rm", f"{self.place.project}_kafka-data")
+        self.place.compose("up", "--detach", "--no-deps", "followup")
+        waited(lambda: self.place.typed("afterglow pipeline status"), good, seconds=PATIENCE_SECONDS, what="all services answer")
 
     def works_with_new_secrets(self) -> None:
         self.admit("with new secrets")

@@ -74,7 +74,8 @@ async def test_a_failure_says_what_to_do_next(installation: Installation, tmp_pa
         told = await installation.run(*wrong)
         assert (told.code, "Error" in told.err or "Usage" in told.err) == (2, True)
     for nobody in ("nobody", "intake"):
-        told = await installation.run("replay", "--consumer", nobody, "--topic", "intake.events", "--since", "2020-01-01T00:00:00Z")
+        since = ("--since", "2020-01-01T00:00:00Z", "--by", "A. Person", "--reason", "a lost log")
+        told = await installation.run("replay", "--consumer", nobody, "--topic", "intake.events", *since)
         assert (told.code, "--consumer is sessions or followup" in " ".join(told.err.split())) == (2, True)
 
 

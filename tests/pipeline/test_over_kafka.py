@@ -22,7 +22,8 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-LONG_AGO = ("--since", "2020-01-01T00:00:00Z")
+BY = ("--by", "A. Person", "--reason", "a lost log")
+LONG_AGO = ("--since", "2020-01-01T00:00:00Z", *BY)
 OF_INTAKE = ("--consumer", "followup", "--topic", "intake.events")
 DECISION = ("--by", "A. Person", "--reason", "deleted by retention")
 
@@ -126,7 +127,7 @@ async def test_replaying_brings_back_what_was_lost_and_leaves_the_position_alone
     assert (total(again.json(), "read"), total(again.json(), "applied")) == (sum(positions.values()), 0)
     await over_kafka.lose_clients()
     number = partition_of(clinic.client_id)
-    offsets = ("--partition", str(number), "--from-offset", "0", "--to-offset", str(positions[number]))
+    offsets = ("--partition", str(number), "--from-offset", "0", "--to-offset", str(positions[number]), *BY)
     one = await over_kafka.run("replay", *OF_INTAKE, *offsets, "--yes", "--json")
     assert (one.code, total(one.json(), "read")) == (0, positions[number])
     assert clinic.client_id in await over_kafka.clients()

@@ -11,8 +11,12 @@ from tests.pipeline.conftest import Installation, spoiled
 from tests.pipeline.test_parked import parked_infusion, refusal
 from tests.support.house import Clinic
 
-LONG_AGO = ("--since", "2020-01-01T00:00:00Z")
+BY = ("--by", "A. Person", "--reason", "a lost log")
+LONG_AGO = ("--since", "2020-01-01T00:00:00Z", *BY)
 OF_INTAKE = ("--consumer", "followup", "--topic", "intake.events", *LONG_AGO)
+
+
+DECIDED = {"by": "A. Person", "reason": "a lost log"}
 
 
 def total(parts: list[dict[str, Any]], name: str) -> int:
@@ -49,12 +53,23 @@ async def test_replaying_brings_back_what_was_lost_and_a_dry_run_only_counts_it(
     assert clinic.client_id in known
 
 
+async def test_who_has_told_or_read_what_again_and_why_is_kept(installation: Installation, clinic: Clinic) -> None:
+    await installation.run("republish", "--service", "followup", *LONG_AGO, "--yes")
+    await installation.run("replay", *OF_INTAKE, "--partition", "3", "--yes")
+    rows = [row for row in await installation.audit() if row["operation"] in ("republish_events", "replay_range")]
+    assert [row["purpose"] for row in rows] == ["A. Person: a lost log"] * 2
+    assert rows[0]["subject"] == "event_log/2020-01-01T00:00:00+00:00/"
+    assert rows[1]["subject"].startswith("intake.events/3@")
+    nobody = {"since": "2020-01-01T00:00:00Z", "by": " ", "reason": "a lost log"}
+    assert (await refusal(installation, "/followup/v1/pipeline/republish", nobody))[0] == 422
+
+
 async def test_replaying_stops_where_the_consumer_has_come_itself(installation: Installation, clinic: Clinic) -> None:
-    body = {"topic": "intake.events", "partition": partition_of(clinic.client_id), "from_offset": 0, "to_offset": 10**9}
+    body = {"topic": "intake.events", "partition": partition_of(clinic.client_id), "from_offset": 0, "to_offset": 10**9, **DECIDED}
     assert await refusal(installation, "/followup/v1/pipeline/replay", body) == (409, "range-ahead")
     unknown = {**body, "topic": "followup.events", "to_offset": 1}
     assert await refusal(installation, "/followup/v1/pipeline/replay", unknown) == (422, "topic-not-read")
-    neither = {"topic": "intake.events", "partition": 0}
+    neither = {"topic": "intake.events", "partition": 0, **DECIDED}
     assert await refusal(installation, "/followup/v1/pipeline/replay", neither) == (422, "selection-required")
 
 
@@ -84,7 +99,7 @@ async def test_republishing_what_is_known_changes_nothing(installation: Installa
 
 async def test_only_the_named_stretch_of_time_is_republished(installation: Installation, clinic: Clinic) -> None:
     await installation.house.settled()
-    nothing = await installation.run("republish", "--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z", "--json")
+    nothing = await installation.run("republish", "--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z", *BY, "--json")
     assert [total(parts, "events") for parts in nothing.json().values()] == [0, 0, 0]
 
 

@@ -25,7 +25,8 @@ async def replay(call: CallContext, service: Service, wanted: ReplayRange) -> Re
     try:
         async with kept_open(call.db):
             start, end = await _range(service, inbox, place, wanted)
-            tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
+            call.about(f"{wanted.topic}/{wanted.partition}@{start}-{end}", purpose=f"{wanted.by}: {wanted.reason}")
+        tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
     except BusUnavailable:
         raise Unavailable("The bus cannot be reached.") from None
     return Replayed(
@@ -39,6 +40,8 @@ async def republish(call: CallContext, wanted: RepublishSince) -> Republished:
     """Put events into the outbox again, part by part, as they were told: the same rows make the same bytes with the same ids."""
     await one_at_a_time(call.db)
     bounds = {"since": wanted.since, "until": wanted.until, "after": wanted.after, "limit": _EVENTS_AT_ONCE}
+    stretch = "/".join((wanted.since.isoformat(), wanted.until.isoformat() if wanted.until else ""))
+    call.about(f"event_log/{stretch}", purpose=f"{wanted.by}: {wanted.reason}")
     row = (await call.db.execute(_COUNT if wanted.dry_run else _REPUBLISH, bounds)).one()
     more = row.found == _EVENTS_AT_ONCE
     return Republished(

@@ -14,13 +14,17 @@ Partition = Annotated[int, Field(ge=0, lt=PARTITIONS)]
 
 
 class ReplayRange(Body):
-    """Which records of a partition: from an offset or from a time on, up to before an offset or as far as this consumer has come."""
+    """Which records of a partition: from an offset or from a time on, up to before an offset or as far as this consumer has come;
+    who decides it, and why.
+    """
 
     topic: Topic
     partition: Partition
     from_offset: Offset | None = None
     since: Moment | None = None
     to_offset: Offset | None = None
+    by: By
+    reason: Reason
     dry_run: DryRun = True
 
 
@@ -43,11 +47,13 @@ class Replayed(Answer):
 
 
 class RepublishSince(Body):
-    """Which events: those recorded from ``since`` on and before ``until``, which is now where it is left out."""
+    """Which events: those recorded from ``since`` on and before ``until``, which is now where it is left out; who decides it, and why."""
 
     since: Moment
     until: Moment | None = None
     after: Annotated[int, Field(ge=0, le=MAX_NUMBER, description="`next_after` of the part before.")] = 0
+    by: By
+    reason: Reason
     dry_run: DryRun = True
 
 
