@@ -35,7 +35,9 @@ async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[E
     for one in told:
         if one.infusion.infusion_id not in plans:
             await corrections.correct(db, means, one, standings[one.patient_id], now)
-    await offers.offer_safety(db, means, [(standings[one.patient_id], one.event_id) for one in told], now)
+    left = [(standings[one.patient_id], one.event_id) for one in told if means.called_off(standings[one.patient_id])]
+    if left:
+        await offers.offer_safety(db, means, left, now)
 
 
 async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
