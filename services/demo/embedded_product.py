@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -102,6 +103,8 @@ class EmbeddedProduct:
         return len(self._killed_at) + len(self._broke)
 
     async def prepare(self) -> None:
+        for port in (self._embedding.port, self._embedding.ops_port):
+            _refuse_if_taken(port)
         began = time.monotonic()
         await prepare(self._embedding)
         self._prepared_seconds = time.monotonic() - began
@@ -203,3 +206,13 @@ class EmbeddedProduct:
             assert self._clock is not None
             self._clock.stand_still(self._started_seconds * _OF_A_START)
             await self._launch()
+
+
+def _refuse_if_taken(port: int) -> None:
+    """Whoever listens there would be taken for the product, and the day be played with a stranger."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as taken:
+            raise ProductFailed(f"port {port} is taken; python -m services demo --port ... --ops-port ... chooses others") from taken

@@ -1,6 +1,7 @@
 """What the demo makes of a product that ends: killed where its failpoint says, or broken."""
 
 import asyncio
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from services.demo.clock import DayClock
 from services.demo.embedded_product import EmbeddedProduct
+from services.demo.product import ProductFailed
 from services.embedded import Embedding
 from shared.clock import AcceleratedClock, Phase
 from tests.support.waiting import eventually
@@ -56,3 +58,10 @@ async def test_an_end_that_nobody_asked_for_is_a_broken_promise(
     product = await supervised(tmp_path, monkeypatch, end)
     (ended,) = product.missed()
     assert ended.startswith(f"the product ended by itself with code {code};")
+
+
+async def test_a_port_on_which_somebody_else_answers_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        with pytest.raises(ProductFailed, match=f"port {port} is taken"):
+            await EmbeddedProduct(Embedding(tmp_path, port=port, ops_port=port, env="demo")).prepare()
