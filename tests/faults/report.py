@@ -31,15 +31,16 @@ class Report:
 
     def add(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
-        self.tell(f"    {outcome.injected} | {outcome.load} | {outcome.verdict} | {outcome.verdict.absorbed} repetitions absorbed")
+        absorbed = f"{outcome.verdict.absorbed} repetitions absorbed"
+        self.tell(f"    {outcome.injected} | {outcome.load} | wanted {outcome.wanted}: {outcome.verdict} | {absorbed}")
 
     def table(self, width: int) -> str:
         """All lines as a table for a terminal of ``width`` columns."""
-        names = ("scenario", "injected", "load during the fault", "lost", "doubled", "disordered", "invented", "absorbed")
+        names = ("scenario", "injected", "load during the fault", "wanted", "lost", "doubled", "disordered", "invented", "absorbed")
         table = Table(*names, title="Faults: what was injected, and what final state says", title_justify="left")
         for outcome in self.outcomes:
             counts = (*outcome.verdict.counts, outcome.verdict.absorbed)
-            table.add_row(outcome.scenario, outcome.injected, outcome.load, *map(str, counts))
+            table.add_row(outcome.scenario, outcome.injected, outcome.load, outcome.wanted, *map(str, counts))
         written = io.StringIO()
         Console(file=written, width=width, no_color=True).print(table)
         return written.getvalue()

@@ -31,15 +31,16 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     await installation.arm(service, [f"{failpoint}=stop@15"])  # before there is a second one: so the first one holds the relay's lock
     frozen = installation.one(service)
     await installation.add(service)
-    async with scenario(f"{service} frozen at {failpoint}", installation, report) as running, running.fault():
+    async with scenario(f"{service} frozen at {failpoint}", installation, report) as running:
         await eventually(partial(is_frozen, frozen), within=120, every=0.05)
-        began = time.monotonic()
-        await running.clinic.completes(8)
-        await running.followed_up()
-        await seconds(2 * SESSION_SECONDS - (time.monotonic() - began))
-        assert frozen.frozen, "it did not sleep through all of this"
-        slept = time.monotonic() - began
-        frozen.thaw()
+        async with running.fault():
+            began = time.monotonic()
+            await running.clinic.completes(10)
+            await running.followed_up()
+            await seconds(2 * SESSION_SECONDS - (time.monotonic() - began))
+            assert frozen.frozen, "it did not sleep through all of this"
+            slept = time.monotonic() - began
+            frozen.thaw()
         await running.clinic.completes(8)
     verdict = await running.ends_whole(f"{frozen.name} frozen at {failpoint} for {slept:.0f} s, session {SESSION_SECONDS:.0f} s")
     assert failpoint != BEFORE_MARK or verdict.absorbed, "nothing came twice: the relay did not sleep in its window"
