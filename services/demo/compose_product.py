@@ -24,7 +24,7 @@ _START_TIMEOUT_SECONDS = 180
 _READ_LOOKS = 10
 _START_SECONDS = 25.0
 _QUICK = Pace(day_rate=1800, night_rate=7200, start_seconds=_START_SECONDS, look_seconds=2, patience_seconds=_BACK_SECONDS)
-_SLOW = Pace(day_rate=600, night_rate=7200, start_seconds=_START_SECONDS, look_seconds=2, patience_seconds=_BACK_SECONDS)
+_SLOW = Pace(day_rate=600, night_rate=3600, start_seconds=_START_SECONDS, look_seconds=2, patience_seconds=_BACK_SECONDS)
 """A part that is killed at midday is back before the day of 42 seconds has ended, so that it costs hours and no check-in."""
 
 _PSQL = (
