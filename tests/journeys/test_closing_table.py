@@ -99,7 +99,8 @@ def no_message_came(people: list[Person]) -> None:
     people[0].messages.clear()
 
 
-def no_answer_was_taken(people: list[Person]) -> None:
+def no_answer_was_sent(people: list[Person]) -> None:
+    people[0].answering.clear()
     people[0].answered.clear()
 
 
@@ -110,7 +111,7 @@ def was_dead_before_the_message(people: list[Person]) -> None:
 STORIES = [
     (message_came_twice, "messages doubled"),
     (no_message_came, "patients who may be written to and were"),
-    (no_answer_was_taken, "patients who wanted to answer and did"),
+    (no_answer_was_sent, "patients who wanted to answer and did"),
     (was_dead_before_the_message, "messages after death or withdrawal"),
 ]
 """What the cast has seen instead, and the line of the table that must tell."""
@@ -263,4 +264,13 @@ async def test_the_day_of_another_clinic_is_not_counted(played: Played) -> None:
     await played.house.settled()
     async with played.traces() as traces:
         await traces.harm("followup", f"DELETE FROM care_task WHERE clinic_id = '{played.day.clinic_id}'")  # noqa: S608 - our own id
+        assert await played.broken(traces, day) == set()
+
+
+async def test_an_answer_whose_reply_was_lost_on_the_way_breaks_nothing(played: Played) -> None:
+    day = copy.copy(played.day)
+    day.people = copy.deepcopy(played.day.people)
+    day.people[0].answered.clear()
+    day.people[0].worried.clear()
+    async with played.traces() as traces:
         assert await played.broken(traces, day) == set()

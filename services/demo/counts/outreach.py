@@ -11,7 +11,8 @@ from services.demo.ledger import Ledger, Line, Row
 async def lines(ledger: Ledger, people: Sequence[Person]) -> list[Line]:
     """Of every message that came and every answer that was acknowledged."""
     messages = {row["message_id"]: row for row in await ledger.rows("followup", _MESSAGES)}
-    return [*_messages(people, messages), *await _answers(ledger, people, messages), *_reached(people)]
+    stored = {row["check_in_id"] for row in await ledger.rows("followup", _STORED)}
+    return [*_messages(people, messages), *await _answers(ledger, people, messages, stored), *_reached(people, messages, stored)]
 
 
 def _messages(people: Sequence[Person], messages: dict[str, Row]) -> list[Line]:
@@ -20,7 +21,7 @@ def _messages(people: Sequence[Person], messages: dict[str, Row]) -> list[Line]:
     gone = {message: row for message, row in messages.items() if row["gone_at"] is not None}
     asked = Counter(gone[message]["check_in_id"] if message in gone else message for message in came)
     until = {person.patient_id: person.ended_at for person in people}
-    late = [row for row in gone.values() if (end := until[row["patient_id"]]) and datetime.fromisoformat(row["gone_at"]) > end]
+    late = [row for row in gone.values() if (end := until.get(row["patient_id"])) and datetime.fromisoformat(row["gone_at"]) > end]
     never_came = [message for message, row in gone.items() if row["status"] == "sent" and message not in came]
     return [
         Line("messages in the outbox", len(came)),
@@ -31,17 +32,12 @@ def _messages(people: Sequence[Person], messages: dict[str, Row]) -> list[Line]:
     ]
 
 
-async def _answers(ledger: Ledger, people: Sequence[Person], messages: dict[str, Row]) -> list[Line]:
+async def _answers(ledger: Ledger, people: Sequence[Person], messages: dict[str, Row], stored: set[str]) -> list[Line]:
     """By check-in. An answer may be stored although its acknowledgement was lost; one that nobody sent may not."""
-    stored = {row["check_in_id"] for row in await ledger.rows("followup", _STORED)}
     reviews = Counter(row["focus_id"] for row in await ledger.rows("followup", _REVIEWS))
-
-    def asked_by(ids: Sequence[str]) -> list[str]:
-        return [messages[message]["check_in_id"] if message in messages else message for message in ids]
-
-    answered = [check_in for person in people for check_in in asked_by(person.answered)]
-    sent = {check_in for person in people for check_in in asked_by(person.answering)}
-    worrying = [check_in for person in people for check_in in asked_by(person.worried)]
+    answered = [check_in for person in people for check_in in _check_ins(person.answered, messages)]
+    sent = {check_in for person in people for check_in in _check_ins(person.answering, messages)}
+    worrying = [check_in for person in people for check_in in _check_ins(person.worried, messages)]
     return [
         Line("check-ins answered", len(answered)),
         Line("answers stored of those acknowledged", sum(check_in in stored for check_in in answered), len(answered)),
@@ -51,13 +47,19 @@ async def _answers(ledger: Ledger, people: Sequence[Person], messages: dict[str,
     ]
 
 
-def _reached(people: Sequence[Person]) -> list[Line]:
-    """A day on which nobody was written to proves nothing of messages and answers."""
+def _check_ins(ids: Sequence[str], messages: dict[str, Row]) -> list[str]:
+    """What these messages asked for; one that nobody recorded stands for itself."""
+    return [messages[message]["check_in_id"] if message in messages else message for message in ids]
+
+
+def _reached(people: Sequence[Person], messages: dict[str, Row], stored: set[str]) -> list[Line]:
+    """A day on which nobody was written to proves nothing of messages and answers. An answer counts where only its reply was lost."""
     reachable = [person for person in people if person.may_be_written_to]
     replying = [person for person in reachable if person.role.reply != "never"]
+    replied = [person for person in replying if stored.intersection(_check_ins(person.answering, messages))]
     return [
         Line("patients who may be written to and were", sum(bool(person.messages) for person in reachable), len(reachable)),
-        Line("patients who wanted to answer and did", sum(bool(person.answered) for person in replying), len(replying)),
+        Line("patients who wanted to answer and did", len(replied), len(replying)),
     ]
 
 
