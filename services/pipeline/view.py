@@ -94,7 +94,8 @@ def gap(console: Console, found: Json) -> None:
     place = f"{found['topic']}/{found['partition']}"
     console.print(f"{place}: offsets {found['from_offset']} to {found['to_offset'] - 1} are lost ({found['lost']}).")
     producer = found["topic"].partition(".")[0]
-    console.print(f"What {producer} has kept can be told again: afterglow pipeline republish --service {producer} --since TIME")
+    again = f"republish --service {producer} --since TIME --by NAME --reason WHY"
+    console.print(f"What {producer} has kept can be told again: afterglow pipeline {again}")
 
 
 def audited(console: Console, found: Sequence[Json]) -> None:
