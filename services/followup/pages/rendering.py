@@ -1,6 +1,5 @@
 """Pages as text: templates, the headers that every page carries, and the one page for every link that cannot be used."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -11,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.followup.checkins.forms import Answers, Form
 from services.followup.checkins.models import PatientLink
+from services.followup.pages.telephone import number_to_call, says_more
 
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -104,10 +104,6 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["telephone"] = _telephone
+    environment.filters["number_to_call"] = number_to_call
+    environment.tests["saying_more"] = says_more
     return environment
-
-
-def _telephone(number: str) -> str:
-    """A number as a ``tel:`` link takes it."""
-    return re.sub(r"[^0-9+]", "", number)
