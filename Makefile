@@ -22,6 +22,9 @@ stack = AFTERGLOW_SECRETS=./$(secrets) $(if $(DEMO),COMPOSE_FILE=docker-compose.
 	AFTERGLOW_CLOCK="$$(cat deploy/demo/clock 2>/dev/null)")
 compose = $(stack) docker compose
 
+# Where the one process listens, if not on 8000 and 9000.
+ports = $(if $(PORT),--port $(PORT)) $(if $(OPS_PORT),--ops-port $(OPS_PORT))
+
 .PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults bench check format api-docs kafka-files lock clean fuzz
 
 help: ## list the targets
@@ -30,13 +33,13 @@ help: ## list the targets
 setup: .venv/.dev-ready node_modules/.ready ## install all that running, testing and checking need (the other targets do it by themselves)
 
 demo: DEMO = 1
-demo: .venv/.ready ## one clinic day; ONCE=1 leaves at its end, FAILPOINT=name kills on the way; KAFKA=1 on what `make up` started, KILL=postgres
+demo: .venv/.ready ## one clinic day; ONCE=1 leaves at its end, FAILPOINT=all (or a name) kills on the way; PORT= OPS_PORT=; KAFKA=1 on what `make up` started, KILL=postgres
 	@$(if $(KAFKA),$(stack)) $(python) -m services demo $(if $(KAFKA),--kafka) $(if $(ONCE),--once) \
-		$(if $(FAILPOINT),--failpoint $(FAILPOINT)) $(if $(KILL),--kill $(KILL)) \
+		$(if $(FAILPOINT),--failpoint $(FAILPOINT)) $(if $(KILL),--kill $(KILL)) $(if $(KAFKA),,$(ports)) \
 		$(call or_say,'The lines above name the broken promise or the missing part. Run it again with ONCE=1 for a table only.')
 
-run: .venv/.ready ## all three services in one process, with your own settings
-	@$(python) -m services $(call or_say,'The lines above name the setting or the part. To look around without settings: make demo')
+run: .venv/.ready ## all three services in one process, with your own settings; PORT= OPS_PORT= where 8000 and 9000 are taken
+	@$(python) -m services $(ports) $(call or_say,'The lines above name the setting or the part. To look around without settings: make demo')
 
 secrets: .venv/.ready ## make what is missing of the compose stack's secrets, one file each; settings are opened to the containers' users
 	@chmod -R a+rX deploy/gateway deploy/kafka deploy/prometheus $(call or_say,'These files must be yours: containers read them as users of their own.')

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services import secrets as secret_files
 from services.pipeline.cli import pipeline
 from shared import telemetry
+from shared.listeners import EXIT_IN_USE, PortTaken
 from shared.postgres import SERVICES
 from shared.settings import EXIT_UNSAFE, UnsafeSettings
 
@@ -57,7 +58,10 @@ def start(folder: Path, port: int, ops_port: int) -> int:
         return asyncio.run(embedded.run(embedding))
     except embedded.FolderInUse:
         print(f"Another Afterglow runs on {folder}. Stop it first, or choose another --folder.", file=sys.stderr)
-        return embedded.EXIT_IN_USE
+        return EXIT_IN_USE
+    except PortTaken as taken:
+        print(f"{taken}. --port and --ops-port choose others; with make: PORT=8001 OPS_PORT=9001.", file=sys.stderr)
+        return EXIT_IN_USE
     except UnsafeSettings as refused:
         print(f"Refused to start: {refused}", file=sys.stderr)
         return EXIT_UNSAFE

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from services.intake.settings import Settings as IntakeSettings
 from services.sessions.app import build as build_sessions
 from services.sessions.settings import Settings as SessionsSettings
 from shared.clock import AcceleratedClock, Clock, SystemClock
+from shared.listeners import Listeners, bound
 from shared.local import LocalBus
 from shared.migrations import migrate
 from shared.postgres import SERVICES, provision
@@ -26,9 +27,6 @@ from shared.private_postgres import PrivatePostgres
 from shared.serve import serve
 from shared.service import Service
 from shared.web import application
-
-EXIT_IN_USE = 75
-"""Exit code when another process has the data folder (EX_TEMPFAIL)."""
 
 
 class FolderInUse(Exception):
@@ -73,17 +71,22 @@ async def prepare(embedding: Embedding) -> None:
 
 
 async def run(embedding: Embedding) -> int:
-    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse."""
-    with _lock(embedding.folder):
+    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse and PortTaken."""
+    with _lock(embedding.folder), ports(embedding) as listeners:
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
         safe_settings(embedding, server)
         await server.start()
         try:
             await prepare_databases(server, embedding.secrets)
-            return await _serve(embedding, server)
+            return await _serve(embedding, server, listeners)
         finally:
             await asyncio.to_thread(server.stop)
+
+
+def ports(embedding: Embedding) -> AbstractContextManager[Listeners]:
+    """Its two ports, taken. Raises PortTaken."""
+    return bound("127.0.0.1", embedding.port, "127.0.0.1", embedding.ops_port)
 
 
 def private_postgres(embedding: Embedding) -> PrivatePostgres:
@@ -105,7 +108,7 @@ async def prepare_databases(server: PrivatePostgres, folder: Path) -> None:
         await migrate(service, server.url(f"{service}_owner", owner_password, service))
 
 
-async def _serve(embedding: Embedding, server: PrivatePostgres) -> int:
+async def _serve(embedding: Embedding, server: PrivatePostgres, listeners: Listeners) -> int:
     clock = AcceleratedClock.parse(embedding.clock) if embedding.clock else SystemClock()
     services = build(embedding, server, clock)
     bus = services[0].bus
@@ -113,15 +116,7 @@ async def _serve(embedding: Embedding, server: PrivatePostgres) -> int:
     for service in services:
         await bus.catch_up(service.database, f"{service.name}.events")
     apps = {service.name: application(service) for service in services}
-    return await serve(
-        Origin(apps),
-        list(apps.values()),
-        services,
-        host="127.0.0.1",
-        port=embedding.port,
-        ops_host="127.0.0.1",
-        ops_port=embedding.ops_port,
-    )
+    return await serve(Origin(apps), list(apps.values()), services, listeners)
 
 
 class DatabaseServer(Protocol):

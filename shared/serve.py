@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shared import telemetry
+from shared.listeners import Listeners
 from shared.service import Service
 
 EXIT_BROKEN = 70
@@ -34,7 +35,8 @@ def ops_application(services: Sequence[Service]) -> Starlette:
 
     async def readyz(_request: Request) -> Response:
         reasons = {service.name: await service.ready() for service in services}
-        return JSONResponse({"services": reasons}, status_code=503 if any(reasons.values()) else 200)
+        # The process: whoever started one knows by it that it is not another that answers.
+        return JSONResponse({"services": reasons, "process": os.getpid()}, status_code=503 if any(reasons.values()) else 200)
 
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(_Together(services)), media_type=CONTENT_TYPE_LATEST)
@@ -42,23 +44,21 @@ def ops_application(services: Sequence[Service]) -> Starlette:
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-async def serve(
-    front: ASGIApp, apps: Sequence[FastAPI], services: Sequence[Service], *, host: str, port: int, ops_host: str, ops_port: int
-) -> int:
+async def serve(front: ASGIApp, apps: Sequence[FastAPI], services: Sequence[Service], listeners: Listeners) -> int:
     """Run until SIGTERM or SIGINT, or until a service breaks; returns the exit code.
 
     ``front`` answers the requests, ``apps`` have the lifespans.
     """
     log = telemetry.logger("serve", service="+".join(service.name for service in services))
-    public = _server(front, host, port)
-    private = _server(ops_application(services), ops_host, ops_port)
+    public, private = _server(front), _server(ops_application(services))
     asked_to_stop = _on_signals()
     async with AsyncExitStack() as stack:
         for app in apps:
             await stack.enter_async_context(app.router.lifespan_context(app))
-        listening = [asyncio.create_task(server.serve()) for server in (public, private)]
+        served = zip((public, private), listeners, strict=True)
+        listening = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in served]
         waiting = [asyncio.create_task(event.wait()) for event in (asked_to_stop, *(service.broken for service in services))]
-        log.info("serve.listening", port=port)
+        log.info("serve.listening", port=listeners.port)
         await asyncio.wait([*listening, *waiting], return_when=asyncio.FIRST_COMPLETED)
         _watchdog()
         for service in services:
@@ -80,11 +80,9 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
+def _server(app: ASGIApp) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         loop="none",
         http="httptools",
         lifespan="off",

@@ -14,6 +14,7 @@ from shared.bus import Bus, BusUnavailable
 from shared.clock import AcceleratedClock, Clock, SystemClock
 from shared.events import registry
 from shared.kafka import KafkaBus, KafkaSettings, WrongTopics, verify_topics
+from shared.listeners import EXIT_IN_USE, Listeners, PortTaken, bound
 from shared.pausing import pause
 from shared.serve import serve
 from shared.service import Service
@@ -37,7 +38,12 @@ def run_alone(name: str, settings_type: type[S], build: Callable[[S, Bus, Clock]
         return _refused(f"{name}: {unsafe}")
     telemetry.configure_logs(level=settings.log_level)
     try:
-        return asyncio.run(_run(name, settings, build))
+        with bound(settings.http_host, settings.http_port, settings.ops_host, settings.ops_port) as listeners:
+            return asyncio.run(_run(name, settings, build, listeners))
+    except PortTaken as taken:
+        prefix = name.upper()
+        print(f"{name}: {taken}. {prefix}_HTTP_PORT and {prefix}_OPS_PORT name others.", file=sys.stderr)
+        return EXIT_IN_USE
     except (WrongTopics, UnsafeSettings) as wrong:
         return _refused(f"{name}: {wrong}")
 
@@ -47,7 +53,7 @@ def _refused(why: str) -> int:
     return EXIT_UNSAFE
 
 
-async def _run(name: str, settings: S, build: Callable[[S, Bus, Clock], Service]) -> int:
+async def _run(name: str, settings: S, build: Callable[[S, Bus, Clock], Service], listeners: Listeners) -> int:
     kafka = KafkaSettings(
         bootstrap=settings.kafka_bootstrap,
         client_id=name,
@@ -65,15 +71,7 @@ async def _run(name: str, settings: S, build: Callable[[S, Bus, Clock], Service]
     await _verify_topics(service, kafka)
     try:
         app = application(service)
-        return await serve(
-            app,
-            [app],
-            [service],
-            host=settings.http_host,
-            port=settings.http_port,
-            ops_host=settings.ops_host,
-            ops_port=settings.ops_port,
-        )
+        return await serve(app, [app], [service], listeners)
     finally:
         await bus.close()
 

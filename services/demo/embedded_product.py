@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ import httpx
 from services.demo.clock import DayClock
 from services.demo.ledger import Line
 from services.demo.product import Pace, ProductFailed
-from services.embedded import Embedding, prepare, private_postgres
+from services.embedded import Embedding, ports, prepare, private_postgres
+from shared.listeners import PortTaken
 from shared.private_postgres import PrivatePostgres
 
 DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
@@ -103,8 +103,12 @@ class EmbeddedProduct:
         return len(self._killed_at) + len(self._broke)
 
     async def prepare(self) -> None:
-        for port in (self._embedding.port, self._embedding.ops_port):
-            _refuse_if_taken(port)
+        # Whoever listens there would be taken for the product, and the day be played with a stranger.
+        try:
+            with ports(self._embedding):
+                pass
+        except PortTaken as taken:
+            raise ProductFailed(f"{taken}; --port and --ops-port choose others, with make: PORT=8001 OPS_PORT=9001") from taken
         began = time.monotonic()
         await prepare(self._embedding)
         self._prepared_seconds = time.monotonic() - began
@@ -185,7 +189,8 @@ class EmbeddedProduct:
                 if self._process.returncode is not None:
                     raise ProductFailed(f"the product ended with code {self._process.returncode}; see {self._log}")
                 try:
-                    if (await http.get(f"http://127.0.0.1:{self._embedding.ops_port}/readyz")).is_success:
+                    answer = await http.get(f"http://127.0.0.1:{self._embedding.ops_port}/readyz")
+                    if answer.is_success and answer.json().get("process") == self._process.pid:
                         return
                 except httpx.TransportError:
                     pass
@@ -206,13 +211,3 @@ class EmbeddedProduct:
             assert self._clock is not None
             self._clock.stand_still(self._started_seconds * _OF_A_START)
             await self._launch()
-
-
-def _refuse_if_taken(port: int) -> None:
-    """Whoever listens there would be taken for the product, and the day be played with a stranger."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as taken:
-            raise ProductFailed(f"port {port} is taken; python -m services demo --port ... --ops-port ... chooses others") from taken
