@@ -31,6 +31,9 @@ _ADVICE_BY_CODE = {
     "state": "Nothing is left to do. To see by whom: afterglow pipeline show",
     "unavailable": "Wait until the service's database answers, then run this again.",
 }
+_MEND = "Mend what is named, then run this again. What there is: the same command with --help"
+_OPTIONS = {"from_id": "--from", "to_id": "--to"}
+"""Members of a body that are typed by another name."""
 
 
 class Failed(Exception):
@@ -153,9 +156,30 @@ def _trust(url: str, secrets: Path) -> ssl.SSLContext | bool:
 
 
 def _refused(path: str, answer: httpx.Response) -> Failed:
-    code = _code(answer)
-    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(answer.status_code) or "The service's log says more, under the request's id."
-    return Failed(f"{path}: {answer.status_code} {code}. {_detail(answer)}".rstrip(), advice, status=answer.status_code, code=code)
+    code, fields = _code(answer), _fields(answer)
+    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(answer.status_code) or (_MEND if fields else _look_up(answer))
+    told = " ".join(part for part in (f"{path}: {answer.status_code} {code}.", _detail(answer), *fields) if part)
+    return Failed(told, advice, status=answer.status_code, code=code)
+
+
+def _look_up(answer: httpx.Response) -> str:
+    request_id = answer.headers.get("X-Request-Id", "")
+    return (
+        f"The service's log says more, under request_id {request_id}"
+        if request_id
+        else "The log of the service, or of the gateway, says more."
+    )
+
+
+def _fields(answer: httpx.Response) -> list[str]:
+    """What is refused of the request, option by option, as it is typed."""
+    refused = _document(answer).get("errors", [])
+    return [": ".join(filter(None, (_option(one["pointer"]), one["detail"] or one["code"]))) for one in refused]
+
+
+def _option(pointer: str) -> str:
+    name = pointer.removeprefix("/").partition("/")[0]
+    return _OPTIONS.get(name) or (f"--{name.replace('_', '-')}" if name else "")
 
 
 def _code(answer: httpx.Response) -> str:
@@ -167,8 +191,12 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def _member(answer: httpx.Response, name: str) -> str:
+    return str(_document(answer).get(name, ""))
+
+
+def _document(answer: httpx.Response) -> Json:
     try:
         document = answer.json()
     except ValueError:
-        return ""
-    return str(document.get(name, "")) if isinstance(document, dict) else ""
+        return {}
+    return document if isinstance(document, dict) else {}

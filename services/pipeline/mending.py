@@ -21,9 +21,11 @@ def redrive(
     as_json: AsJson = False,
 ) -> None:
     """Try parked records again, in the order of each key. Exit code 1 when one failed again."""
+    if [bool(key), bool(reason), bool(from_id or to_id)].count(True) != 1 or bool(from_id) != bool(to_id):
+        raise typer.BadParameter("Say which records: exactly one of --key, --reason, or --from with --to.")
     body: Json = {"dry_run": not yes} | {name: value for name, value in (("key", key), ("reason", reason)) if value}
-    if from_id or to_id:
-        (first, low), (last, high) = number_of(from_id or ""), number_of(to_id or "")
+    if from_id and to_id:
+        (first, low), (last, high) = number_of(from_id), number_of(to_id)
         if first != last or service not in (None, first):
             raise typer.BadParameter("A range lies in one service.")
         service, body = first, {**body, "from_id": low, "to_id": high}

@@ -91,7 +91,11 @@ def audit(
     wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the last clinic.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what has ended with what was planned, now, in every clinic. Exit code 1 when something is missing or was not compared."""
+    """Compare what has ended with what was planned, now, in every clinic. Exit code 1 when something is missing or was not compared.
+
+    It counts the infusions of the last seven days, and as far back as one lacks something, without those of the last two minutes: their
+    follow-up is given time. The settings are FOLLOWUP_AUDIT_LOOK_BACK_DAYS and FOLLOWUP_AUDIT_GRACE_SECONDS.
+    """
     with asked(context) as operator:
         asked_at = operator.post(f"{at('followup')}/audit", {})["asked_at"]
         found = _looked(operator, asked_at, wait)

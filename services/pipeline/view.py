@@ -13,7 +13,7 @@ _UNHEALTHY = {"retention-loss", "another-log"}
 
 def status(console: Console, found: Mapping[str, Json]) -> None:
     """One picture of all services, and then what a person should look at."""
-    table = Table("service", "outbox", "oldest", "relay", "lag", "oldest", "parked", "keys blocked", title="Pipeline")
+    table = Table("service", "outbox", "oldest in it", "relay", "lag", "oldest unread", "parked", "keys blocked", title="Pipeline")
     for name, one in found.items():
         table.add_row(*_row(name, one))
     console.print(table)
@@ -108,6 +108,19 @@ def audited(console: Console, found: Sequence[Json]) -> None:
             one["clinic_id"], run["ran_at"], str(run["compared"]), lacking if one["compared_now"] else f"NOT COMPARED ({run['outcome']})"
         )
     console.print(table)
+    if runs := [one["last_run"] for one in found if one["last_run"]]:
+        _counted(console, runs)
+
+
+def _counted(console: Console, runs: Sequence[Json]) -> None:
+    """Which infusions a look is about: one that has just ended is not missed yet."""
+    since = min(datetime.fromisoformat(run["window_from"]) for run in runs)
+    last = max(runs, key=lambda run: datetime.fromisoformat(run["ran_at"]))
+    until, ran_at = (datetime.fromisoformat(last[name]) for name in ("window_to", "ran_at"))
+    console.print(
+        f"Counted is what ended between {since.isoformat(timespec='seconds')} and {until.isoformat(timespec='seconds')}; "
+        f"what ended in the last {(ran_at - until).total_seconds():.0f} s is given time."
+    )
 
 
 def age(seconds: float | None) -> str:

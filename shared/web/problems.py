@@ -65,7 +65,8 @@ _FRAMEWORK_REFUSALS = {
     413: ("body-too-large", "The body is too large."),
     405: ("method-not-allowed", "This address takes other methods; see Allow."),
 }
-_LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "multiple_of", "max_digits", "decimal_places", "expected", "expected_tags")
+_LISTS = ("expected", "expected_tags")
+_LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "multiple_of", "max_digits", "decimal_places", *_LISTS)
 """Parts of an error's context that come from our schema and never from the caller."""
 
 
@@ -124,8 +125,13 @@ def _detail_of(error: Mapping[str, Any], code: str) -> str:  # Any: as above
     """An author's own words for an own code; for pydantic's codes the limits that our schema sets."""
     if error["type"] not in _BUILT_IN:
         return str(error["msg"])
-    limits = [f"{name.replace('_', ' ')} {error['ctx'][name]}" for name in _LIMITS if name in error.get("ctx", {})]
+    limits = [_limit(name, error["ctx"][name]) for name in _LIMITS if name in error.get("ctx", {})]
     return f"Allowed: {', '.join(limits)}." if limits else _DETAILS.get(code, _DETAILS["type"])
+
+
+def _limit(name: str, value: object) -> str:
+    """A list of values speaks for itself; a number needs the name of its limit."""
+    return str(value) if name in _LISTS else f"{name.replace('_', ' ')} {value}"
 
 
 def _pointer(steps: Sequence[str]) -> str:

@@ -87,3 +87,16 @@ async def test_status_shows_all_services_at_once(installation: Installation) -> 
     document = (await installation.run("status", "--json")).json()
     assert {name: one["relay"]["active"] for name, one in document.items()} == dict.fromkeys(("intake", "sessions", "followup"), True)
     assert document["intake"]["consumer"] is None
+
+
+@pytest.mark.parametrize("selection", [(), ("--key", "k", "--reason", "poison"), ("--from", "followup/1"), ("--to", "followup/1")])
+async def test_a_redrive_without_one_selection_names_the_options(installation: Installation, selection: tuple[str, ...]) -> None:
+    told = await installation.run("redrive", *selection)
+    assert (told.code, "exactly one of --key, --reason, or --from with --to" in " ".join(told.err.split())) == (2, True)
+
+
+async def test_a_value_that_a_service_refuses_is_named_with_what_is_allowed(installation: Installation) -> None:
+    since = await installation.run("republish", "--since", "yesterday", "--by", "A. Person", "--reason", "a lost log")
+    assert (since.code, "--since: Send a date, a time and an offset, such as" in since.err) == (1, True)
+    reason = await installation.run("redrive", "--reason", "misfortune")
+    assert (reason.code, "--reason: Allowed: 'poison', 'undecodable'," in reason.err) == (1, True)

@@ -21,6 +21,7 @@ class Installation:
         self.ended: set[str] = set()
         self.seen: list[tuple[str, str]] = []
         self.slow = False
+        self.refusal: dict[str, object] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("smart-configuration"):
@@ -34,6 +35,8 @@ class Installation:
         self.seen.append((token, request.headers.get("Idempotency-Key", "")))
         if token in self.ended:
             return httpx.Response(401, json={"code": "token-invalid"})
+        if self.refusal:
+            return httpx.Response(422, json=self.refusal, headers={"X-Request-Id": "7f3a"})
         return httpx.Response(200, json={})
 
 
@@ -77,3 +80,29 @@ def test_a_service_that_is_too_slow_does_not_hide_the_others(installation: Insta
     assert or_error(partial(operator.get, "/followup/v1/pipeline")) == {"error": "does not answer (504)"}
     installation.slow = False
     assert or_error(partial(operator.get, "/sessions/v1/pipeline")) == {}
+
+
+def refused(operator: Operator, installation: Installation, **member: object) -> Failed:
+    """What the client says of a refusal with these members."""
+    installation.refusal = {"detail": "The request can be read and is not acceptable.", **member}
+    with pytest.raises(Failed) as failed:
+        operator.post("/followup/v1/pipeline/republish", {})
+    return failed.value
+
+
+def test_a_refused_value_is_told_by_the_name_of_its_option(installation: Installation, operator: Operator) -> None:
+    errors = [
+        {"pointer": "/since", "code": "time-format", "detail": "Is not a time as in RFC 3339."},
+        {"pointer": "/to_id", "code": "range-invalid", "detail": ""},
+        {"pointer": "/to_offset", "code": "out-of-range", "detail": "Allowed: ge 0."},
+        {"pointer": "", "code": "required", "detail": "Is required."},
+    ]
+    told = refused(operator, installation, code="invalid", errors=errors)
+    assert str(told).endswith(
+        "not acceptable. --since: Is not a time as in RFC 3339. --to: range-invalid --to-offset: Allowed: ge 0. Is required."
+    )
+    assert "log" not in told.advice, "nothing is in the log that is not said here"
+
+
+def test_advice_to_look_into_the_log_names_the_request(installation: Installation, operator: Operator) -> None:
+    assert "request_id 7f3a" in refused(operator, installation, code="refused", errors=[]).advice

@@ -115,6 +115,15 @@ async def test_an_audit_finds_what_was_not_planned(installation: Installation, c
     assert "patient_id" not in found.out
 
 
+async def test_an_audit_says_from_when_to_when_it_counts(installation: Installation, clinic: Clinic) -> None:
+    """An infusion that has just ended is given time; who sees 0 must not take it for a defect."""
+    told = await installation.run("audit")
+    ran_at = installation.house.clock.now()
+    since, until = ((ran_at - before).isoformat(timespec="seconds") for before in (timedelta(days=7), timedelta(seconds=120)))
+    assert f"between {since} and {until}; what ended in the last 120 s is given time." in told.out
+    assert "last two minutes" in " ".join((await installation.run("audit", "--help")).out.split())
+
+
 async def test_a_gap_is_settled_only_where_there_is_one(installation: Installation) -> None:
     body = {"topic": "sessions.events", "partition": 0, "by": "A. Person", "reason": "none", "dry_run": False}
     assert await refusal(installation, "/followup/v1/pipeline/settle-gap", body) == (409, "no-gap")

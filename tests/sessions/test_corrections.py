@@ -175,6 +175,8 @@ async def test_it_takes_two_people_to_void_a_record(clinic: Clinic) -> None:
     assert await clinic.told() == told
     same = await clinic.post(f"/infusions/{infusion_id}/entered-in-error/confirm", {}, acting=NURSE)
     assert (same.status_code, same.json()["code"], same.json()["state"]) == (409, "second-person-needed", "completed")
+    assert "confirm-entered-in-error" not in same.json()["allowed"], "it is allowed to somebody else only"
+    assert "amend" in same.json()["allowed"]
     done = await clinic.step(infusion_id, "entered-in-error/confirm", {"reason": "I agree"}, acting=PRESCRIBER)
     assert (done["state"], done["entered_in_error"]["confirmed_by"]) == ("entered-in-error", str(clinic.people[PRESCRIBER]))
     assert isinstance((await clinic.told(infusion_id))[-1], events.InfusionEnteredInError)

@@ -148,7 +148,8 @@ class Infusion(InfusionRecord, table=True):
         """Another person agrees. Raises 409 second-person-needed for the one who requested it."""
         self.require(Step.CONFIRM_ENTERED_IN_ERROR)
         if by == self.error_requested_by:
-            raise self.refusal("second-person-needed", "Somebody other than the one who requested it must confirm.")
+            others = [step.value for step in self.allowed if step is not Step.CONFIRM_ENTERED_IN_ERROR]
+            raise self.refusal("second-person-needed", "Somebody other than the one who requested it must confirm.", allowed=others)
         self.state, self.error_confirmed_by, self.first_of_course = InfusionState.ENTERED_IN_ERROR, by, False
         return self._over(subject, now)
 
