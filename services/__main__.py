@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from pydantic import ValidationError
+try:
+    import typer
+    from pydantic import ValidationError
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing.name} is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services")
 
 from services import secrets as secret_files
 from services.pipeline.cli import pipeline
@@ -19,7 +22,7 @@ from shared.settings import EXIT_UNSAFE, UnsafeSettings
 cli = typer.Typer(
     name="afterglow",
     help="Afterglow: care coordination around ketamine infusions. Without a command it runs all three services in this process.",
-    epilog="Examples:  python -m services --folder ./data --port 8000   |   python -m services demo --once",
+    epilog="Examples:  .venv/bin/python -m services --folder ./data --port 8000   |   .venv/bin/python -m services demo --once",
     no_args_is_help=False,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,

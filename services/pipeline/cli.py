@@ -9,7 +9,8 @@ from services.pipeline import mending, seeing, telling
 
 pipeline = typer.Typer(
     name="pipeline",
-    help="See and mend what moves events between the services. Prints ids, types, reasons and ages; never what an event says.",
+    help="See and mend what moves events between the services. Prints ids, types, reasons and ages; never what an event says. "
+    "What is called afterglow here is: .venv/bin/python -m services",
     epilog="Examples:  afterglow pipeline status   |   afterglow pipeline --url https://127.0.0.1:8443 --secrets deploy/secrets status",
     rich_markup_mode=None,
     no_args_is_help=True,

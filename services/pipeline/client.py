@@ -23,7 +23,7 @@ _WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before a request is sent again that was not answered for a reason that passes."""
 _ADVICE = {
     401: "The key is not that of this installation's operator. Use the secrets folder that its intake was started with: --secrets",
-    403: "This client may not look after the pipeline. Run `afterglow secrets` on the secrets folder and start intake again.",
+    403: "This client may not look after the pipeline. Run `afterglow secrets --folder` with its secrets folder, start intake again.",
 }
 _ADVICE_BY_CODE = {
     "not-found": "List what there is: afterglow pipeline parked",

@@ -1,6 +1,9 @@
 """What the documents point at exists, and decisions stay short."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,23 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_page_promises_delivery_exactly_once(page: Path) -> None:
     assert re.findall(r"exactly[- ]once delivery", page.read_text(), flags=re.IGNORECASE) == []
+
+
+def test_what_the_readme_calls_afterglow_runs() -> None:
+    """Every advice line of the commands begins with this name, and so do the lines of docs/operations.md."""
+    (defined,) = re.findall(r"^afterglow\(\) .*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert defined in (ROOT / "docs/operations.md").read_text()
+    typed = f"{defined.replace('.venv/bin/python', shlex.quote(sys.executable))}\nafterglow pipeline --help"
+    told = subprocess.run(["bash", "-c", typed], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "afterglow here is: .venv/bin/python -m services" in " ".join(told.split())
+
+
+def test_a_python_without_the_packages_is_told_what_to_run() -> None:
+    told = subprocess.run(
+        [sys.executable, "-S", "-m", "services", "pipeline", "status"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "typer is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services\n"
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=name_of)
