@@ -152,8 +152,13 @@ def demo(
     kill: Annotated[str, typer.Option(help="With --kafka: the part of which one container is killed at midday.")] = "",
 ) -> None:
     """Play one clinic day through the public APIs, on an accelerated clock, with a live view."""
+    from services.demo.embedded_product import failpoints
     from services.demo.run import run_embedded, run_on_compose
 
+    try:
+        failpoints(failpoint)
+    except ValueError as unknown:
+        raise typer.BadParameter(f"{unknown}; all is every one of the pipeline's, one after the other") from unknown
     if kafka and failpoint:
         raise typer.BadParameter("failpoints are for the embedded product; a container of the stack is killed with --kill")
     if kill and not kafka:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from shared.clock import AcceleratedClock
+from shared.clock import AcceleratedClock, Phase
 
 
 class DayClock:
@@ -22,6 +22,10 @@ class DayClock:
         """From now on for so long."""
         since = datetime.now(UTC)
         self._phases = self._phases.standing_still(since, since + timedelta(seconds=seconds))
+
+    def go_at_real_pace(self) -> None:
+        """From now on, as everybody's clock does."""
+        self._phases = AcceleratedClock(Phase(datetime.now(UTC), self.now(), 1))
 
     def __str__(self) -> str:
         """As a process takes it at its start."""

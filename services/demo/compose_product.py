@@ -91,6 +91,11 @@ class ComposeProduct:
     async def stop(self) -> None:
         """Nothing: it was up before, and stays so."""
 
+    async def slow_down(self, clock: DayClock) -> None:
+        """Nothing: its services would all be made anew; the clock that they have comes down to real time by itself."""
+
+    passing = "and time goes by in a hurry for some days more, then as it does here"
+
     async def at_midday(self, clock: DayClock) -> None:
         """One container of the part that is to be killed is killed with -9, and started some seconds later."""
         if not self._kill:

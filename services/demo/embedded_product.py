@@ -16,6 +16,7 @@ from services.demo.clock import DayClock
 from services.demo.ledger import Line
 from services.demo.product import Pace, ProductFailed
 from services.embedded import Embedding, ports, prepare, private_postgres
+from shared.failpoints import parse
 from shared.listeners import PortTaken
 from shared.private_postgres import PrivatePostgres
 
@@ -32,6 +33,7 @@ _START_SECONDS = 4.0
 """Longer where preparing took longer."""
 
 _READY_SECONDS = 60.0
+_LAST_LINES = 5
 
 _ALL = (
     "api.after_commit",
@@ -54,9 +56,11 @@ _HIT, _FEW = 3, ("timers.", "outreach.")
 
 
 def failpoints(wanted: str) -> list[str]:
-    """Settings of the failpoint of this name, or of all of them, one after the other."""
+    """Settings of the failpoint of this name, or of all of them, one after the other. Raises ValueError for a name that is none."""
     places = _ALL if wanted == "all" else [wanted]
-    return [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
+    settings = [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
+    parse(",".join(settings))
+    return settings
 
 
 class EmbeddedProduct:
@@ -133,6 +137,16 @@ class EmbeddedProduct:
             process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(process.wait(), 40)
 
+    async def slow_down(self, clock: DayClock) -> None:
+        """A process has its clock from its start, so it is started once more. Raises ProductFailed."""
+        await self.stop()
+        self._stopping, self._clock, self._failpoints = False, clock, []
+        await self._launch()
+        await self._until_ready()
+        self._watching = asyncio.create_task(self._restart_when_killed())
+
+    passing = "and time passes as it does here"
+
     async def at_midday(self, clock: DayClock) -> None:
         """Nothing: it is killed where its failpoints say."""
 
@@ -160,12 +174,17 @@ class EmbeddedProduct:
     def whereabouts(self) -> list[tuple[str, str]]:
         return [
             ("health and metrics", f"http://127.0.0.1:{self._embedding.ops_port}/readyz  /metrics"),
-            ("log", str(self._log)),
+            ("log", str(self.log)),
         ]
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
+        """What the product says."""
         return self._embedding.folder / "product.log"
+
+    def _last_words(self) -> str:
+        said = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:] if self.log.exists() else []
+        return "\n  ".join(["the last that it said:", *said]) if said else "it said nothing"
 
     async def _launch(self) -> None:
         embedding = self._embedding
@@ -176,7 +195,7 @@ class EmbeddedProduct:
             "AFTERGLOW_FAILPOINTS": self._failpoints[0] if self._failpoints else "",
         }
         arguments = ("-m", "services", "--folder", str(embedding.folder), "--port", str(embedding.port))
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, *arguments, "--ops-port", str(embedding.ops_port), env=environment, stdout=log, stderr=log
             )
@@ -187,7 +206,7 @@ class EmbeddedProduct:
         async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
             while time.monotonic() < deadline:
                 if self._process.returncode is not None:
-                    raise ProductFailed(f"the product ended with code {self._process.returncode}; see {self._log}")
+                    raise ProductFailed(f"the product ended with code {self._process.returncode}; {self._last_words()}")
                 try:
                     answer = await http.get(f"http://127.0.0.1:{self._embedding.ops_port}/readyz")
                     if answer.is_success and answer.json().get("process") == self._process.pid:
@@ -195,7 +214,7 @@ class EmbeddedProduct:
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(0.05)
-        raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; see {self._log}")
+        raise ProductFailed(f"not ready after {_READY_SECONDS:.0f} s; {self._last_words()}")
 
     async def _restart_when_killed(self) -> None:
         """What a supervisor does: start it again. A failpoint that has acted is not set again; any other end is a broken promise."""
@@ -207,7 +226,7 @@ class EmbeddedProduct:
             if code == -signal.SIGKILL and self._failpoints:
                 self._killed_at.append(self._failpoints.pop(0))
             else:
-                self._broke.append(f"the product ended by itself with code {code}; see {self._log}")
+                self._broke.append(f"the product ended by itself with code {code}; {self._last_words()}")
             assert self._clock is not None
             self._clock.stand_still(self._started_seconds * _OF_A_START)
             await self._launch()

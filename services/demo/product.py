@@ -65,6 +65,13 @@ class Product(Protocol):
     async def stop(self) -> None:
         """Stop what ``start`` started, the polite way."""
 
+    async def slow_down(self, clock: DayClock) -> None:
+        """Called when the day is over and it stays up: where that costs little, it goes on by this clock."""
+
+    @property
+    def passing(self) -> str:
+        """How time passes on it once it was slowed down."""
+
     async def at_midday(self, clock: DayClock) -> None:
         """Called while visits are going on: the moment to do harm, where that was asked for."""
 

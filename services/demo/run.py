@@ -1,10 +1,13 @@
 """The demo: start the product on a clock of its own, play the day, show it, count it."""
 
 import asyncio
+import json
+import shutil
+import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,10 +65,10 @@ class Demo:
         with self.console.status("Preparing the product ..."):
             await self.product.prepare()
         self.clock = DayClock(a_clock_for(self.product))
-        with self.console.status("Starting the product ..."):
-            await self.product.start(self.clock)
-        self.console.print(f"The product is ready on {self.product.origin} after {time.monotonic() - began:.1f} s.")
         try:
+            with self.console.status("Starting the product ..."):
+                await self.product.start(self.clock)
+            self.console.print(f"The product is ready on {self.product.origin} after {time.monotonic() - began:.1f} s.")
             return await self._play(stay=stay)
         finally:
             await self.product.stop()
@@ -133,16 +136,30 @@ class Demo:
 
     async def _stay(self, clinic: Clinic, day: Day) -> None:
         origin = self.product.origin
+        with self.console.status("The day is over; its clock comes down to real time ..."):
+            self.clock.go_at_real_pace()
+            await self.product.slow_down(self.clock)
         places = [
             *self.product.whereabouts(),
             ("API descriptions", f"{origin}/intake/openapi.json  /sessions/...  /followup/..."),
-            ("messages to patients", f"{self.product.messages} (open a link in a browser; birth dates: {day.people[0].birth_date} ...)"),
+            ("messages to patients", str(self.product.messages)),
+            *newest_message(self.product.messages, day),
+            ("what time it is in there", f"{self.clock.now():%A, %d %B %Y, %H:%M} UTC, {self.product.passing}"),
         ]
         self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
         for what, where in places:
-            self.console.print(f"  {what:20} {where}")
+            self.console.print(f"  {what:25} {where}", soft_wrap=True)
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
+
+
+def newest_message(folder: Path, day: Day) -> list[tuple[str, str]]:
+    """The last one to a patient of this day, and the birth date that its link asks for."""
+    people = {person.email: person for person in day.people}
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        if person := people.get(json.loads(path.read_text())["to"]):
+            return [("the newest of them", f"{path.name}: its link asks for the birth date, here {person.birth_date}")]
+    return []
 
 
 @asynccontextmanager
@@ -184,9 +201,24 @@ async def _until_quiet(ledger: Ledger) -> None:
 
 def run_embedded(*, once: bool, failpoint: str, port: int, ops_port: int, folder: Path | None) -> int:
     """The demo on one process of its own; returns the exit code."""
+    with _data_folder(folder) as data:
+        embedding = Embedding(data, port=port, ops_port=ops_port, env="demo")
+        product = EmbeddedProduct(embedding, failpoints(failpoint))
+        code = _play(product, stay=not once)
+        if code and folder is None and product.log.exists():
+            kept = shutil.copy(product.log, Path(tempfile.mkdtemp(prefix="afterglow-demo-log-")))
+            Console(stderr=True).print(f"What the product said is kept in {kept}", soft_wrap=True)
+        return code
+
+
+@contextmanager
+def _data_folder(wanted: Path | None) -> Iterator[Path]:
+    """The one that is wanted; otherwise one for this day only, since it holds the secrets of a whole installation."""
+    if wanted is not None:
+        yield wanted
+        return
     with tempfile.TemporaryDirectory(prefix="afterglow-demo-") as fresh:
-        embedding = Embedding(folder or Path(fresh), port=port, ops_port=ops_port, env="demo")
-        return _play(EmbeddedProduct(embedding, failpoints(failpoint)), stay=not once)
+        yield Path(fresh)
 
 
 def run_on_compose(*, once: bool, kill: str) -> int:
@@ -194,14 +226,22 @@ def run_on_compose(*, once: bool, kill: str) -> int:
     return _play(ComposeProduct(kill=kill), stay=not once)
 
 
+async def _until_told_to_end(day: Coroutine[Any, Any, int]) -> int:
+    """SIGTERM ends it as Ctrl-C does: the product is stopped and its folder removed."""
+    told = asyncio.current_task()
+    assert told is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
+    return await day
+
+
 def _play(product: Product, *, stay: bool) -> int:
     console = Console()
     try:
-        return asyncio.run(Demo(product, console).run(stay=stay))
-    except KeyboardInterrupt:
+        return asyncio.run(_until_told_to_end(Demo(product, console).run(stay=stay)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     except (Refused, ProductFailed, TimeoutError) as failed:
-        console.print(f"The demo could not go on: {failed}", style="bold red")
+        console.print(f"The demo could not go on: {failed}", style="bold red", markup=False, soft_wrap=True)
         for told in product.missed():
             console.print(told, style="bold red")
         return 1

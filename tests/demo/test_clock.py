@@ -71,3 +71,11 @@ async def test_whoever_waits_for_a_moment_waits_through_a_standstill() -> None:
     clock.stand_still(0.3)
     await waiting
     assert clock.now() >= moment
+
+
+def test_a_day_that_is_over_goes_on_from_where_it_is_at_the_pace_of_everybody() -> None:
+    clock = DayClock(a_clock_for(played(PLAYED_UNTIL)))
+    reached = clock.now()
+    clock.go_at_real_pace()
+    assert reached <= clock.now() < reached + timedelta(days=1)
+    assert timedelta(minutes=59) < clock.remaining(clock.now() + timedelta(hours=1)) <= timedelta(hours=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.demo.clock import DayClock
-from services.demo.embedded_product import EmbeddedProduct
+from services.demo.embedded_product import EmbeddedProduct, failpoints
 from services.demo.product import ProductFailed
 from services.embedded import Embedding
 from shared.clock import AcceleratedClock, Phase
@@ -65,3 +65,16 @@ async def test_a_port_on_which_somebody_else_answers_is_refused(tmp_path: Path) 
         port = somebody.getsockname()[1]
         with pytest.raises(ProductFailed, match=f"port {port} of 127.0.0.1 .*PORT=8001"):
             await EmbeddedProduct(Embedding(tmp_path, port=port, ops_port=port, env="demo")).prepare()
+
+
+async def test_a_product_that_does_not_come_up_is_told_with_its_own_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = await supervised(tmp_path, monkeypatch, "echo Refused to start: no reason; exit 78")
+    (ended,) = product.missed()
+    assert "code 78" in ended
+    assert "Refused to start: no reason" in ended
+
+
+def test_a_failpoint_that_is_none_is_refused_with_the_names_of_those_that_are() -> None:
+    assert len(failpoints("all")) > 1
+    with pytest.raises(ValueError, match=r"bogus; there are .*relay\.after_publish"):
+        failpoints("bogus")
