@@ -44,7 +44,7 @@ demo: .venv/.ready ## one clinic day; ONCE=1 leaves at its end, FAILPOINT=all (o
 		$(if $(FAILPOINT),--failpoint $(FAILPOINT)) $(if $(KILL),--kill $(KILL)) $(if $(KAFKA),,$(ports)) \
 		$(call or_say,'The lines above name the broken promise or the missing part.$(if $(KAFKA), What a part says about it: make logs)')
 
-run: .venv/.ready ## all three services in one process, with your own settings; PORT= OPS_PORT= where 8000 and 9000 are taken
+run: .venv/.ready ## all three services in one process, with your own settings (README, For operators); PORT= OPS_PORT= where 8000 and 9000 are taken
 	@$(python) -m services $(ports) $(call or_say,'The lines above name the setting or the part. To look around without settings: make demo')
 
 secrets: .venv/.ready ## make what is missing of the compose stack's secrets, one file each; settings are opened to the containers' users
@@ -128,7 +128,7 @@ clean: ## remove what can be made again: the virtual environment, node_modules, 
 	@command -v $(PYTHON) >/dev/null \
 		$(call or_say,'There is no $(PYTHON) here. Install Python 3.11 or later; or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12')
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		$(call or_say,"Afterglow needs Python 3.11 or later and $(PYTHON) is $$($(PYTHON) -V). Name another: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12")
+		$(call or_say,"Afterglow needs Python 3.11 or later and $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo none that runs). Name another: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12")
 	@echo 'Setting up: a virtual environment in .venv'
 	@$(PYTHON) -m venv .venv \
 		$(call or_say,'This Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv')

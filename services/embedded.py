@@ -26,6 +26,7 @@ from shared.postgres import SERVICES, provision
 from shared.private_postgres import PrivatePostgres
 from shared.serve import serve
 from shared.service import Service
+from shared.settings import refuse
 from shared.web import application
 
 
@@ -137,8 +138,7 @@ def safe_settings(embedding: Embedding, server: DatabaseServer) -> tuple[IntakeS
     values = {name: value for service in SERVICES for name, value in environment(embedding, server, service).items()}
     with _environment(values):
         settings = IntakeSettings(), SessionsSettings(), FollowupSettings()
-    for one in settings:
-        one.refuse_unsafe()
+    refuse(refusal for one in settings for refusal in one.refusals())
     return settings
 
 

@@ -27,6 +27,12 @@ class Listeners(NamedTuple):
     def port(self) -> int:
         return int(self.public.getsockname()[1])
 
+    @property
+    def url(self) -> str:
+        """Where this process itself is reached, by whatever stands in front of it."""
+        host = self.public.getsockname()[0]
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
 
 @contextmanager
 def bound(host: str, port: int, ops_host: str, ops_port: int) -> Iterator[Listeners]:

@@ -58,7 +58,7 @@ async def serve(front: ASGIApp, apps: Sequence[FastAPI], services: Sequence[Serv
         served = zip((public, private), listeners, strict=True)
         listening = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in served]
         waiting = [asyncio.create_task(event.wait()) for event in (asked_to_stop, *(service.broken for service in services))]
-        log.info("serve.listening", port=listeners.port)
+        log.info("serve.listening", port=listeners.port, url=listeners.url, ended_by="SIGTERM or Ctrl-C")
         await asyncio.wait([*listening, *waiting], return_when=asyncio.FIRST_COMPLETED)
         _watchdog()
         for service in services:

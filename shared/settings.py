@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,14 @@ class UnsafeSettings(Exception):
     def __init__(self, setting: str, why: str) -> None:
         super().__init__(f"{setting}: {why}")
         self.setting = setting
+        self.why = why
+
+
+def refuse(refusals: Iterable[UnsafeSettings]) -> None:
+    """Raise them as one that names them all, so that nobody mends one at each start; nothing where there are none."""
+    each = list({str(refusal): refusal for refusal in refusals}.values())
+    if each:
+        raise UnsafeSettings(each[0].setting, "; ".join([each[0].why, *map(str, each[1:])]))
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -116,28 +125,32 @@ class ServiceSettings(BaseSettings):
         return held | ({"kafka_password": self.kafka_password.get_secret_value()} if self.kafka_bootstrap else {})
 
     def refuse_unsafe(self) -> None:
-        """Raise UnsafeSettings for anything that production must not run with."""
+        """Raise UnsafeSettings for all that production must not run with."""
+        refuse(self.refusals())
+
+    def refusals(self) -> Iterator[UnsafeSettings]:
+        """Each thing that production must not run with. A service adds its own."""
         if self.env != "production":
             return
         if failpoints.active():
-            raise UnsafeSettings("AFTERGLOW_FAILPOINTS", "faults are injected in tests only")
+            yield UnsafeSettings("AFTERGLOW_FAILPOINTS", "faults are injected in tests only")
         if self.clock:
-            raise UnsafeSettings("AFTERGLOW_CLOCK", "production runs on the system's clock")
+            yield UnsafeSettings("AFTERGLOW_CLOCK", "production runs on the system's clock")
         if not self.public_url.startswith("https://") or "localhost" in self.public_url:
-            raise UnsafeSettings("AFTERGLOW_PUBLIC_URL", "must be the https:// origin that patients open")
+            yield UnsafeSettings("AFTERGLOW_PUBLIC_URL", "must be the https:// origin that patients open")
         if self.log_level == "DEBUG":
-            raise UnsafeSettings("AFTERGLOW_LOG_LEVEL", "DEBUG is not for production")
+            yield UnsafeSettings("AFTERGLOW_LOG_LEVEL", "DEBUG is not for production")
         if self.kafka_bootstrap and not self.kafka_username:
-            raise UnsafeSettings("KAFKA_USERNAME", "production speaks to Kafka as a named principal")
-        self._refuse_weak_secrets()
+            yield UnsafeSettings("KAFKA_USERNAME", "production speaks to Kafka as a named principal")
+        yield from self._weak_secrets()
 
-    def _refuse_weak_secrets(self) -> None:
+    def _weak_secrets(self) -> Iterator[UnsafeSettings]:
         seen: dict[str, str] = {}
         for name, value in self.secrets().items():
             if len(value.encode()) < MIN_SECRET_BYTES or len(set(value)) < 8:
-                raise UnsafeSettings(name, f"needs at least {MIN_SECRET_BYTES} random bytes")
-            if value.lower().startswith(("demo", "change", "secret", "password", "example")):
-                raise UnsafeSettings(name, "is a demo or default value")
-            if value in seen:
-                raise UnsafeSettings(name, f"has the same value as {seen[value]}")
+                yield UnsafeSettings(name, f"needs at least {MIN_SECRET_BYTES} random bytes")
+            elif value.lower().startswith(("demo", "change", "secret", "password", "example")):
+                yield UnsafeSettings(name, "is a demo or default value")
+            elif value in seen:
+                yield UnsafeSettings(name, f"has the same value as {seen[value]}")
             seen[value] = name

@@ -1,5 +1,6 @@
 """Followup's own settings."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -43,14 +44,14 @@ class Settings(ServiceSettings):
         own = {"link_secret": self.link_secret.get_secret_value(), "client_key": self.client_key.get_secret_value()}
         return {**super().secrets(), **own}
 
-    def refuse_unsafe(self) -> None:
+    def refusals(self) -> Iterator[UnsafeSettings]:
         """Production hands messages to a mail server, over TLS."""
-        super().refuse_unsafe()
+        yield from super().refusals()
         if self.env != "production":
             return
         if self.outbox_folder is not None:
-            raise UnsafeSettings("FOLLOWUP_OUTBOX_FOLDER", "messages to patients would end in a folder")
+            yield UnsafeSettings("FOLLOWUP_OUTBOX_FOLDER", "messages to patients would end in a folder")
         if not self.smtp_host or not self.smtp_sender:
-            raise UnsafeSettings("FOLLOWUP_SMTP_HOST", "needs the mail server and FOLLOWUP_SMTP_SENDER the address that messages come from")
+            yield UnsafeSettings("FOLLOWUP_SMTP_HOST", "needs the mail server and FOLLOWUP_SMTP_SENDER the address that messages come from")
         if self.smtp_tls == "none":
-            raise UnsafeSettings("FOLLOWUP_SMTP_TLS", "mail leaves over TLS only")
+            yield UnsafeSettings("FOLLOWUP_SMTP_TLS", "mail leaves over TLS only")

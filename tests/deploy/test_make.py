@@ -86,3 +86,14 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path, target: 
     ran = run_of_tests(tmp_path, "tests/test_one.py tests/test_two.py::test_it", 0, 0, target)
     assert ran.returncode != 0
     assert "There is no tests/test_two.py here." in ran.stderr
+
+
+def test_an_interpreter_that_does_not_run_is_said_to_be_none(tmp_path: Path) -> None:
+    broken = tmp_path / "python3.9"
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    broken.chmod(0o700)
+    shutil.copy2(ROOT / "Makefile", tmp_path / "Makefile")
+    command = ["make", ".venv/bin/python", f"PYTHON={broken}"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode != 0
+    assert f"{broken} is none that runs." in ran.stderr

@@ -75,6 +75,11 @@ def test_production_refuses_what_only_a_demo_may_have(changed: dict[str, object]
     assert refused.value.setting == setting
 
 
+def test_all_that_production_refuses_is_named_at_once() -> None:
+    with pytest.raises(UnsafeSettings, match=r"(?s)AFTERGLOW_PUBLIC_URL.*link_secret.*FOLLOWUP_SMTP_HOST"):
+        settings(AFTERGLOW_PUBLIC_URL="http://localhost", smtp_host="", link_secret="too short").refuse_unsafe()
+
+
 def test_messages_leave_by_mail_or_stay_in_a_folder_and_nothing_else() -> None:
     assert {name: type(channel) for name, channel in channels_of(settings()).items()} == {"email": SmtpChannel}
     in_a_folder = channels_of(settings(AFTERGLOW_ENV="demo", outbox_folder=Path("messages")))

@@ -54,6 +54,11 @@ def test_a_service_alone_says_which_port_is_taken_and_how_to_choose_another(take
     assert "SESSIONS_HTTP_PORT" in sentence
 
 
+def test_the_address_is_one_that_can_be_opened() -> None:
+    with bound("127.0.0.1", 0, "127.0.0.1", 0) as listeners:
+        assert listeners.url == f"http://127.0.0.1:{listeners.port}"
+
+
 def test_both_ports_are_free_again_after_a_start_that_failed(taken: int) -> None:
     with bound("127.0.0.1", 0, "127.0.0.1", 0) as listeners:
         free = listeners.port
