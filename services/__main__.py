@@ -58,7 +58,7 @@ def start(folder: Path, port: int, ops_port: int) -> int:
         clock=os.environ.get("AFTERGLOW_CLOCK", ""),
     )
     try:
-        return asyncio.run(embedded.run(embedding))
+        return asyncio.run(embedded.run(embedding, _say_where))
     except embedded.FolderInUse:
         print(f"Another Afterglow runs on {folder}. Stop it first, or choose another --folder.", file=sys.stderr)
         return EXIT_IN_USE
@@ -72,6 +72,11 @@ def start(folder: Path, port: int, ops_port: int) -> int:
         names = ", ".join(sorted({str(error["loc"][0]) for error in invalid.errors()}))
         print(f"Refused to start: missing or malformed settings: {names}", file=sys.stderr)
         return EXIT_UNSAFE
+
+
+def _say_where(url: str) -> None:
+    """For a person at the terminal; the log has its own line."""
+    print(f"Afterglow listens on {url}; a TLS gateway stands in front of it for anybody else. Ctrl-C ends it.", file=sys.stderr, flush=True)
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +71,11 @@ async def prepare(embedding: Embedding) -> None:
             await asyncio.to_thread(server.stop)
 
 
-async def run(embedding: Embedding) -> int:
-    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse and PortTaken."""
+async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
+    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse and PortTaken.
+
+    ``listening_at`` is told the address once it listens.
+    """
     with _lock(embedding.folder), ports(embedding) as listeners:
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
@@ -80,7 +83,7 @@ async def run(embedding: Embedding) -> int:
         await server.start()
         try:
             await prepare_databases(server, embedding.secrets)
-            return await _serve(embedding, server, listeners)
+            return await _serve(embedding, server, listeners, listening_at)
         finally:
             await asyncio.to_thread(server.stop)
 
@@ -109,7 +112,7 @@ async def prepare_databases(server: PrivatePostgres, folder: Path) -> None:
         await migrate(service, server.url(f"{service}_owner", owner_password, service))
 
 
-async def _serve(embedding: Embedding, server: PrivatePostgres, listeners: Listeners) -> int:
+async def _serve(embedding: Embedding, server: PrivatePostgres, listeners: Listeners, listening_at: Callable[[str], None]) -> int:
     clock = AcceleratedClock.parse(embedding.clock) if embedding.clock else SystemClock()
     services = build(embedding, server, clock)
     bus = services[0].bus
@@ -117,7 +120,7 @@ async def _serve(embedding: Embedding, server: PrivatePostgres, listeners: Liste
     for service in services:
         await bus.catch_up(service.database, f"{service.name}.events")
     apps = {service.name: application(service) for service in services}
-    return await serve(Origin(apps), list(apps.values()), services, listeners)
+    return await serve(Origin(apps), list(apps.values()), services, listeners, listening_at=listening_at)
 
 
 class DatabaseServer(Protocol):

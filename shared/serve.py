@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
@@ -44,10 +44,17 @@ def ops_application(services: Sequence[Service]) -> Starlette:
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-async def serve(front: ASGIApp, apps: Sequence[FastAPI], services: Sequence[Service], listeners: Listeners) -> int:
+async def serve(
+    front: ASGIApp,
+    apps: Sequence[FastAPI],
+    services: Sequence[Service],
+    listeners: Listeners,
+    *,
+    listening_at: Callable[[str], None] = lambda _url: None,
+) -> int:
     """Run until SIGTERM or SIGINT, or until a service breaks; returns the exit code.
 
-    ``front`` answers the requests, ``apps`` have the lifespans.
+    ``front`` answers the requests, ``apps`` have the lifespans; ``listening_at`` is told the address once it listens.
     """
     log = telemetry.logger("serve", service="+".join(service.name for service in services))
     public, private = _server(front), _server(ops_application(services))
@@ -58,7 +65,8 @@ async def serve(front: ASGIApp, apps: Sequence[FastAPI], services: Sequence[Serv
         served = zip((public, private), listeners, strict=True)
         listening = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in served]
         waiting = [asyncio.create_task(event.wait()) for event in (asked_to_stop, *(service.broken for service in services))]
-        log.info("serve.listening", port=listeners.port, url=listeners.url, ended_by="SIGTERM or Ctrl-C")
+        log.info("serve.listening", port=listeners.port)
+        listening_at(listeners.url)
         await asyncio.wait([*listening, *waiting], return_when=asyncio.FIRST_COMPLETED)
         _watchdog()
         for service in services:

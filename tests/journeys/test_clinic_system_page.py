@@ -41,13 +41,15 @@ async def product(tmp_path: Path) -> AsyncIterator[Running]:
     folder = tmp_path / "data"
     process = await asyncio.create_subprocess_exec(
         *(*command.split(), "--folder", str(folder), "--port", str(port), "--ops-port", str(ops_port)),
-        cwd=ROOT, env={**os.environ, "AFTERGLOW_ENV": "demo"}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, "AFTERGLOW_ENV": "demo"}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with httpx.AsyncClient(trust_env=False) as http:
         await eventually(partial(ready, http, ops_port), within=90)
     yield Running(f"http://127.0.0.1:{port}", folder)
     process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0
+    _, said = await process.communicate()
+    assert process.returncode == 0
+    assert f"Afterglow listens on http://127.0.0.1:{port};" in said.decode()
 
 
 async def ready(http: httpx.AsyncClient, ops_port: int) -> bool:
