@@ -1,6 +1,7 @@
 """What the demo makes of a product that ends: killed where its failpoint says, or broken."""
 
 import asyncio
+import json
 import socket
 import sys
 from datetime import UTC, datetime
@@ -78,3 +79,59 @@ def test_a_failpoint_that_is_none_is_refused_with_the_names_of_those_that_are() 
     assert len(failpoints("all")) > 1
     with pytest.raises(ValueError, match=r"bogus; there are .*relay\.after_publish"):
         failpoints("bogus")
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_product_is_ready_only_when_its_own_process_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    monkeypatch.setattr("services.demo.embedded_product._READY_SECONDS", 2.0)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert product._process is not None  # noqa: SLF001 - a start needs a database
+        body = json.dumps({"process": product._process.pid if own else 1})  # noqa: SLF001 - as above
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as somebody:
+        product = EmbeddedProduct(Embedding(tmp_path, port=1, ops_port=somebody.sockets[0].getsockname()[1], env="demo"))
+        await product._launch()  # noqa: SLF001 - as above
+        try:
+            if own:
+                await product._until_ready()  # noqa: SLF001 - as above
+            else:
+                with pytest.raises(ProductFailed, match="not ready"):
+                    await product._until_ready()  # noqa: SLF001 - as above
+        finally:
+            await product.stop()
+
+
+async def test_a_product_that_is_slowed_down_is_started_once_more_on_that_clock_and_counts_no_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, clocks = tmp_path / "program", tmp_path / "clocks"
+    program.write_text(f'#!/bin/sh\necho "$AFTERGLOW_CLOCK" >>{clocks}\nexec sleep 60\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    product = EmbeddedProduct(Embedding(tmp_path, port=1, ops_port=2, env="demo"))
+
+    async def begun() -> list[str]:
+        return clocks.read_text().splitlines() if clocks.exists() else []
+
+    async def ready() -> None:
+        await eventually(begun, lambda lines: len(lines) == 2)
+
+    monkeypatch.setattr(product, "_until_ready", ready)
+    clock = DayClock(AcceleratedClock(Phase(datetime.now(UTC), datetime.now(UTC), 1800)))
+    product._clock = clock  # noqa: SLF001 - a start needs a database
+    await product._launch()  # noqa: SLF001 - as above
+    await eventually(begun)
+    product._watching = asyncio.create_task(product._restart_when_killed())  # noqa: SLF001 - as above
+    clock.go_at_real_pace()
+    await product.slow_down(clock)
+    await product.stop()
+    assert [line.rsplit(",", 1)[1] for line in await begun()] == ["1800", "1"]
+    assert (product.restarts, product.missed()) == (0, [])
