@@ -15,8 +15,11 @@ from services.demo.product import ProductFailed
 ROOT = Path(__file__).parents[2]
 
 WAITING = """
-import asyncio, sys
+import asyncio, signal, sys
 from services.demo import run
+
+# Where the tests run in the background, an interrupt is ignored by inheritance.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def play(demo, *, stay):
     demo.product.secrets.mkdir(parents=True)

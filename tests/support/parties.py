@@ -3,6 +3,7 @@
 What a listener did goes into a table that has no unique key and is written in the handler's transaction, so doing it twice shows.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -68,6 +69,7 @@ class Party:
         self.database = database
         self.admin = admin
         self.metrics = Metrics(name)
+        self._cutting = asyncio.Lock()
 
     def count(self, metric: str, **labels: str) -> float:
         """The value of one of this service's counters."""
@@ -87,20 +89,22 @@ class Party:
         return {sample.labels["reason"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
     async def refused_connections(self) -> bool:
-        """Whether the service tries in vain to reach its database."""
-        try:
-            async with self.database.transaction() as db:
-                await db.execute(text("SELECT 1"))
-        except Unavailable:
-            return True
-        return False
+        """Whether the service tries in vain to reach its database, which is then wholly cut off."""
+        async with self._cutting:
+            try:
+                async with self.database.transaction() as db:
+                    await db.execute(text("SELECT 1"))
+            except Unavailable:
+                return True
+            return False
 
     async def cut_off(self) -> None:
         """Take the database away: every connection ends and none is accepted."""
-        await self.admin.execute(f"ALTER DATABASE {await self._database_name()} CONNECTION LIMIT 0")
-        await self.admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1", self.name
-        )
+        async with self._cutting:
+            await self.admin.execute(f"ALTER DATABASE {await self._database_name()} CONNECTION LIMIT 0")
+            await self.admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1", self.name
+            )
 
     async def give_back(self) -> None:
         """Let the service in again, with fresh connections."""
