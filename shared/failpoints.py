@@ -7,22 +7,23 @@ that ``relay.after_publish`` is reached, and raises InjectedFault at the first `
 import os
 import signal
 
-NAMES = frozenset(
-    {
-        "api.after_commit",
-        "outbox.before_commit",
-        "relay.after_select",
-        "relay.after_publish",
-        "relay.after_mark",
-        "inbox.before_commit",
-        "inbox.after_commit",
-        "timers.before_commit",
-        "timers.after_commit",
-        "outreach.before_send",
-        "outreach.after_send",
-        "audit.before_commit",
-    }
+IN_ORDER = (
+    "api.after_commit",
+    "outbox.before_commit",
+    "audit.before_commit",
+    "relay.after_select",
+    "relay.after_publish",
+    "relay.after_mark",
+    "inbox.before_commit",
+    "inbox.after_commit",
+    "timers.before_commit",
+    "timers.after_commit",
+    "outreach.before_send",
+    "outreach.after_send",
 )
+"""Every failpoint, in the order in which a change, its event and what follows from it come past them."""
+
+NAMES = frozenset(IN_ORDER)
 
 
 class InjectedFault(Exception):

@@ -16,7 +16,7 @@ from services.demo.clock import DayClock
 from services.demo.ledger import Line
 from services.demo.product import Pace, ProductFailed
 from services.embedded import Embedding, ports, prepare, private_postgres
-from shared.failpoints import parse
+from shared.failpoints import IN_ORDER, parse
 from shared.listeners import PortTaken
 from shared.private_postgres import PrivatePostgres
 
@@ -35,29 +35,13 @@ _START_SECONDS = 4.0
 _READY_SECONDS = 60.0
 _LAST_LINES = 5
 
-_ALL = (
-    "api.after_commit",
-    "outbox.before_commit",
-    "audit.before_commit",
-    "relay.after_select",
-    "relay.after_publish",
-    "relay.after_mark",
-    "inbox.before_commit",
-    "inbox.after_commit",
-    "timers.before_commit",
-    "timers.after_commit",
-    "outreach.before_send",
-    "outreach.after_send",
-)
-"""Every failpoint, in the order in which a day comes past them."""
-
 _HIT, _FEW = 3, ("timers.", "outreach.")
 """At which passing of a failpoint the product is killed; at the first of those that a day passes only a few times."""
 
 
 def failpoints(wanted: str) -> list[str]:
     """Settings of the failpoint of this name, or of all of them, one after the other. Raises ValueError for a name that is none."""
-    places = _ALL if wanted == "all" else [wanted]
+    places = IN_ORDER if wanted == "all" else [wanted]
     settings = [place if "=" in place else f"{place}=kill@{1 if place.startswith(_FEW) else _HIT}" for place in places if place]
     parse(",".join(settings))
     return settings

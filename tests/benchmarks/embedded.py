@@ -13,7 +13,8 @@ import httpx
 
 from services.embedded import Embedding, prepare
 from tests.benchmarks.processes import family, memory_mib, processor_seconds
-from tests.faults.processes import ROOT, free_port
+from tests.faults.processes import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 _IDLE_SECONDS = 10.0

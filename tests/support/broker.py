@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from shared.bus import PARTITIONS, Headers, Record
 from shared.kafka import TOPIC_CONFIG
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Broker:
     """The node, and what a test may do with it and to it."""
 
     def __init__(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         self._container: DockerContainer | None = None
 
@@ -188,12 +188,6 @@ class Broker:
 
 def _led(topic: Mapping[str, Any]) -> bool:  # Any: aiokafka's answer as plain values
     return topic["error_code"] == 0 and all(partition["leader"] >= 0 for partition in topic["partitions"])
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _start_container(port: int) -> "DockerContainer":

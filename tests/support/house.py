@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,6 +32,7 @@ from shared.postgres import SERVICES
 from shared.service import Service
 from shared.web import application
 from tests.support.databases import PASSWORD, Databases
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 Json = dict[str, Any]  # Any: a decoded JSON document
@@ -266,7 +266,7 @@ async def house_on(databases: Databases, clock: FrozenClock, *, bus_of: Callable
         secrets.generate(folder / "secrets")
         for service in SERVICES:
             (folder / "secrets" / f"{service}-database-password").write_text(PASSWORD)
-        port = _free_port()
+        port = free_port()
         embedding = Embedding(folder, port=port, env="test")
         # The audit runs by itself in production; here often enough that a test need not wait a minute for it.
         with patch.dict(os.environ, {"FOLLOWUP_AUDIT_EVERY_SECONDS": "0.3"}):
@@ -312,9 +312,3 @@ async def _listening(app: Origin, port: int) -> AsyncIterator[None]:
 
 async def _started(server: uvicorn.Server) -> bool:
     return server.started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
