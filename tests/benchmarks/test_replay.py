@@ -24,7 +24,7 @@ async def test_a_replayed_completion_completes_another_infusion_and_tells_of_it(
     database = house.services["sessions"].database
     with noted(database.engine) as transactions:
         await one.step("complete", {"discharged_at": discharged_at.isoformat()}, by="prescriber")
-    (completion,) = [one for one in transactions if any("infusion_version" in statement.sql for statement in one.statements)]
+    (completion,) = [one for one in transactions if any("INSERT INTO infusion_version" in it.sql for it in one.statements)]
 
     constants = {UUID(clinic.clinic_id), *clinic.staff.values(), *map(UUID, UUID_FORM.findall(clinic.client_id))}
     template = Template(Recording(completion, ids_of(one)), constants)

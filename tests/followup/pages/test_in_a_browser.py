@@ -53,10 +53,15 @@ class Patient:
     async def open(self, path: str) -> None:
         await self.page.goto(self.origin + path)
 
+    async def press(self, button: str) -> None:
+        """Press a button and wait for the page it leads to: a click alone returns while the page before it is still there."""
+        async with self.page.expect_navigation():
+            await self.page.get_by_role("button", name=button).click()
+
     async def give_birth_date(self, day: str = "27") -> None:
         for name, value in (("Month", "3"), ("Day", day), ("Year", "1985")):
             await self.page.get_by_label(name, exact=True).fill(value)
-        await self.page.get_by_role("button", name="Continue").click()
+        await self.press("Continue")
 
     async def answer_all(self, *, but: str = "") -> None:
         """Choose the first option of every question."""
@@ -66,7 +71,7 @@ class Patient:
                 await first.check()
 
     async def send(self) -> None:
-        await self.page.get_by_role("button", name="Send my answers").click()
+        await self.press("Send my answers")
 
 
 async def _telephone(context: BrowserContext, origin: str) -> Patient:
@@ -138,7 +143,7 @@ async def test_help_is_one_press_away_on_the_form(world: World, patient: Patient
     _, path = await world.sent()
     await patient.open(path)
     await patient.give_birth_date()
-    await patient.page.get_by_role("button", name="I need help now").click()
+    await patient.press("I need help now")
     await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Get help now")
     await expect(patient.page.get_by_role("link", name="988")).to_be_in_viewport()
     assert [task.priority for task in await world.tasks()] == ["stat"]
@@ -150,7 +155,8 @@ async def test_help_is_one_press_away_on_the_form(world: World, patient: Patient
 async def test_a_link_from_a_message_on_another_site_works(world: World, patient: Patient) -> None:
     _, path = await world.sent()
     await patient.page.set_content(f'<a href="{patient.origin}{path}">open</a>')
-    await patient.page.get_by_role("link").click()
+    async with patient.page.expect_navigation():
+        await patient.page.get_by_role("link").click()
     await patient.give_birth_date()
     await expect(patient.page.get_by_role("button", name="Send my answers")).to_be_visible()
 
@@ -172,12 +178,12 @@ async def test_no_page_has_an_accessibility_violation(world: World, reviewer: Pa
     await examined(reviewer, "form")
     await reviewer.send()
     await examined(reviewer, "form with errors")
-    await reviewer.page.get_by_role("button", name="I need help now").click()
+    await reviewer.press("I need help now")
     await examined(reviewer, "help on the form")
     await reviewer.answer_all()
     await reviewer.send()
     await examined(reviewer, "thanks")
-    await reviewer.page.get_by_role("button", name="I need help now").click()
+    await reviewer.press("I need help now")
     await examined(reviewer, "help after thanks")
     await reviewer.open("/c/help")
     await examined(reviewer, "help")
