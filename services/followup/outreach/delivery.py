@@ -23,11 +23,12 @@ from shared.events.zones import zone_of
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One message of the queue, ours until its lease ends. ``attempts`` counts this one."""
+    """One message of the queue, ours until its lease ends. ``attempts`` counts this one, ``failures`` those before that nobody expected."""
 
     message_id: UUID
     clinic_id: UUID
     attempts: int
+    failures: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class OutreachPolicy:
 
     quiet: QuietHours
     backoff: Backoff
+    failures: int
+    """How often a message may fail for a reason of its own before a person takes over."""
     languages: tuple[str, ...]
 
     def speaks(self, language: str) -> str | None:

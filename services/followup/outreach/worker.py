@@ -4,6 +4,9 @@ A message is claimed under a lease, so that one process at a time has it and a k
 then the check-in is looked at again in the transaction that stores the link, and only then the message is handed over. A death or
 withdrawal that was handled before that transaction stops the message; one that comes in the milliseconds after cannot any more.
 A process that dies between handing over and marking repeats the message: same id, same link.
+
+Intake, the database or a channel that is away is waited for until the check-in expires; one that nobody answers is called about.
+A message that fails for a reason of its own, a defect, is given up after a number of failures, and somebody asks by telephone.
 """
 
 import asyncio
@@ -92,13 +95,19 @@ class Outreach:
         return len(claims)
 
     async def _see_to(self, claim: Claim) -> None:
-        """Bring one message as far as it gets; without an answer of intake or the channel it is tried again later, never guessed."""
+        """Bring one message as far as it gets; without an answer of intake or the channel it is tried again later, never guessed.
+
+        What nobody expected is raised; it is tried again as well, but not for ever.
+        """
         try:
             async with asyncio.timeout(self._lease_seconds * _OF_LEASE):
                 outcome = await self._send(claim)
         except (Unavailable, ChannelAway, TimeoutError):
             outcome = "later"
             await self._later(claim)
+        except Exception:
+            self._outcomes.labels(await self._after_failure(claim)).inc()
+            raise
         self._outcomes.labels(outcome).inc()
         self._log.info("outreach.seen_to", message_id=str(claim.message_id), outcome=outcome, attempt=claim.attempts)
 
@@ -132,6 +141,14 @@ class Outreach:
         self._log.info("outreach.not_sent", message_id=str(claim.message_id), reason=why.reason)
         return "not-sent"
 
+    async def _after_failure(self, claim: Claim) -> str:
+        """The failure is this message's own: it waits for its next try, and after the last one a person takes over."""
+        failures = claim.failures + 1
+        wait = self._policy.backoff.after(failures)
+        async with self._database.transaction() as db:
+            await db.execute(_FAILED, {"message_id": claim.message_id, "failures": failures, "wait": wait / timedelta(seconds=1)})
+        return "later" if failures < self._policy.failures else await self._give_up(claim, Unreachable("not-handed-over"))
+
     async def _later(self, claim: Claim) -> None:
         wait = self._policy.backoff.after(claim.attempts)
         async with self._database.transaction() as db:
@@ -145,13 +162,19 @@ _CLAIM = text(
         SELECT message_id FROM platform.message_queue WHERE leaves_at <= :now AND free_at <= clock_timestamp()
         ORDER BY leaves_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ) due
-    WHERE q.message_id = due.message_id RETURNING q.message_id, q.clinic_id, q.attempts
+    WHERE q.message_id = due.message_id RETURNING q.message_id, q.clinic_id, q.attempts, q.failures
     """
 )
 _WAITING = text(
     """
     SELECT count(*) AS due, coalesce(extract(epoch FROM CAST(:now AS timestamptz) - min(leaves_at)), 0)::float8 AS late
     FROM (SELECT leaves_at FROM platform.message_queue WHERE leaves_at <= :now ORDER BY leaves_at LIMIT 10000) head
+    """
+)
+_FAILED = text(
+    """
+    UPDATE platform.message_queue SET failures = :failures, free_at = clock_timestamp() + make_interval(secs => :wait)
+    WHERE message_id = :message_id
     """
 )
 _LATER = text("UPDATE platform.message_queue SET free_at = clock_timestamp() + make_interval(secs => :wait) WHERE message_id = :message_id")

@@ -8,6 +8,7 @@ import pytest
 from services.followup.checkins import links
 from services.followup.outreach.channels import AddressRefused, ChannelAway, Outgoing
 from services.followup.outreach.contacts import Contact
+from services.followup.outreach.policy import load_policy
 from shared.failpoints import InjectedFault
 from tests.followup.checkins.world import PUBLIC_URL, SECRET, World
 
@@ -38,6 +39,11 @@ class Interrupted:
 
 async def fail() -> None:
     raise InjectedFault
+
+
+async def be_killed() -> None:
+    """As a process that ends in the middle of it: no more of ours runs."""
+    raise asyncio.CancelledError
 
 
 async def lease_ends(world: World) -> None:
@@ -177,8 +183,8 @@ async def test_a_crash_between_sending_and_marking_repeats_the_same_message(worl
 
 async def test_a_crashed_worker_holds_its_message_until_its_lease_ends(world: World) -> None:
     await world.opened()
-    with pytest.raises(InjectedFault):
-        await world.another_outreach(channels={"email": Interrupted(world.channel, before=fail)}, lease_seconds=3600).send_due()
+    with pytest.raises(asyncio.CancelledError):
+        await world.another_outreach(channels={"email": Interrupted(world.channel, before=be_killed)}, lease_seconds=3600).send_due()
     assert await world.outreach.send_due() == 0
     await lease_ends(world)
     assert await world.outreach.send_due() == 1
@@ -217,6 +223,50 @@ async def test_one_message_that_fails_unexpectedly_does_not_hold_up_the_others(w
         await world.outreach.send_due()
     assert len(world.outbox()) == 1
     assert sorted(message.status for message in await world.messages()) == ["queued", "sent"]
+
+
+async def fails(world: World, channel: Interrupted) -> None:
+    """One more try whose time has come, and that fails."""
+    await lease_ends(world)
+    with pytest.raises(InjectedFault):
+        await world.another_outreach(channels={"email": channel}).send_due()
+
+
+async def test_a_message_that_always_fails_becomes_a_call_after_its_last_try(world: World) -> None:
+    new = await world.opened()
+    failing = Interrupted(world.channel, before=fail)
+    for _ in range(load_policy().failures - 1):
+        await fails(world, failing)
+    assert [message.status for message in await world.messages()] == ["queued"]
+    assert await world.tasks() == []
+    await fails(world, failing)
+    assert [(message.status, message.reason) for message in await world.messages()] == [("not-sent", "not-handed-over")]
+    (task,) = await world.tasks()
+    assert (task.kind, task.focus_id, task.due_at, task.status) == ("staff-check-in", new.check_in_id, new.due_at, "requested")
+    assert await world.read("SELECT 1 FROM platform.message_queue") == []
+    assert world.outbox() == []
+
+
+async def test_a_message_that_failed_waits_for_its_next_try_and_leaves_when_it_works(world: World) -> None:
+    await world.opened()
+    await fails(world, Interrupted(world.channel, before=fail))
+    assert await world.outreach.send_due() == 0, "not before the back-off is over"
+    await lease_ends(world)
+    assert await world.outreach.send_due() == 1
+    assert [message.status for message in await world.messages()] == ["sent"]
+    assert await world.tasks() == []
+
+
+async def test_a_mail_server_that_is_away_is_waited_for_however_often_it_was_tried(world: World) -> None:
+    await world.opened()
+    away = world.another_outreach(channels={"email": Interrupted(world.channel, before=channel_away)})
+    for _ in range(2 * load_policy().failures):
+        await lease_ends(world)
+        await away.send_due()
+    assert [message.status for message in await world.messages()] == ["queued"]
+    assert await world.tasks() == []
+    await fails(world, Interrupted(world.channel, before=fail))
+    assert [message.status for message in await world.messages()] == ["queued"], "waiting is no failure of the message"
 
 
 async def test_the_worker_runs_until_it_is_told_to_stop_and_survives_a_failing_round(world: World) -> None:
