@@ -102,11 +102,16 @@ class Stack:
         """Start everything, or these parts, and wait until it is ready."""
         started = self.compose("up", "--detach", "--wait", "--wait-timeout", str(_UP_SECONDS), *parts, check=False)
         if started.code != 0:
-            said = self.compose("logs", "--no-color", "--tail", "30", check=False).out
-            raise AssertionError(f"the stack did not start\n{started.err[-2000:]}\n{said[-20000:]}")
+            raise AssertionError(f"the stack did not start\n{started.err[-2000:]}\n{self.said(lines=30)}")
 
     def down(self, *options: str) -> None:
         self.compose("down", "--remove-orphans", "--timeout", "30", *options)
+
+    def said(self, *, lines: int) -> str:
+        """How all containers are, and the last lines that each has logged: for who reads why a test failed."""
+        seen = self.compose("ps", "--all", "--format", "{{.Name}}: {{.Status}}", check=False).out
+        logs = self.compose("logs", "--no-color", "--timestamps", "--tail", str(lines), check=False).out
+        return f"{seen}\n{logs}"
 
     def python(self, service: str, script: str, *arguments: str) -> Any:  # Any: what the script printed, as JSON
         """Run a script of ``inside`` in the first container of a service, as that service."""
