@@ -50,6 +50,9 @@ _LEFT_UP = timedelta(days=60)
 
 _QUIET_LOOKS = 120
 
+BROKEN = 1
+"""The exit code of a day that broke a promise or could not go on."""
+
 
 class Demo:
     """One day on a product."""
@@ -60,7 +63,7 @@ class Demo:
         self.board = Board()
 
     async def run(self, *, stay: bool) -> int:
-        """Play the day; returns 1 when a promise was broken. With ``stay`` the product stays up until Ctrl-C."""
+        """Play the day; returns 1 when a promise was broken. With ``stay`` the product stays up until Ctrl-C, which then is no failure."""
         began = time.monotonic()
         with self.console.status("Preparing the product ..."):
             await self.product.prepare()
@@ -77,14 +80,20 @@ class Demo:
         clinic = await open_clinic(self.product)
         try:
             day = Day(clinic, self.clock, self._next_opening(), self.board)
-            with Live(get_renderable=self._view, console=self.console, refresh_per_second=4, transient=True):
-                lines = await self._day(day, Ledger(self.product.ask, clinic.clinic_id))
-            missed = self._tell(lines)
+            code = await self._counted(day, Ledger(self.product.ask, clinic.clinic_id))
             if stay:
-                await self._stay(clinic, day)
+                with suppress(asyncio.CancelledError):
+                    await self._stay(clinic, day)
         finally:
             await clinic.system.close()
-        return 1 if missed or any(line.broken for line in lines) else 0
+        return code
+
+    async def _counted(self, day: Day, ledger: Ledger) -> int:
+        """The day up to its closing table; returns what the table says as an exit code."""
+        with Live(get_renderable=self._view, console=self.console, refresh_per_second=4, transient=True):
+            lines = await self._day(day, ledger)
+        missed = self._tell(lines)
+        return BROKEN if missed or any(line.broken for line in lines) else 0
 
     def _next_opening(self) -> datetime:
         """The next morning for which there is time to prepare; a slow start costs a simulated day."""
@@ -149,8 +158,7 @@ class Demo:
         self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
         for what, where in places:
             self.console.print(f"  {what:25} {where}", soft_wrap=True)
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
+        await asyncio.Event().wait()
 
 
 def newest_message(folder: Path, day: Day) -> list[tuple[str, str]]:
@@ -205,7 +213,7 @@ def run_embedded(*, once: bool, failpoint: str, port: int, ops_port: int, folder
         embedding = Embedding(data, port=port, ops_port=ops_port, env="demo")
         product = EmbeddedProduct(embedding, failpoints(failpoint))
         code = _play(product, stay=not once)
-        if code and folder is None and product.log.exists():
+        if code == BROKEN and folder is None and product.log.exists():
             kept = shutil.copy(product.log, Path(tempfile.mkdtemp(prefix="afterglow-demo-log-")))
             Console(stderr=True).print(f"What the product said is kept in {kept}", soft_wrap=True)
         return code
@@ -227,7 +235,7 @@ def run_on_compose(*, once: bool, kill: str) -> int:
 
 
 async def _until_told_to_end(day: Coroutine[Any, Any, int]) -> int:
-    """SIGTERM ends it as Ctrl-C does: the product is stopped and its folder removed."""
+    """SIGTERM ends it as Ctrl-C does: the product is stopped and its folder removed. Raises CancelledError then."""
     told = asyncio.current_task()
     assert told is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
@@ -238,10 +246,11 @@ def _play(product: Product, *, stay: bool) -> int:
     console = Console()
     try:
         return asyncio.run(_until_told_to_end(Demo(product, console).run(stay=stay)))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 0
+    except (KeyboardInterrupt, asyncio.CancelledError) as ended:
+        console.print("The demo was ended before its closing table: nothing was counted.")
+        return 128 + (signal.SIGINT if isinstance(ended, KeyboardInterrupt) else signal.SIGTERM)
     except (Refused, ProductFailed, TimeoutError) as failed:
         console.print(f"The demo could not go on: {failed}", style="bold red", markup=False, soft_wrap=True)
         for told in product.missed():
             console.print(told, style="bold red")
-        return 1
+        return BROKEN

@@ -14,35 +14,74 @@ from services.demo.product import ProductFailed
 
 ROOT = Path(__file__).parents[2]
 
-WAITING = """
+PATIENT = """
 import asyncio, signal, sys
+from types import SimpleNamespace
 from services.demo import run
 
 # Where the tests run in the background, an interrupt is ignored by inheritance.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-async def play(demo, *, stay):
+async def wait_to_be_ended(demo, *_, stay=True):
     demo.product.secrets.mkdir(parents=True)
-    print("playing", flush=True)
+    print("waiting", flush=True)
     try:
         await asyncio.Event().wait()
     finally:
         print("stopped", flush=True)
+"""
 
-run.Demo.run = play
-sys.exit(run.run_embedded(once=False, failpoint="", port=1, ops_port=2, folder=None))
+BEFORE_THE_TABLE = """
+run.Demo.run = wait_to_be_ended
+"""
+
+AFTER_THE_TABLE = """
+async def opened(product):
+    return SimpleNamespace(clinic_id=None, system=SimpleNamespace(close=closed))
+
+async def closed():
+    pass
+
+async def counted(demo, day, ledger):
+    return table
+
+run.open_clinic, run.Day = opened, lambda *_: None
+run.Demo.clock, run.Demo._next_opening = None, lambda demo: None
+run.Demo._counted, run.Demo._stay, run.Demo.run = counted, wait_to_be_ended, run.Demo._play
+"""
+
+PLAY = """
+sys.exit(run.run_embedded(once={once}, failpoint="", port=1, ops_port=2, folder=None))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_demo_that_is_told_to_end_stops_its_product_and_leaves_no_secret(number: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WAITING]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True) as demo:
+def ended(number: signal.Signals, script: str, folder: Path) -> tuple[int, str]:
+    """The exit code of a demo that is sent a signal as soon as it waits, and what it said then."""
+    command = [sys.executable, "-c", PATIENT + script]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TMPDIR": str(folder)}, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
-        assert demo.stdout.readline() == "playing\n"
-        assert len([*tmp_path.glob("afterglow-demo-*/secrets")]) == 1
+        assert demo.stdout.readline() == "waiting\n"
+        assert len([*folder.glob("afterglow-demo-*/secrets")]) == 1
         demo.send_signal(number)
-        assert demo.stdout.read() == "stopped\n"
+        said = demo.stdout.read()
+    return demo.returncode, said
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_demo_that_is_ended_before_its_table_says_so_by_its_code_and_leaves_no_secret(
+    number: signal.Signals, code: int, once: bool, tmp_path: Path
+) -> None:
+    told = "The demo was ended before its closing table: nothing was counted.\n"
+    assert ended(number, BEFORE_THE_TABLE + PLAY.format(once=once), tmp_path) == (code, f"stopped\n{told}")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("table", [0, 1])
+def test_a_demo_that_stayed_up_ends_with_what_its_table_said(number: signal.Signals, table: int, tmp_path: Path) -> None:
+    script = f"table = {table}" + AFTER_THE_TABLE + PLAY.format(once=False)
+    assert ended(number, script, tmp_path) == (table, "stopped\n")
     assert [*tmp_path.iterdir()] == []
 
 
