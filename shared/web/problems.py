@@ -65,9 +65,24 @@ _FRAMEWORK_REFUSALS = {
     413: ("body-too-large", "The body is too large."),
     405: ("method-not-allowed", "This address takes other methods; see Allow."),
 }
-_LISTS = ("expected", "expected_tags")
-_LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "multiple_of", "max_digits", "decimal_places", *_LISTS)
-"""Parts of an error's context that come from our schema and never from the caller."""
+_LIMITS = {
+    "greater_than": "More than {gt}.",
+    "greater_than_equal": "At least {ge}.",
+    "less_than": "Less than {lt}.",
+    "less_than_equal": "At most {le}.",
+    "multiple_of": "A multiple of {multiple_of}.",
+    "decimal_max_digits": "Digits: at most {max_digits}.",
+    "decimal_max_places": "Digits after the decimal point: at most {decimal_places}.",
+    "decimal_whole_digits": "Digits before the decimal point: at most {whole_digits}.",
+    "string_too_short": "Characters: at least {min_length}.",
+    "string_too_long": "Characters: at most {max_length}.",
+    "too_short": "Entries: at least {min_length}.",
+    "too_long": "Entries: at most {max_length}.",
+    "enum": "Allowed: {expected}.",
+    "literal_error": "Allowed: {expected}.",
+    "union_tag_invalid": "Allowed: {expected_tags}.",
+}
+"""The limits that our schema sets, by pydantic's name of the error. They come from the schema and never from the caller."""
 
 
 def install(app: FastAPI) -> None:
@@ -125,13 +140,8 @@ def _detail_of(error: Mapping[str, Any], code: str) -> str:  # Any: as above
     """An author's own words for an own code; for pydantic's codes the limits that our schema sets."""
     if error["type"] not in _BUILT_IN:
         return str(error["msg"])
-    limits = [_limit(name, error["ctx"][name]) for name in _LIMITS if name in error.get("ctx", {})]
-    return f"Allowed: {', '.join(limits)}." if limits else _DETAILS.get(code, _DETAILS["type"])
-
-
-def _limit(name: str, value: object) -> str:
-    """A list of values speaks for itself; a number needs the name of its limit."""
-    return str(value) if name in _LISTS else f"{name.replace('_', ' ')} {value}"
+    told = _LIMITS.get(error["type"])
+    return told.format_map(error["ctx"]) if told else _DETAILS.get(code, _DETAILS["type"])
 
 
 def _pointer(steps: Sequence[str]) -> str:

@@ -94,12 +94,12 @@ def test_a_refused_value_is_told_by_the_name_of_its_option(installation: Install
     errors = [
         {"pointer": "/since", "code": "time-format", "detail": "Is not a time as in RFC 3339."},
         {"pointer": "/to_id", "code": "range-invalid", "detail": ""},
-        {"pointer": "/to_offset", "code": "out-of-range", "detail": "Allowed: ge 0."},
+        {"pointer": "/to_offset", "code": "out-of-range", "detail": "At least 0."},
         {"pointer": "", "code": "required", "detail": "Is required."},
     ]
     told = refused(operator, installation, code="invalid", errors=errors)
     assert str(told).endswith(
-        "not acceptable. --since: Is not a time as in RFC 3339. --to: range-invalid --to-offset: Allowed: ge 0. Is required."
+        "not acceptable. --since: Is not a time as in RFC 3339. --to: range-invalid --to-offset: At least 0. Is required."
     )
     assert "log" not in told.advice, "nothing is in the log that is not said here"
 

@@ -195,7 +195,7 @@ async def test_all_mistakes_are_named_at_once(client: Client) -> None:
 
 async def test_the_allowed_range_is_told(client: Client) -> None:
     answer = await client.send(changed(dose_mg=950))
-    assert answer.json()["errors"] == [{"pointer": "/dose_mg", "code": "out-of-range", "detail": "Allowed: le 200."}]
+    assert answer.json()["errors"] == [{"pointer": "/dose_mg", "code": "out-of-range", "detail": "At most 200."}]
 
 
 class Slow:

@@ -1,8 +1,11 @@
 """Refusals: their form, and that none repeats what was sent."""
 
-from typing import Any
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from shared.errors import Conflict
@@ -10,6 +13,7 @@ from shared.web.problems import field_errors
 from tests.shared.web.client import Client, note
 
 CANARY = "kanarienvogel"
+API = Path(__file__).parents[3] / "docs/api"
 
 
 def raised(location: tuple[Any, ...], kind: str, **context: object) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def test_pydantics_errors_get_our_codes() -> None:
         "value_error": "not-acceptable",
         "dose-over-hard-limit": "dose-over-hard-limit",
     }
-    errors = field_errors([raised(("body", "dose"), kind) for kind in codes], ["dose"])
+    errors = field_errors([raised(("body", "dose"), kind, le=200, expected="'calm'") for kind in codes], ["dose"])
     assert [error["code"] for error in errors] == list(codes.values())
     assert all(error["pointer"] == "/dose" for error in errors)
 
@@ -38,6 +42,45 @@ def test_only_our_own_limits_are_told() -> None:
     assert error["detail"] == "Allowed: 'calm' or 'not-calm'."
 
 
+REFUSED: dict[str, tuple[Any, object, str]] = {
+    "minimum": (Annotated[int, Field(ge=1)], 0, "At least 1."),
+    "exclusiveMinimum": (Annotated[Decimal, Field(gt=0)], Decimal(0), "More than 0."),
+    "maximum": (Annotated[Decimal, Field(le=Decimal("2.5"))], Decimal(3), "At most 2.5."),
+    "exclusiveMaximum": (Annotated[Decimal, Field(lt=5)], Decimal(5), "Less than 5."),
+    "multipleOf": (Annotated[int, Field(multiple_of=5)], 3, "A multiple of 5."),
+    "minLength": (Annotated[str, Field(min_length=1)], "", "Characters: at least 1."),
+    "maxLength": (Annotated[str, Field(max_length=2)], CANARY, "Characters: at most 2."),
+    "minItems": (Annotated[list[str], Field(min_length=1)], [], "Entries: at least 1."),
+    "maxItems": (Annotated[list[str], Field(max_length=1)], [CANARY, CANARY], "Entries: at most 1."),
+    "enum": (Literal["calm", "not-calm"], CANARY, "Allowed: 'calm' or 'not-calm'."),
+    "const": (Literal["calm"], CANARY, "Allowed: 'calm'."),
+    "pattern": (Annotated[str, Field(pattern="^[0-9]+$")], CANARY, "Has another form than the API's description says."),
+    "maxDigits": (Annotated[Decimal, Field(max_digits=2)], Decimal(100), "Digits: at most 2."),
+    "decimalPlaces": (Annotated[Decimal, Field(decimal_places=1)], Decimal("0.01"), "Digits after the decimal point: at most 1."),
+}
+"""By the word of JSON Schema that describes the limit, the last two by ours: what refuses a value, the value, and what is said of it."""
+
+LIMITS = {
+    *("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern"),
+    *("minItems", "maxItems", "contains", "minProperties", "maxProperties", "enum", "const"),
+}
+"""What JSON Schema can limit; but for ``uniqueItems``, which validators of our own see to, in their own words."""
+
+
+@pytest.mark.parametrize(("limited", "value", "told"), REFUSED.values(), ids=REFUSED)
+def test_a_limit_is_told_in_a_sentence(limited: Any, value: object, told: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(limited).validate_python(value)
+    errors = [{**error, "loc": ("body", "dose")} for error in refused.value.errors()]
+    assert [error["detail"] for error in field_errors(errors, {"dose"})] == [told]
+
+
+@pytest.mark.parametrize("document", sorted(API.glob("*.openapi.json")), ids=lambda path: path.name)
+def test_every_kind_of_limit_that_the_api_describes_has_its_sentence(document: Path) -> None:
+    used = {name for name in LIMITS if f'"{name}":' in document.read_text()}
+    assert {"maximum", "maxLength"} <= used <= REFUSED.keys()
+
+
 def test_a_pointer_names_our_members_and_positions_only() -> None:
     location = ("body", "places", 3, CANARY, "a/b~c", "[key]", "int")
     assert field_errors([raised(location, "missing")], {"places", "a/b~c"})[0]["pointer"] == "/places/3/a~1b~0c"
@@ -45,7 +88,7 @@ def test_a_pointer_names_our_members_and_positions_only() -> None:
 
 def test_what_is_not_in_the_body_says_where_it_is() -> None:
     assert field_errors([raised(("query", "limit"), "less_than", lt=5)], {"limit"}) == [
-        {"pointer": "/limit", "code": "out-of-range", "detail": "Allowed: lt 5.", "in": "query"}
+        {"pointer": "/limit", "code": "out-of-range", "detail": "Less than 5.", "in": "query"}
     ]
 
 
