@@ -2,8 +2,11 @@
 
 import sys
 
-from services.followup.app import build
-from services.followup.settings import Settings
-from shared.standalone import run_alone
+try:
+    from services.followup.app import build
+    from services.followup.settings import Settings
+    from shared.standalone import run_alone
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing.name} is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services.followup")
 
 sys.exit(run_alone("followup", Settings, build))

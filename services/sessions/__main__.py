@@ -2,8 +2,11 @@
 
 import sys
 
-from services.sessions.app import build
-from services.sessions.settings import Settings
-from shared.standalone import run_alone
+try:
+    from services.sessions.app import build
+    from services.sessions.settings import Settings
+    from shared.standalone import run_alone
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing.name} is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services.sessions")
 
 sys.exit(run_alone("sessions", Settings, build))

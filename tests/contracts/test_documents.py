@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.postgres import SERVICES
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs/decisions").glob("0*.md"))
@@ -55,6 +57,14 @@ def test_a_python_without_the_packages_is_told_what_to_run() -> None:
     )
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr == "typer is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services\n"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_alone_tells_the_same_to_a_python_without_the_packages(service: str) -> None:
+    told = subprocess.run([sys.executable, "-S", "-m", f"services.{service}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout) == (1, "")
+    advice = f"is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services.{service}\n"
+    assert re.fullmatch(rf"[a-z_]+ {re.escape(advice)}", told.stderr)
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=name_of)
