@@ -23,6 +23,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, outbox
 from shared.errors import TooSlow, Unavailable
+from shared.statements import forget_way
+
+IDLE_IN_TRANSACTION_SECONDS = 10
+"""After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer. ``kept_open``
+gives five signs of life in that time."""
 
 IDLE_IN_TRANSACTION_SECONDS = 10
 """After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer. ``kept_open``
@@ -167,6 +172,7 @@ async def enter_clinic(db: AsyncSession, clinic_id: UUID) -> None:
 async def let_go(db: AsyncSession) -> None:
     """Give the connection of a transaction that has only read back to the others, before something that is slow and needs none."""
     await db.rollback()
+    forget_way(db)
 
 
 @asynccontextmanager

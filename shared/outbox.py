@@ -10,20 +10,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, parked, telemetry
 from shared.bus import Bus, BusUnavailable, Outgoing, Published, cloud_event_headers, partition_of
 from shared.events.registry import Event
 from shared.pausing import pause
+from shared.statements import Statement
 
 BATCH = 500
 _HEARTBEAT_SECONDS = 1.0
 _LOCK = 0x0B07
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 """The last but one is what the driver says when the server ended the connection between two statements and the end is not read yet."""
-_WRITE = text(
+_WRITE = Statement(
     """
     WITH e AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
@@ -94,7 +95,7 @@ async def write_emitted(db: AsyncSession, *, producer: str) -> bool:
         return False
     if foreign := {row[2] for row in emitted} - {f"{producer}.events"}:
         raise ValueError(f"{producer} must not write to {', '.join(sorted(foreign))}")
-    await db.execute(_WRITE, dict(zip(_COLUMNS, map(list, zip(*emitted, strict=True)), strict=True)))
+    await _WRITE.rows(db, **dict(zip(_COLUMNS, map(list, zip(*emitted, strict=True)), strict=True)))
     return True
 
 

@@ -18,6 +18,7 @@ from shared import failpoints
 from shared.db import enter_clinic, note_clinic
 from shared.security.audit import INSERT, AuditEvent, append, unwritable
 from shared.security.caller import Standing
+from shared.statements import Statement
 from shared.web.idempotency import Claim, Stored, in_flight, kept_headers
 
 
@@ -44,10 +45,10 @@ async def close_frame(db: AsyncSession, row: AuditEvent, claim: Claim, route: st
     """Store the answer and append the audit row, in one round trip. Raises Conflict when another request was first after all."""
     kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
     try:
-        written = await db.execute(_CLOSE, {**row.parameters(), **kept, "headers": kept_headers(response)})
+        (written,) = await _CLOSE.rows(db, **row.parameters(), **kept, headers=kept_headers(response))
     except DBAPIError as error:
         raise unwritable(error) from error
-    if not written.scalar_one():
+    if not written["stored"]:
         raise in_flight()
     failpoints.hit("audit.before_commit")
 
@@ -92,4 +93,4 @@ _INSERT_STORED = """
     ON CONFLICT DO NOTHING RETURNING 1
 """
 _STORE = text(_INSERT_STORED)
-_CLOSE = text(f"WITH stored AS ({_INSERT_STORED}) {INSERT} RETURNING (SELECT count(*) FROM stored)")  # noqa: S608 - two constants of ours
+_CLOSE = Statement(f"WITH stored AS ({_INSERT_STORED}) {INSERT} RETURNING (SELECT count(*) FROM stored) AS stored")  # noqa: S608 - two constants of ours

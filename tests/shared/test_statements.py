@@ -1,0 +1,111 @@
+"""Statements that the driver sends by itself: in the session's transaction, and refused and watched like all others."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from shared.db import is_away, let_go
+from shared.errors import Unavailable
+from shared.statements import Statement
+from tests.support.databases import Databases
+from tests.support.parties import CLINIC, Receiver
+from tests.support.pipeline import Parties
+
+ADDED = Statement("SELECT CAST(:one AS int) + CAST(:other AS int) AS sum, :one::text AS again")
+MINE = Statement("SELECT pg_backend_pid() AS pid, pg_current_xact_id()::text AS transaction")
+MINE_BY_SESSION = text(MINE.sql)
+CLAIMED = Statement("INSERT INTO platform.key_clinic (key, clinic_id) VALUES (:key, :clinic_id) RETURNING key")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def receiver(databases: Databases) -> AsyncIterator[Receiver]:
+    parties = Parties(databases)
+    yield await parties.receiver("receiver")
+    await parties.leave()
+
+
+async def test_parameters_are_given_by_name_and_a_cast_is_no_name(receiver: Receiver) -> None:
+    async with receiver.database.transaction() as db:
+        (row,) = await ADDED.rows(db, other=2, one=1)
+    assert (row["sum"], row["again"]) == (3, "1")
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_it_runs_in_the_transaction_of_the_session_whoever_is_first(receiver: Receiver, first: bool) -> None:
+    async with receiver.database.transaction() as db:
+        if first:
+            (row,) = await MINE.rows(db)
+            assert (await db.execute(MINE_BY_SESSION)).one() == tuple(row)
+        else:
+            by_session = (await db.execute(MINE_BY_SESSION)).one()
+            (row,) = await MINE.rows(db)
+            assert by_session == tuple(row)
+
+
+async def test_what_it_wrote_goes_with_the_transaction(receiver: Receiver) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with receiver.database.transaction(CLINIC) as db:
+            await CLAIMED.rows(db, key="gone", clinic_id=CLINIC)
+            raise ZeroDivisionError
+    async with receiver.database.transaction(CLINIC) as db:
+        await CLAIMED.rows(db, key="stays", clinic_id=CLINIC)
+    kept = await receiver.admin.fetch("SELECT key FROM platform.key_clinic WHERE key IN ('gone', 'stays')")
+    assert [row["key"] for row in kept] == ["stays"]
+
+
+async def test_a_collision_is_what_sqlalchemy_calls_one(receiver: Receiver) -> None:
+    with pytest.raises(IntegrityError) as collision:
+        async with receiver.database.transaction(CLINIC) as db:
+            await CLAIMED.rows(db, key="twice", clinic_id=CLINIC)
+            await CLAIMED.rows(db, key="twice", clinic_id=CLINIC)
+    assert getattr(collision.value.orig, "sqlstate", None) == "23505"
+    assert "twice" not in str(collision.value.statement)
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_a_database_that_is_away(receiver: Receiver) -> None:
+    with pytest.raises(DBAPIError) as mistake:
+        async with receiver.database.transaction() as db:
+            await Statement("SELECT 1 FROM nowhere").rows(db)
+    assert not is_away(mistake.value)
+
+
+async def test_a_connection_that_the_server_ended_is_a_database_that_is_away_and_the_next_transaction_has_another(
+    receiver: Receiver,
+) -> None:
+    with pytest.raises(Unavailable):
+        async with receiver.database.transaction() as db:
+            (row,) = await MINE.rows(db)
+            await receiver.admin.execute("SELECT pg_terminate_backend($1)", row["pid"])
+            await MINE.rows(db)
+            await MINE.rows(db)
+    async with receiver.database.transaction() as db:
+        assert (await MINE.rows(db))[0]["pid"] != row["pid"]
+
+
+async def test_after_a_transaction_has_let_go_it_runs_on_the_connection_that_comes_next(receiver: Receiver) -> None:
+    async with receiver.database.transaction() as db:
+        (before,) = await MINE.rows(db)
+        await let_go(db)
+        assert receiver.database.connections_in_use() == 0
+        (after,) = await MINE.rows(db)
+        assert receiver.database.connections_in_use() == 1
+    assert after["transaction"] != before["transaction"]
+
+
+async def test_who_watches_the_engine_sees_it(receiver: Receiver) -> None:
+    seen: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, sql: str, parameters: object, *_rest: object) -> None:
+        seen.append((sql, parameters))
+
+    engine = receiver.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        async with receiver.database.transaction() as db:
+            await ADDED.rows(db, one=1, other=2)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert seen[-1] == (ADDED.sql, (1, 2))
