@@ -33,15 +33,15 @@ def statements(service: Service) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-async def test_completing_costs_four_statements_besides_the_edges_two(clinic: Clinic) -> None:
+async def test_completing_costs_three_statements_besides_the_edges_two(clinic: Clinic) -> None:
     infusion_id = await clinic.recovery()
     with statements(clinic.service) as sent:
         await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
     starts = [statement.split("(")[0][:28] for statement in sent]
-    assert len(sent) == 6, starts
+    assert len(sent) == 5, starts
     assert "FOR NO KEY UPDATE OF patient, infusion" in sent[1]
-    assert sent[2].startswith("UPDATE infusion SET")
-    assert sent[3].startswith("INSERT INTO infusion_version")
+    assert "INSERT INTO infusion " in sent[2]
+    assert "INSERT INTO infusion_version" in sent[2]
     assert sum("INSERT INTO platform.event_log" in statement for statement in sent) == 1
 
 

@@ -25,8 +25,8 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
         await refuse_duplicate(call, infusion, corrected["pump_started_at"], body.duplicate_confirmation, limits)
     others = await queries.started_beside(call.db, infusion)
     event = infusion.amend(subject, corrections, others, call.now)
-    review_course(call, infusion, subject, others)
-    return record(call, infusion, Step.AMEND, event, body.reason)
+    await review_course(call, infusion, subject, others)
+    return await record(call, infusion, Step.AMEND, event, body.reason)
 
 
 async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: RequestEnteredInError) -> Infusion:
@@ -34,7 +34,7 @@ async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: R
     infusion, _ = await load(call, infusion_id, Step.ENTERED_IN_ERROR)
     assert call.caller.practitioner_id is not None
     infusion.request_error(call.caller.practitioner_id, call.now)
-    return record(call, infusion, Step.ENTERED_IN_ERROR, reason=body.reason)
+    return await record(call, infusion, Step.ENTERED_IN_ERROR, reason=body.reason)
 
 
 async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: ConfirmEnteredInError) -> Infusion:
@@ -42,8 +42,8 @@ async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: C
     infusion, subject = await load(call, infusion_id, Step.CONFIRM_ENTERED_IN_ERROR)
     assert call.caller.practitioner_id is not None
     event = infusion.confirm_error(subject, call.caller.practitioner_id, call.now)
-    review_course(call, infusion, subject, await queries.started_beside(call.db, infusion))
-    return record(call, infusion, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
+    await review_course(call, infusion, subject, await queries.started_beside(call.db, infusion))
+    return await record(call, infusion, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
 
 
 def _refuse_impossible(call: CallContext, corrected: dict[str, Any], limits: Limits) -> None:  # Any: columns of several types

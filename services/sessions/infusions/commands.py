@@ -5,7 +5,6 @@ from uuid import UUID
 
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.records import InfusionVersion
 from services.sessions.infusions.refusals import (
     refuse,
     refuse_barred,
@@ -28,6 +27,7 @@ from services.sessions.infusions.schemas import (
     StopEarly,
     TransferPatient,
 )
+from services.sessions.infusions.statements import KEEP
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
@@ -49,8 +49,7 @@ async def schedule(call: CallContext, body: ScheduleInfusion, limits: Limits) ->
     )
     await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
     event = infusion.book(subject, call.now)
-    call.db.add(infusion)
-    return record(call, infusion, "schedule", event)
+    return await record(call, infusion, "schedule", event)
 
 
 async def reschedule(call: CallContext, infusion_id: UUID, body: RescheduleInfusion, limits: Limits) -> Infusion:
@@ -60,7 +59,7 @@ async def reschedule(call: CallContext, infusion_id: UUID, body: RescheduleInfus
     refuse_barred(subject, starting=False, infusion=infusion)
     await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
     event = infusion.reschedule(subject, body.scheduled_at, call.now)
-    return record(call, infusion, Step.RESCHEDULE, event, body.reason)
+    return await record(call, infusion, Step.RESCHEDULE, event, body.reason)
 
 
 async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: Limits) -> Infusion:
@@ -69,25 +68,25 @@ async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: 
     arrived_at = body.arrived_at or call.now
     refuse(rules.impossible_fact_time(arrived_at, call.now, limits.infusions.times, "/arrived_at"))
     infusion.check_in(arrived_at, call.now)
-    return record(call, infusion, Step.CHECK_IN)
+    return await record(call, infusion, Step.CHECK_IN)
 
 
 async def cancel(call: CallContext, infusion_id: UUID, body: CancelInfusion) -> Infusion:
     """Give a booking up before check-in."""
     infusion, subject = await load(call, infusion_id, Step.CANCEL)
-    return record(call, infusion, Step.CANCEL, infusion.cancel(subject, body.cancelled_by, body.reason, call.now), body.reason)
+    return await record(call, infusion, Step.CANCEL, infusion.cancel(subject, body.cancelled_by, body.reason, call.now), body.reason)
 
 
 async def no_show(call: CallContext, infusion_id: UUID) -> Infusion:
     """The patient did not come."""
     infusion, subject = await load(call, infusion_id, Step.NO_SHOW)
-    return record(call, infusion, Step.NO_SHOW, infusion.miss(subject, call.now))
+    return await record(call, infusion, Step.NO_SHOW, infusion.miss(subject, call.now))
 
 
 async def not_done(call: CallContext, infusion_id: UUID, body: NotDone) -> Infusion:
     """The patient came and no drug was given."""
     infusion, subject = await load(call, infusion_id, Step.NOT_DONE)
-    return record(call, infusion, Step.NOT_DONE, infusion.not_do(subject, body.reason, call.now), body.reason)
+    return await record(call, infusion, Step.NOT_DONE, infusion.not_do(subject, body.reason, call.now), body.reason)
 
 
 async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limits: Limits) -> Infusion:
@@ -108,7 +107,7 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
     await refuse_held(call, infusion, order.pump_started_at, body.hold_override, limits)
     refuse_unusual_dose(call, infusion, dose, weight, body.dose_override, limits)
     await refuse_duplicate(call, infusion, order.pump_started_at, body.duplicate_confirmation, limits)
-    return record(call, infusion, Step.START, infusion.start(subject, order, call.now))
+    return await record(call, infusion, Step.START, infusion.start(subject, order, call.now))
 
 
 async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: Limits) -> Infusion:
@@ -117,8 +116,8 @@ async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: 
     pump = _checked_pump(call, infusion, body, limits, zero_allowed=False)
     others = await queries.started_beside(call.db, infusion)
     infusion.end_pump(pump, others, call.now)
-    review_course(call, infusion, subject, others)
-    return record(call, infusion, Step.PUMP_END)
+    await review_course(call, infusion, subject, others)
+    return await record(call, infusion, Step.PUMP_END)
 
 
 async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limits: Limits) -> Infusion:
@@ -127,8 +126,8 @@ async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limi
     pump = _checked_pump(call, infusion, body, limits, zero_allowed=True)
     others = await queries.started_beside(call.db, infusion)
     infusion.stop_early(pump, body.reason_code, body.reason, others, call.now)
-    review_course(call, infusion, subject, others)
-    return record(call, infusion, Step.STOP_EARLY, reason=body.reason)
+    await review_course(call, infusion, subject, others)
+    return await record(call, infusion, Step.STOP_EARLY, reason=body.reason)
 
 
 async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion, limits: Limits) -> Infusion:
@@ -136,7 +135,7 @@ async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion,
     infusion, subject = await load(call, infusion_id, Step.COMPLETE)
     _refuse_departure(call, infusion, body.discharged_at, limits, "/discharged_at")
     refuse_short_observation(call, infusion, body.discharged_at, body.observation_override, limits)
-    return record(call, infusion, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
+    return await record(call, infusion, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
 
 
 async def leave_against_advice(call: CallContext, infusion_id: UUID, body: LeaveAgainstAdvice, limits: Limits) -> Infusion:
@@ -145,7 +144,7 @@ async def leave_against_advice(call: CallContext, infusion_id: UUID, body: Leave
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
     _refuse_departure(call, infusion, body.left_at, limits, "/left_at")
     event = infusion.leave(subject, body.left_at, body.reason, call.now)
-    return record(call, infusion, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
+    return await record(call, infusion, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
 
 
 async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, limits: Limits) -> Infusion:
@@ -154,7 +153,7 @@ async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, 
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
     _refuse_departure(call, infusion, body.transferred_at, limits, "/transferred_at")
     event = infusion.transfer(subject, body.transferred_at, body.reason, call.now)
-    return record(call, infusion, Step.TRANSFER, event, body.reason)
+    return await record(call, infusion, Step.TRANSFER, event, body.reason)
 
 
 async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusion, Subject]:
@@ -167,27 +166,34 @@ async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusi
     return infusion, subject
 
 
-def record(
+async def record(
     call: CallContext, infusion: Infusion, step: Step | str, event: InfusionEvent | None = None, reason: str | None = None
 ) -> Infusion:
     """Keep the version that a step has just made, and hand its event to the outbox."""
-    call.db.add(InfusionVersion.of(infusion, step, actor=call.caller.actor, reason=reason))
+    await _keep(call, infusion, step, reason)
     if event is not None:
         emit(call.db, event)
     call.etag(infusion.version)
     return infusion
 
 
-def review_course(call: CallContext, infusion: Infusion, subject: Subject, others: list[Infusion]) -> None:
+async def review_course(call: CallContext, infusion: Infusion, subject: Subject, others: list[Infusion]) -> None:
     """See whether the course's other infusions are still, or now, its first; each change is a version that is told."""
     why = "another infusion of the course changed"
     for other in others:
         before = other.version
         event = other.review_place(subject, [infusion, *(third for third in others if third is not other)], call.now)
         if other.version != before:
-            call.db.add(InfusionVersion.of(other, "first-of-course", actor=call.caller.actor, reason=why))
+            await _keep(call, other, "first-of-course", why)
         if event is not None:
             emit(call.db, event)
+
+
+async def _keep(call: CallContext, infusion: Infusion, step: Step | str, reason: str | None) -> None:
+    """Write the record and its new version. What is stored is the version before: whoever changes a record has locked it."""
+    snapshot = infusion.model_dump_json()
+    if not await KEEP.rows(call.db, snapshot=snapshot, step=str(step), actor=call.caller.actor, reason=reason):
+        raise RuntimeError("a version was skipped")
 
 
 def _refuse_departure(call: CallContext, infusion: Infusion, at: datetime, limits: Limits, pointer: str) -> None:
@@ -221,5 +227,5 @@ async def _end_pump_first(call: CallContext, infusion: Infusion, subject: Subjec
     pump = _checked_pump(call, infusion, body, limits, zero_allowed=True, below="/pump_end")
     others = await queries.started_beside(call.db, infusion)
     infusion.end_pump(pump, others, call.now)
-    review_course(call, infusion, subject, others)
-    record(call, infusion, Step.PUMP_END)
+    await review_course(call, infusion, subject, others)
+    await record(call, infusion, Step.PUMP_END)

@@ -26,13 +26,14 @@ async def get_infusion(db: AsyncSession, infusion_id: UUID, *, unchanging: bool 
 
 
 async def get_infusion_for_change(db: AsyncSession, infusion_id: UUID) -> tuple[Infusion, Subject]:
-    """One infusion with whom it is about, both locked, in one statement. Raises NotFound.
+    """One infusion with whom it is about, both locked, in one statement. Raises NotFound. The session writes no change of it by itself.
 
     The patient's lock comes first, as everywhere: writes about one patient's infusions wait for each other and cannot deadlock.
     """
     row = (await db.execute(_FOR_CHANGE, {"clinic_id": clinic_of(db), "infusion_id": infusion_id})).first()
     if row is None:
         raise NotFound
+    db.expunge(row.Infusion)
     return row.Infusion, Subject(row.Patient, row.Course)
 
 
@@ -43,7 +44,7 @@ async def infusions_with_subjects(db: AsyncSession, infusion_ids: Sequence[UUID]
 
 
 async def started_beside(db: AsyncSession, infusion: Infusion) -> list[Infusion]:
-    """The course's other infusions that were started and still count."""
+    """The course's other infusions that were started and still count. The session writes no change of them by itself."""
     rows = await db.scalars(
         select(Infusion).where(
             col(Infusion.clinic_id) == infusion.clinic_id,
@@ -53,7 +54,10 @@ async def started_beside(db: AsyncSession, infusion: Infusion) -> list[Infusion]
             col(Infusion.state) != InfusionState.ENTERED_IN_ERROR,
         )
     )
-    return list(rows)
+    others = list(rows)
+    for other in others:
+        db.expunge(other)
+    return others
 
 
 async def visits_near(db: AsyncSession, infusion: Infusion, at: datetime, within: timedelta) -> list[Infusion]:

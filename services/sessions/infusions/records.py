@@ -111,17 +111,3 @@ class InfusionVersion(Table, table=True):
     reason: str | None
     recorded_at: datetime = Field(sa_column=utc_column())
     snapshot: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON
-
-    @classmethod
-    def of(cls, infusion: InfusionRecord, step: Step | str, *, actor: str, reason: str | None) -> "InfusionVersion":
-        """The version that the infusion has just reached."""
-        return cls(
-            clinic_id=infusion.clinic_id,
-            infusion_id=infusion.infusion_id,
-            version=infusion.version,
-            step=str(step),
-            actor=actor,
-            reason=reason,
-            recorded_at=infusion.changed_at,
-            snapshot=infusion.model_dump(mode="json"),
-        )
