@@ -3,6 +3,7 @@
 import os
 import platform
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.benchmarks.answers import answers
 from tests.benchmarks.embedded import embedded
 from tests.benchmarks.floor import consumer, writer
 from tests.benchmarks.ground import Ground, prepared
-from tests.benchmarks.growth import LARGE, growth
+from tests.benchmarks.growth import LARGE, SETTINGS, SMALL, growth
 from tests.benchmarks.load import Work, requests
 from tests.benchmarks.measures import Lengths
 from tests.benchmarks.recording import Recordings, record
@@ -91,13 +92,12 @@ async def _more(work: Work, ground: Ground, lengths: Lengths, figures: Figures) 
     return {"latency": latency, "flat_out": flat_out}
 
 
-async def run_growth(lengths: Lengths, large: int) -> Figures:
+async def run_growth(lengths: Lengths, sizes: Sequence[int]) -> Figures:
     """The product alone, with little and with much that is there already."""
     _say("starting PostgreSQL, Kafka and the services")
-    async with prepared() as ground:
-        _say(f"loading and measuring up to {large} open tasks and past infusions: minutes")
+    async with prepared(SETTINGS) as ground:
         machine = _machine()
-        return {"growth": await growth(ground, lengths, large), "machine": machine | {"load_at_end": os.getloadavg()}}
+        return {"growth": await growth(ground, lengths, sizes, _say), "machine": machine | {"load_at_end": os.getloadavg()}}
 
 
 def _counts(recordings: Recordings) -> Figures:
@@ -126,11 +126,13 @@ def main() -> None:
     parser = ArgumentParser(prog="make bench")
     parser.add_argument("--short", action="store_true", help="a few seconds of everything: to see that it works")
     parser.add_argument("--growth", action="store_true", help="instead: with a thousand and with a million open tasks and past infusions")
+    parser.add_argument("--large", type=int, help="the larger number, a million if not given")
     given = parser.parse_args()
     telemetry.configure_logs(level="ERROR")
     floor, product = (_SHORT_FLOOR, _SHORT) if given.short else (_FLOOR, _PRODUCT)
     if given.growth:
-        figures = uvloop.run(run_growth(product, LARGE // 100 if given.short else LARGE))
+        large = given.large or (LARGE // 100 if given.short else LARGE)
+        figures = uvloop.run(run_growth(product, [SMALL, large]))
         _hand_over(growth_table(figures["growth"]), figures, RESULT.with_name("bench-growth.json"))
     else:
         figures = uvloop.run(run(floor, product))

@@ -43,6 +43,10 @@ class Waiting(NamedTuple):
     def ids(self) -> tuple[UUID, UUID, UUID]:
         return self[:3]
 
+    @property
+    def named(self) -> dict[str, UUID]:
+        return {"infusion_id": self.infusion_id, "patient_id": self.patient_id, "course_id": self.course_id}
+
 
 @dataclass
 class Ground:
@@ -55,6 +59,8 @@ class Ground:
     sessions: "asyncpg.Connection[asyncpg.Record]"
     followup: "asyncpg.Connection[asyncpg.Record]"
     _ready: list[Waiting] = field(default_factory=list)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The connection answers one question at a time, and who drives and who watches both ask how far it has come."""
 
     @property
     def system(self) -> ClinicSystem:
@@ -97,7 +103,8 @@ class Ground:
 
     async def finished(self) -> int:
         """How many events of sessions have had their effect in followup: the offsets move in the transaction of the effects."""
-        count: int = await self.followup.fetchval(_FINISHED)
+        async with self._asking:
+            count: int = await self.followup.fetchval(_FINISHED)
         return count
 
     async def finish(self, target: int) -> None:
@@ -146,8 +153,8 @@ class Ground:
 
 
 @asynccontextmanager
-async def prepared() -> AsyncIterator[Ground]:
-    """Everything started, one clinic open in it."""
+async def prepared(settings: Mapping[str, str] | None = None) -> AsyncIterator[Ground]:
+    """Everything started, one clinic open in it; ``settings`` are variables for all services."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="afterglow-bench-"))
     server, broker = DurableServer(folder), Broker()
@@ -157,7 +164,7 @@ async def prepared() -> AsyncIterator[Ground]:
         await broker.start()
         (folder / "installation").mkdir()
         async with installed(server, broker, folder / "installation", witness=False) as installation:
-            await installation.start()
+            await installation.start(settings=settings)
             async with installation.superuser("sessions") as sessions, installation.superuser("followup") as followup:
                 clinic = await installation.clinic(seed=1)
                 try:
@@ -181,6 +188,14 @@ async def _tune(server: DurableServer) -> None:
 
 async def _opened(installation: Installation, clinic: Clinic, sessions: Any, followup: Any) -> Ground:  # Any: asyncpg's generic
     """One visit as far as recovery, by the APIs: the model of all that are seeded."""
+    model, discharged_at = await in_recovery(clinic)
+    ground = Ground(installation, clinic, discharged_at, model, sessions, followup)
+    await eventually(partial(followup.fetchval, "SELECT count(*) FROM infusion WHERE state = 'started'"))
+    return ground
+
+
+async def in_recovery(clinic: Clinic) -> tuple[Waiting, datetime]:
+    """A new patient's first visit as far as recovery, by the APIs, and when the discharge would be."""
     began = datetime.now(UTC) - _VISIT_BEGAN
     patient = await clinic.admitted()
     booking = {"patient_id": str(patient.patient_id), "course_id": str(patient.course_id), "scheduled_at": began.isoformat()}
@@ -188,16 +203,11 @@ async def _opened(installation: Installation, clinic: Clinic, sessions: Any, fol
     infusion_id = (await clinic.system.post("/sessions/v1/infusions", booking, acting=acting["coordinator"]))["infusion_id"]
     for step, body, by in steps(began):
         if step == "complete":
-            discharged_at = datetime.fromisoformat(str(body["discharged_at"]))
-            break
+            return Waiting(UUID(infusion_id), patient.patient_id, patient.course_id, True), datetime.fromisoformat(
+                str(body["discharged_at"])
+            )
         await clinic.system.post(f"/sessions/v1/infusions/{infusion_id}/{step}", body, acting=acting[by])
-    else:
-        raise AssertionError("a visit ends with its completion")
-    ground = Ground(
-        installation, clinic, discharged_at, Waiting(UUID(infusion_id), patient.patient_id, patient.course_id, True), sessions, followup
-    )
-    await eventually(partial(followup.fetchval, "SELECT count(*) FROM infusion WHERE state = 'started'"))
-    return ground
+    raise AssertionError("a visit ends with its completion")
 
 
 async def seed(ground: Ground, count: int) -> list[Waiting]:

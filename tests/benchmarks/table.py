@@ -43,16 +43,31 @@ def table_of(figures: Mapping[str, Any]) -> Table:  # Any: figures by name, in g
 
 def growth_table(figures: Mapping[str, Any]) -> Table:  # Any: as above
     """One column for each size."""
-    table = Table("figure", *figures, title="Afterglow: with so many open tasks and past infusions", title_justify="left")
-    for name, group, key, form in (
-        ("sustained, per second", "sustained", "per_second", ".0f"),
-        ("drain, per second", "drain", "per_second", ".0f"),
-        ("page of the queue, p50 ms", "queue", "p50_ms", ".1f"),
-        ("page of the queue, p99 ms", "queue", "p99_ms", ".1f"),
-    ):
-        table.add_row(name, *(format(of_size[group][key], form) if group in of_size else "" for of_size in figures.values()))
+    table = Table("figure", title="Afterglow: with so many open tasks and past infusions", title_justify="left")
+    sizes = list(figures.values())
+    for size in figures:
+        table.add_column(size, justify="right")
+    for name, group, key, form in _GROWTH:
+        table.add_row(name, *(format(of_size[group][key], form) for of_size in sizes))
+    for view in _VIEWS:
+        table.add_row(f"page of the queue, {view}, p50 ms", *(format(of_size["lists"][view]["p50_ms"], ".1f") for of_size in sizes))
+    for group, what in (("lists", "page of the queue"), ("counts", "counts of all views")):
+        slowest = [max(of_size[group].items(), key=lambda item: float(item[1]["p50_ms"])) for of_size in sizes]
+        table.add_row(f"{what}, the slowest order or filter, p50 ms", *(f"{waits['p50_ms']:.1f} ({name})" for name, waits in slowest))
     return table
 
+
+_VIEWS = ("mine", "unassigned", "on-hold", "done", "cancelled", "open")
+_GROWTH = (
+    ("sustained, per second", "sustained", "per_second", ".0f"),
+    ("request to visible task at 30 %, p50 ms", "latency", "p50_ms", ".1f"),
+    ("request to visible task at 30 %, p99 ms", "latency", "p99_ms", ".1f"),
+    ("drain: plans made per second", "drain", "per_second", ".0f"),
+    ("tasks marked as overdue, per second", "timers", "per_second", ".0f"),
+    ("claim, p50 ms", "claim", "p50_ms", ".1f"),
+    ("claim, p99 ms", "claim", "p99_ms", ".1f"),
+    ("audit of completeness, infusions per second", "audit", "per_second", ".0f"),
+)
 
 _EMBEDDED = (
     ("seconds_to_ready", "seconds from start to ready", ".1f", ""),
