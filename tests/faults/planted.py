@@ -119,13 +119,14 @@ def offset_before_effects() -> None:
 
 
 def no_idempotency_key() -> None:
-    """Every request is a new one. The window: a measurement is committed and not answered; no rule of the domain forbids a second one."""
+    """Every measurement is a new one, and no rule of the domain forbids a second one. The window: it is committed and not answered."""
     claim_of, commit = _guard(idempotency, "claim_of"), _guard(Database, "_commit")
     repeatable: ContextVar[bool] = ContextVar("repeatable", default=False)
 
     def always_new(request: Any, body: bytes) -> idempotency.Claim:  # Any: handed through
+        claim = cast(idempotency.Claim, claim_of(request, body))
         repeatable.set(request.url.path.endswith("/vital-signs"))
-        return idempotency.Claim(uuid4().hex, claim_of(request, body).request_hash)
+        return idempotency.Claim(uuid4().hex, claim.request_hash) if repeatable.get() else claim
 
     async def unanswered(self: Database, db: AsyncSession) -> bool:
         told = await commit(self, db)
