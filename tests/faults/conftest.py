@@ -4,12 +4,14 @@ import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.faults.installation import Installation, installed
+from tests.faults.limits import Watch
 from tests.faults.report import Report
 from tests.faults.servers import DurableServer
 from tests.support.broker import Broker
@@ -17,25 +19,38 @@ from tests.support.fixtures import kafka, local, pipeline
 
 __all__ = ["kafka", "local", "pipeline"]
 
+RUN_SECONDS = 4800.0
+"""How long a run may take: twice what it does take on two cores, and a half more."""
 _REPORT = pytest.StashKey[Report]()
+_WATCH = pytest.StashKey[Watch]()
 
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Report:
-    """Where a scenario says what it injects, and leaves its line of the table."""
+    """Where a scenario says what it injects, and leaves its line of the table. The first one begins the watch over the run."""
+    if _WATCH not in request.config.stash:
+        watch = request.config.stash[_WATCH] = Watch(RUN_SECONDS, partial(_tell, request.config))
+        watch.begin()
+    request.config.stash[_WATCH].scenario = request.node.name
     found = request.config.stash.setdefault(_REPORT, Report())
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    found.tell = partial(_tell, request.config)
+    return found
+
+
+def _tell(config: pytest.Config, line: str) -> None:
+    """On the terminal at once, past the capture."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
     assert terminal is not None
     assert capture is not None
+    with capture.global_and_fixture_disabled():
+        terminal.ensure_newline()
+        terminal.write_line(line)
 
-    def tell(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            terminal.ensure_newline()
-            terminal.write_line(line)
 
-    found.tell = tell
-    return found
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _WATCH in config.stash:
+        config.stash[_WATCH].end()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
