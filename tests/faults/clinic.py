@@ -73,6 +73,8 @@ class System(ClinicSystem):
         self.answered: list[float] = []
         self.refused: list[float] = []
         """When it was told to come back later (503)."""
+        self.told_again: list[float] = []
+        """When it was answered what had been done before, and had not heard of it."""
 
     async def post(
         self, path: str, body: Mapping[str, object], *, acting: UUID | None = None, version: int | None = None
@@ -89,6 +91,8 @@ class System(ClinicSystem):
             self.unanswered.append(time.monotonic())
         elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             self.refused.append(time.monotonic())
+        elif "Idempotency-Replayed" in answer.headers:
+            self.told_again.append(time.monotonic())
         return answer
 
 
@@ -163,6 +167,7 @@ class Clinic:
         self._waiting: list[Patient] = []
         self._admitted = 0
         self._hands = Hands()
+        self._coordinator = Hands()
         self.known_first = False
         """Set where events do not flow: whoever was admitted since is unknown to sessions, and a visit would only wait for that."""
 
@@ -257,21 +262,26 @@ class Clinic:
     async def at_work(self, *, hands: int = 5, pause_seconds: float = 0.25) -> AsyncIterator["Clinic"]:
         """Visits side by side, and one more hand each for admissions and for the queue, until the block is left.
 
-        Whatever has begun is brought to its end.
+        Whatever has begun is brought to its end, unless the block is cancelled.
         """
         closing = asyncio.Event()
 
-        async def work(once: Callable[[], Any], pause: float) -> None:  # Any: a coroutine
+        async def work(once: Callable[[], Any], pause: float, whose: Hands) -> None:  # Any: a coroutine
             while not closing.is_set():
-                async with self._hands.busy():
+                async with whose.busy():
                     await once()
                 await asyncio.sleep(pause * self._random.uniform(0.5, 1.5))
 
-        working = [asyncio.create_task(work(self.visit, pause_seconds)) for _ in range(hands)]
-        working += [asyncio.create_task(work(self.admit, 1.0)), asyncio.create_task(work(self.claim, 0.5))]
+        working = [asyncio.create_task(work(self.visit, pause_seconds, self._hands)) for _ in range(hands)]
+        working.append(asyncio.create_task(work(self.admit, 1.0, self._hands)))
+        working.append(asyncio.create_task(work(self.claim, 0.5, self._coordinator)))
         try:
             await self.completes(hands)
             yield self
+        except asyncio.CancelledError:
+            for task in working:
+                task.cancel()
+            raise
         finally:
             closing.set()
             await asyncio.gather(*working)
@@ -279,13 +289,27 @@ class Clinic:
     @asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
         """Nobody begins anything in this block, and whatever had begun is at its end."""
-        async with self._hands.resting():
+        async with self._hands.resting(), self._coordinator.resting():
+            yield
+
+    @asynccontextmanager
+    async def queue_at_rest(self) -> AsyncIterator[None]:
+        """Nobody takes a task in this block: one that was on somebody's list before a restore is no task any more."""
+        async with self._coordinator.resting():
             yield
 
     async def completes(self, visits: int, *, within: float = 240.0) -> None:
         """Wait until so many more visits are completed."""
         before = len(self.completed_at)
         await eventually(self._completed, lambda count: count >= before + visits, within=within)
+
+    async def gets_done(self, requests: int, *, within: float = 240.0) -> None:
+        """Wait until so many more requests are acknowledged."""
+        before = len(self.system.answered)
+        await eventually(self._acknowledged, lambda count: count >= before + requests, within=within)
+
+    async def _acknowledged(self) -> int:
+        return len(self.system.answered)
 
     async def _completed(self) -> int:
         return len(self.completed_at)

@@ -132,6 +132,11 @@ class Installation:
         """The name of a service's database."""
         return str(make_url(self.urls[service]).database)
 
+    async def handled(self, service: str) -> int:
+        """How many events a service has handled."""
+        async with self.superuser(service) as admin:
+            return int(await admin.fetchval("SELECT count(*) FROM platform.inbox"))
+
     def logged(self, service: str, event: str) -> int:
         """How often the processes of a service logged this."""
         return sum(path.read_text().count(f'"event": "{event}"') for path in self.folder.glob(f"{service}-*.log"))

@@ -10,10 +10,13 @@ from uuid import UUID
 from tests.faults.checker import Verdict, judge, quiet
 from tests.faults.clinic import Clinic
 from tests.faults.installation import Installation
+from tests.faults.limits import ends_within
 from tests.faults.report import Outcome, Report
 from tests.support.waiting import eventually
 
 SEED = 20261125
+SCENARIO_SECONDS = 420.0
+"""How long a clinic may be at work in one scenario. Start and verdict have limits of their own; pytest's is for all of it."""
 
 
 @dataclass
@@ -29,36 +32,36 @@ class Scenario:
     spans: list[tuple[float, float]] = field(default_factory=list)
 
     @asynccontextmanager
-    async def fault(self) -> AsyncIterator[None]:
-        """What happens in this block happens under the fault: it ends with the fault, or with the last of several."""
+    async def fault(self, **least: int) -> AsyncIterator[None]:
+        """What happens in this block happens under the fault: it begins when something is broken and ends when nothing is any more.
+
+        ``least`` says what the clinic must have had in this very block, by the names of ``load``.
+        """
+        assert least, "a fault without work shows nothing"
         began = time.monotonic()
         try:
             yield
         finally:
             self.spans.append((began, time.monotonic()))
+        had = self.load(self.spans[-1:])
+        short = {name: had[name] for name, count in least.items() if had[name] < count}
+        assert not short, f"no load during the fault: {short}, and it was to be at least {least}"
 
-    def during(self, moments: Collection[float]) -> int:
-        """How many of these moments lie under the fault."""
-        return sum(began <= at <= ended for at in moments for began, ended in self.spans)
+    def load(self, spans: Collection[tuple[float, float]]) -> dict[str, int]:
+        """What the clinic had in these spans of time.
 
-    @property
-    def asked(self) -> int:
-        """Requests that the clinic sent under the fault."""
-        return self.during(self.clinic.system.asked)
-
-    @property
-    def answered(self) -> int:
-        """Requests of the clinic that had their effect acknowledged under the fault."""
-        return self.during(self.clinic.system.answered)
-
-    @property
-    def unanswered(self) -> int:
-        """Requests under the fault whose connection broke or stayed silent."""
-        return self.during(self.clinic.system.unanswered)
-
-    @property
-    def completed(self) -> int:
-        return self.during(self.clinic.completed_at)
+        Requests that it ``asked`` (reads among them); that were ``answered``, their effect acknowledged; that were ``refused`` for now
+        (503); that stayed ``unanswered``, their connection broken or silent. And visits that were ``completed``.
+        """
+        system = self.clinic.system
+        moments = {
+            "asked": system.asked,
+            "answered": system.answered,
+            "refused": system.refused,
+            "unanswered": system.unanswered,
+            "completed": self.clinic.completed_at,
+        }
+        return {name: sum(began <= at <= ended for at in own for began, ended in spans) for name, own in moments.items()}
 
     async def verdict(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = (), only_results: bool = False) -> Verdict:
         """Wait for quiet, judge, and leave a line in the report."""
@@ -69,8 +72,10 @@ class Scenario:
         """The verdict on how things are now, ``took`` seconds after the fault."""
         verdict = await judge(self.installation, self.clinic.ledger, foreign=foreign, only_results=only_results)
         seconds = sum(ended - began for began, ended in self.spans)
+        had = self.load(self.spans)
         load = (
-            f"{self.asked} requests ({self.unanswered} unanswered), {self.completed} infusions in {seconds:.0f} s; quiet after {took:.0f} s"
+            f"{had['asked']} requests ({had['refused']} refused, {had['unanswered']} unanswered), {had['answered']} acknowledged, "
+            f"{had['completed']} infusions in {seconds:.0f} s; quiet after {took:.0f} s"
         )
         self.report.add(Outcome(self.name, injected, load, verdict, self.wanted))
         return verdict
@@ -82,10 +87,10 @@ class Scenario:
             sql = "SELECT count(*) FROM plan WHERE infusion_id = ANY($1::uuid[])"
             await eventually(lambda: admin.fetchval(sql, visits), lambda plans: plans == len(visits), within=120, every=0.2)
 
-    async def ends_whole(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = (), least: int = 10) -> Verdict:
-        """The verdict, asserted: the clinic completed at ``least`` so much under the fault; nothing is lost, doubled or out of order."""
+    async def ends_whole(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = ()) -> Verdict:
+        """The verdict, asserted: something was broken; nothing is lost, doubled or out of order."""
         verdict = await self.verdict(injected, within=within, foreign=foreign)
-        assert self.completed >= least, f"no load during the fault: {self.completed} infusions"
+        assert self.spans, "nothing was broken"
         assert verdict.whole, str(verdict)
         return verdict
 
@@ -98,7 +103,7 @@ async def scenario(
     clinic = await installation.clinic(seed=SEED)
     running = Scenario(name, installation, report, clinic, wanted)
     try:
-        async with clinic.at_work(hands=hands):
+        async with ends_within(SCENARIO_SECONDS, name), clinic.at_work(hands=hands):
             yield running
     finally:
         await clinic.system.close()

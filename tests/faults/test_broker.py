@@ -17,7 +17,7 @@ async def test_broker_killed_and_started_again(installation: Installation, repor
     await installation.start()
     async with scenario("broker kill -9", installation, report) as running:
         for _ in range(2):
-            async with running.fault():
+            async with running.fault(completed=8):
                 await installation.broker.kill()
                 await goes_on_without_events(running)
                 await installation.broker.start_again()
@@ -30,7 +30,7 @@ async def test_broker_killed_and_started_again(installation: Installation, repor
 async def test_broker_frozen_for_half_a_minute(installation: Installation, report: Report) -> None:
     await installation.start()
     async with scenario("broker SIGSTOP", installation, report) as running:
-        async with running.fault():
+        async with running.fault(completed=10):
             began = time.monotonic()
             await installation.broker.pause()
             try:

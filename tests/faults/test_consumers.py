@@ -20,17 +20,20 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 GROUP = "followup"
 ROUNDS = 3
 GUESTS = 24
+EVENTS_OF_A_VISIT = 3
+"""It was booked, begun and completed."""
 
 
 @pytest.mark.long
 async def test_consumers_join_and_leave(installation: Installation, report: Report) -> None:
     await installation.start()
     passing = [installation.prepare(GROUP) for _ in range(2)]
-    async with scenario("consumers join and leave", installation, report) as running, running.fault():
+    async with scenario("consumers join and leave", installation, report) as running, running.fault(completed=8 * ROUNDS):
         for _ in range(ROUNDS):
             await asyncio.gather(*(process.start() for process in passing))
             await eventually(partial(installation.broker.members, GROUP), lambda count: count == 3, within=120, every=0.2)
             await running.clinic.completes(4)
+            await running.followed_up()  # by three that share the partitions
             for process in passing:
                 assert (await process.stop())[1] == 0
                 await running.clinic.completes(2)
@@ -43,16 +46,19 @@ async def test_rebalance_storm(installation: Installation, report: Report) -> No
     await installation.start()
     await installation.add(GROUP)
     chance = random.Random(SEED)
-    async with scenario("rebalance storm", installation, report) as running, running.fault():
-        async with AsyncExitStack() as staying:
+    async with scenario("rebalance storm", installation, report) as running:
+        before = await installation.handled(GROUP)
+        async with running.fault(completed=GUESTS // 2), AsyncExitStack() as staying:
             for number in range(GUESTS):
                 await staying.enter_async_context(_guest(installation))  # has partitions now: the group has moved
                 if number % 2 or chance.random() < 0.3:
                     await staying.aclose()
                     await running.clinic.completes(1)
+            meanwhile = await installation.handled(GROUP) - before
         await running.clinic.completes(10)
         await running.followed_up()
-    await running.ends_whole(f"{GUESTS} consumers joined followup's group, took partitions, did nothing and left")
+    await running.ends_whole(f"{GUESTS} consumers joined followup's group, took partitions and left; {meanwhile} events were handled")
+    assert meanwhile >= EVENTS_OF_A_VISIT * GUESTS // 2, "the group stood still meanwhile"
 
 
 @asynccontextmanager

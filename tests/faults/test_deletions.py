@@ -32,12 +32,14 @@ AUDITED = {
 
 async def test_group_deleted(installation: Installation, report: Report) -> None:
     await installation.start()
-    async with scenario("group deleted", installation, report) as running, running.fault():
-        await installation.stop("followup")
-        await running.clinic.completes(5)
-        await eventually(partial(_deleted, installation, "followup"), within=60, every=0.5)
-        assert not await installation.broker.committed("followup", TOPIC), "Kafka still remembers"
-        await installation.one("followup").start()
+    async with scenario("group deleted", installation, report) as running:
+        async with running.fault(completed=10):
+            await installation.stop("followup")
+            await running.clinic.completes(5)
+            await eventually(partial(_deleted, installation, "followup"), within=60, every=0.5)
+            assert not await installation.broker.committed("followup", TOPIC), "Kafka still remembers"
+            await running.clinic.completes(5)
+            await installation.one("followup").start()
         await running.clinic.completes(5)
         await running.followed_up()
     await running.ends_whole("followup's consumer group deleted while it was stopped")
@@ -47,13 +49,15 @@ async def test_group_deleted(installation: Installation, report: Report) -> None
 
 async def test_topic_deleted_and_published_anew(installation: Installation, report: Report) -> None:
     await installation.start()
-    async with scenario("topic deleted, republished", installation, report) as running, running.fault():
-        taken = await _topic_lost_with_unread_events(running)
-        await running.clinic.completes(5)
-        await installation.stop("sessions")  # what its relay has in its hands would come before what is older
-        async with installation.superuser("sessions") as admin:
-            await admin.execute(_PUBLISH_ANEW)
-        await installation.broker.create_topics(TOPIC)
+    async with scenario("topic deleted, republished", installation, report) as running:
+        await _unread_events(running)
+        async with running.fault(completed=10):
+            taken = await _topic_lost(installation)
+            await running.clinic.completes(10)
+            await installation.stop("sessions")  # what its relay has in its hands would come before what is older
+            async with installation.superuser("sessions") as admin:
+                await admin.execute(_PUBLISH_ANEW)
+            await installation.broker.create_topics(TOPIC)
         await asyncio.gather(*(process.start() for process in installation.all("sessions", "followup")))
         await running.clinic.completes(5)
         await running.followed_up()
@@ -63,24 +67,29 @@ async def test_topic_deleted_and_published_anew(installation: Installation, repo
 
 async def test_topic_deleted_and_nobody_noticed(installation: Installation, report: Report) -> None:
     await installation.start(settings=AUDITED)
-    async with scenario("topic deleted, audited", installation, report) as running, running.fault():
-        taken = await _topic_lost_with_unread_events(running)
-        await installation.broker.create_topics(TOPIC)
+    async with scenario("topic deleted, audited", installation, report) as running:
+        await _unread_events(running)
+        async with running.fault(completed=10):
+            taken = await _topic_lost(installation)
+            await running.clinic.completes(10)
+            await installation.broker.create_topics(TOPIC)
         await installation.one("followup").start()
         await running.clinic.completes(5)
         await running.followed_up()
     verdict = await running.verdict(f"{TOPIC} deleted with {taken} unread events and created anew", only_results=True)
-    assert running.completed >= 10, "no load during the fault"
     assert verdict.whole, str(verdict)
     assert any(ANOTHER_LOG in line for line in installation.errors()), "another log, and nobody was told"
     assert _other_errors(installation) == []
 
 
-async def _topic_lost_with_unread_events(running: Scenario) -> int:
-    """Delete the topic at a moment at which it holds what only it holds: published and read by nobody. Returns how many."""
-    installation = running.installation
-    await installation.stop("followup")
+async def _unread_events(running: Scenario) -> None:
+    """See to it that the topic holds what only it holds: published and read by nobody."""
+    await running.installation.stop("followup")
     await running.clinic.completes(8)
+
+
+async def _topic_lost(installation: Installation) -> int:
+    """Delete the topic. Returns how many events it held that nobody had read."""
     async with installation.superuser("followup") as admin:
         rows = await admin.fetch("SELECT partition, next_offset FROM platform.consumer_offset WHERE topic = $1", TOPIC)
     ends = await installation.broker.end_offsets(TOPIC)

@@ -36,7 +36,7 @@ async def test_disk_full(small: SmallDiskServer, broker: Broker, tmp_path: Path,
     async with installed(small, broker, tmp_path) as installation:
         await installation.start()
         async with scenario("disk full", installation, report) as running:
-            async with running.fault():
+            async with running.fault(refused=10):
                 await small.fill()
                 refused_before = len(running.clinic.system.refused)
                 await eventually(partial(_refused, running.clinic.system), lambda count: count >= refused_before + 10, within=120)
@@ -44,10 +44,8 @@ async def test_disk_full(small: SmallDiskServer, broker: Broker, tmp_path: Path,
                 await small.give_space()
             await running.clinic.completes(10)
             await running.followed_up()
-        refused = running.during(running.clinic.system.refused)
-        assert refused >= 10, "nothing was refused: the disk was not full"
         # What is refused is not done; whether what was called done is there, the checker says.
-        await running.ends_whole(f"no space left for PostgreSQL's data and log; {refused} requests refused with 503", least=0)
+        await running.ends_whole("no space left for PostgreSQL's data and log")
         _assert_that_services_outlived_it(installation)
 
 

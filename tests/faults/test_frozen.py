@@ -33,7 +33,7 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     await installation.add(service)
     async with scenario(f"{service} frozen at {failpoint}", installation, report) as running:
         await eventually(partial(is_frozen, frozen), within=120, every=0.05)
-        async with running.fault():
+        async with running.fault(completed=10):
             began = time.monotonic()
             await running.clinic.completes(10)
             await running.followed_up()

@@ -37,27 +37,31 @@ WHERE = [
 @pytest.mark.parametrize(("service", "failpoint"), WHERE)
 async def test_kill_at_a_failpoint(installation: Installation, report: Report, service: str, failpoint: str) -> None:
     await installation.start()
-    async with scenario(f"kill -9 at {failpoint}", installation, report) as running, running.fault():
+    async with scenario(f"kill -9 at {failpoint}", installation, report) as running:
         await installation.arm(service, [f"{failpoint}=kill@{_passing(failpoint)}"] * 3)
-        await killed_at_each(installation.one(service), 3)
+        await killed_once(installation.one(service))
+        async with running.fault(answered=20):
+            await killed_at_each(installation.one(service), 3)
         await running.clinic.completes(10)
     verdict = await running.ends_whole(f"{service} killed 3 x at {failpoint}")
     assert failpoint != BEFORE_MARK or verdict.absorbed >= 3, "nothing came twice: the window was not hit"
-    assert failpoint != BEFORE_ANSWER or running.unanswered >= 3, "nobody missed an answer: the window was not hit"
+    assert failpoint != BEFORE_ANSWER or len(running.clinic.system.told_again) >= 3, "nobody missed an answer: the window was not hit"
 
 
 async def test_kill_at_every_failpoint_of_one_day(installation: Installation, report: Report) -> None:
     await installation.start()
     plan = {service: [f"{point}=kill@{_passing(point)}" for own, point in WHERE if own == service] for service in ("sessions", "followup")}
-    async with scenario("kill -9 at each failpoint", installation, report) as running, running.fault():
+    async with scenario("kill -9 at each failpoint", installation, report) as running:
         for service, points in plan.items():
             await installation.arm(service, points)
-        for service, points in plan.items():
-            await killed_at_each(installation.one(service), len(points))
+        await killed_once(*map(installation.one, plan))
+        async with running.fault(answered=20):
+            for service, points in plan.items():
+                await killed_at_each(installation.one(service), len(points))
         await running.clinic.completes(10)
     verdict = await running.ends_whole(f"killed at {', '.join(point for _, point in WHERE)}")
     assert verdict.absorbed, "nothing came twice: the window between acknowledgement and mark was not hit"
-    assert running.unanswered, "nobody missed an answer: the window between commit and answer was not hit"
+    assert running.clinic.system.told_again, "nobody missed an answer: the window between commit and answer was not hit"
 
 
 async def test_kill_at_random(installation: Installation, report: Report) -> None:
@@ -65,11 +69,13 @@ async def test_kill_at_random(installation: Installation, report: Report) -> Non
     for service in ("sessions", "followup"):
         await installation.add(service)
     chance = random.Random(SEED)
-    async with scenario("kill -9 at random", installation, report) as running, running.fault():
-        for _ in range(14):
-            victim = chance.choice(installation.all("sessions", "followup", "sessions", "followup", "intake"))
-            await eventually(partial(was_killed, victim), within=60)
-            await seconds(chance.uniform(0.3, 1.5))
+    async with scenario("kill -9 at random", installation, report) as running:
+        async with running.fault(answered=14 * 3):
+            for _ in range(14):
+                victim = chance.choice(installation.all("sessions", "followup", "sessions", "followup", "intake"))
+                await eventually(partial(was_killed, victim), within=60)
+                await seconds(chance.uniform(0.3, 1.5))
+                await running.clinic.gets_done(3)  # it is at work when the next kill strikes
         await running.clinic.completes(10)
     kills = {process.name: process.kills for process in installation.all()}
     await running.ends_whole("killed " + ", ".join(f"{name} {count} x" for name, count in kills.items() if count))
@@ -81,6 +87,11 @@ def _passing(failpoint: str) -> int:
     return 2 if failpoint.startswith("timers.") else 6
 
 
+async def killed_once(*processes: ServiceProcess) -> None:
+    """Wait until one of them has died: it was armed, and now the fault has begun."""
+    await eventually(partial(deaths_of, *processes), within=240)
+
+
 async def killed_at_each(process: ServiceProcess, count: int) -> None:
     """Wait until a process has died at all its failpoints, and at nothing else."""
     await eventually(partial(deaths_of, process), lambda deaths: len(deaths) == count, within=240, every=0.1)
@@ -88,8 +99,8 @@ async def killed_at_each(process: ServiceProcess, count: int) -> None:
     await process.ready()
 
 
-async def deaths_of(process: ServiceProcess) -> Sequence[object]:
-    return process.deaths
+async def deaths_of(*processes: ServiceProcess) -> Sequence[object]:
+    return [death for process in processes for death in process.deaths]
 
 
 async def was_killed(process: ServiceProcess) -> bool:

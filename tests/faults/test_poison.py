@@ -13,22 +13,24 @@ from tests.faults.clinic import Clinic
 from tests.faults.installation import READS, Installation
 from tests.faults.poison import Poison, cabinet
 from tests.faults.report import Report
-from tests.faults.scenario import scenario
+from tests.faults.scenario import Scenario, scenario
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 ROUNDS = 3
+KINDS = 14
+"""Of records, in both topics that are read."""
 
 
 async def test_poison_among_good_records(installation: Installation, report: Report) -> None:
     await installation.start()
     await installation.add("followup")
     poisons: list[Poison] = []
-    async with scenario("poison records", installation, report) as running, running.fault():
-        for _ in range(ROUNDS):
-            poisons += await _swallowed(installation, _brewed(running.clinic))
-            await running.clinic.completes(5)
+    async with scenario("poison records", installation, report) as running:
+        async with running.fault(completed=ROUNDS * KINDS):
+            for _ in range(ROUNDS):
+                poisons += await _swallowed(running, _brewed(running.clinic))
         with pytest.raises(MessageSizeTooLargeError):
             await installation.broker.send("sessions.events", 0, [(b"key", b"x" * 700 * 1024, ())])
         await running.followed_up()
@@ -58,9 +60,11 @@ def _brewed(clinic: Clinic) -> list[Poison]:
     return made
 
 
-async def _swallowed(installation: Installation, poisons: list[Poison]) -> list[Poison]:
+async def _swallowed(running: Scenario, poisons: list[Poison]) -> list[Poison]:
+    """One after the other, with a completed visit before each."""
     for poison in poisons:
-        await installation.broker.send(poison.topic, poison.partition, [(poison.key.encode(), poison.value, poison.headers)])
+        await running.clinic.completes(1)
+        await running.installation.broker.send(poison.topic, poison.partition, [(poison.key.encode(), poison.value, poison.headers)])
     return poisons
 
 

@@ -15,7 +15,7 @@ RESTARTS = 6
 async def test_postgres_restarted_at_once(installation: Installation, durable_server: DurableServer, report: Report) -> None:
     await installation.start()
     async with scenario("postgres restart", installation, report) as running:
-        async with running.fault():
+        async with running.fault(completed=3 * (RESTARTS - 1), refused=RESTARTS):
             away = await durable_server.restart_at_once()
             for _ in range(RESTARTS - 1):
                 await running.clinic.completes(3)
