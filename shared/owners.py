@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.parked import Parking, Readable
+from shared.statements import Statement
 
 R = TypeVar("R", bound=Readable)
 
@@ -16,12 +16,12 @@ async def owners_of(db: AsyncSession, wanted: Mapping[str, UUID]) -> dict[str, U
     """The owner of each key; a key that nobody has used becomes the clinic's that wants it."""
     if not wanted:
         return {}
-    rows = await db.execute(_CLAIM, {"keys": list(wanted), "clinics": list(wanted.values())})
-    owners = {row.key: row.clinic_id for row in rows}
+    rows = await _CLAIM.rows(db, keys=list(wanted), clinics=list(wanted.values()))
+    owners = {row["key"]: row["clinic_id"] for row in rows}
     if unseen := wanted.keys() - owners.keys():
         # Another transaction took them while we waited for it: too late for that statement's snapshot, there for the next one's.
-        rows = await db.execute(_READ, {"keys": sorted(unseen)})
-        owners |= {row.key: row.clinic_id for row in rows}
+        rows = await _READ.rows(db, keys=sorted(unseen))
+        owners |= {row["key"]: row["clinic_id"] for row in rows}
     return owners
 
 
@@ -41,7 +41,7 @@ async def without_strangers(db: AsyncSession, fresh: Sequence[R]) -> tuple[list[
     return own, strangers
 
 
-_CLAIM = text(
+_CLAIM = Statement(
     """
     WITH wanted AS (
         SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:clinics AS uuid[])) AS w(key, clinic_id)
@@ -55,4 +55,4 @@ _CLAIM = text(
     SELECT key, clinic_id FROM known UNION ALL SELECT key, clinic_id FROM taken
     """
 )
-_READ = text("SELECT key, clinic_id FROM platform.key_clinic WHERE key = ANY(CAST(:keys AS text[]))")
+_READ = Statement("SELECT key, clinic_id FROM platform.key_clinic WHERE key = ANY(CAST(:keys AS text[]))")

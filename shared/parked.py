@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Envelope, Headers, Record, event_id_of
+from shared.statements import Statement
 
 REASONS = ("poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key")
 """Why a consumer parks a record."""
@@ -82,7 +83,7 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
     if not fresh:
         return [], []
     keys = sorted({item.envelope.key for item in fresh})
-    blocked = dict.fromkeys(await db.scalars(_BLOCKED, {"consumer": consumer, "keys": keys}), -1)
+    blocked = {row["key"]: -1 for row in await _BLOCKED.rows(db, consumer=consumer, keys=keys)}
     for parking in parkings:
         if parking.blocks_key and parking.key is not None:
             blocked.setdefault(parking.key, parking.record.offset)
@@ -159,7 +160,7 @@ def _text(value: bytes | None) -> str | None:
     return None if key is None or "\x00" in key else key
 
 
-_BLOCKED = text(
+_BLOCKED = Statement(
     """
     SELECT key FROM platform.parked WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) AND state = 'parked' AND blocks_key
     ORDER BY parked_id FOR SHARE

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NAME = re.compile(r"(?<!:):([a-z_]+)")
+_NAME = re.compile(r"(?<!:):([a-z]\w*)")
 _WAY = "way to the driver"
 
 

@@ -17,6 +17,7 @@ from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database, clinic_of, enter_clinic, is_away
 from shared.pausing import pause
+from shared.statements import Statement
 
 _BATCH = 100
 _POLL_SECONDS = 1.0
@@ -52,15 +53,13 @@ async def arm(db: AsyncSession, *timers: Timer) -> None:
     if not timers:
         return
     ordered = sorted(timers, key=lambda timer: timer.timer_key)
-    await db.execute(
-        _ARM,
-        {
-            "keys": [timer.timer_key for timer in ordered],
-            "kinds": [timer.kind for timer in ordered],
-            "dues": [timer.due_at for timer in ordered],
-            "subjects": [timer.subject_id for timer in ordered],
-            "clinic_id": clinic_of(db),
-        },
+    await _ARM.rows(
+        db,
+        keys=[timer.timer_key for timer in ordered],
+        kinds=[timer.kind for timer in ordered],
+        dues=[timer.due_at for timer in ordered],
+        subjects=[timer.subject_id for timer in ordered],
+        clinic_id=clinic_of(db),
     )
 
 
@@ -166,7 +165,7 @@ def _by_clinic(due: Sequence[DueTimer]) -> dict[UUID, list[DueTimer]]:
     return grouped
 
 
-_ARM = text(
+_ARM = Statement(
     """
     INSERT INTO platform.timer (timer_key, kind, due_at, subject_id, clinic_id)
     SELECT key, kind, due_at, subject_id, CAST(:clinic_id AS uuid)

@@ -14,7 +14,7 @@ from tests.support.databases import Databases
 from tests.support.parties import CLINIC, Receiver
 from tests.support.pipeline import Parties
 
-ADDED = Statement("SELECT CAST(:one AS int) + CAST(:other AS int) AS sum, :one::text AS again")
+ADDED = Statement("SELECT CAST(:one AS int) + CAST(:day_0 AS int) AS sum, :one::text AS again")
 MINE = Statement("SELECT pg_backend_pid() AS pid, pg_current_xact_id()::text AS transaction")
 MINE_BY_SESSION = text(MINE.sql)
 CLAIMED = Statement("INSERT INTO platform.key_clinic (key, clinic_id) VALUES (:key, :clinic_id) RETURNING key")
@@ -29,7 +29,7 @@ async def receiver(databases: Databases) -> AsyncIterator[Receiver]:
 
 async def test_parameters_are_given_by_name_and_a_cast_is_no_name(receiver: Receiver) -> None:
     async with receiver.database.transaction() as db:
-        (row,) = await ADDED.rows(db, other=2, one=1)
+        (row,) = await ADDED.rows(db, day_0=2, one=1)
     assert (row["sum"], row["again"]) == (3, "1")
 
 
@@ -116,7 +116,7 @@ async def test_who_watches_the_engine_sees_it(receiver: Receiver) -> None:
     event.listen(engine, "before_cursor_execute", note)
     try:
         async with receiver.database.transaction() as db:
-            await ADDED.rows(db, one=1, other=2)
+            await ADDED.rows(db, one=1, day_0=2)
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert seen[-1] == (ADDED.sql, (1, 2))

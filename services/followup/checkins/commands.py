@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, text
+from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,7 @@ from services.followup.outreach import commands as outreach
 from services.followup.tables import arrays_of, columns_of, rows_of, types_of
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
+from shared.statements import Statement
 from shared.timers import Timer, arm, disarm
 
 OPEN, OVERDUE, CALL, EXPIRE = "check-in-open", "check-in-overdue", "check-in-call", "check-in-expire"
@@ -60,7 +61,7 @@ async def request(db: AsyncSession, new: Sequence[NewCheckIn]) -> None:
     if not new:
         return
     given = arrays_of(_COLUMNS, (columns_of(_COLUMNS, one) for one in new))
-    made = set((await db.execute(_REQUEST, {**given, "clinic_id": clinic_of(db)})).scalars())
+    made = {row["check_in_id"] for row in await _REQUEST.rows(db, **given, clinic_id=clinic_of(db))}
     planned = [item for item in new if item.check_in_id in made and item.status == CheckInStatus.PLANNED]
     await arm(db, *(timer(OPEN, item.check_in_id, item.opens_at) for item in planned))
 
@@ -159,7 +160,7 @@ def _timers_of(check_in: CheckIn) -> list[Timer]:
 
 _COLUMNS = types_of(CheckIn, *(field.name for field in fields(NewCheckIn)))
 _NAMES = ", ".join(_COLUMNS)
-_REQUEST = text(
+_REQUEST = Statement(
     f"""
     INSERT INTO check_in (clinic_id, version, late, due_kept, reviews, {_NAMES})
     SELECT CAST(:clinic_id AS uuid), 1, false, false, 0, {_NAMES} FROM {rows_of(_COLUMNS)}

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.plans import corrections, items, offers, weeks
@@ -19,6 +18,7 @@ from shared.db import clinic_of
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionEvent
 from shared.events.zones import zone_of
+from shared.statements import Statement
 
 
 async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
@@ -70,8 +70,8 @@ async def _new_plans(
     if not told:
         return {}
     rows = arrays_of(_PLAN, [_row_of(one, means, standings[one.patient_id], now) for one in told])
-    made = await db.execute(_MAKE, {**rows, "clinic_id": clinic_of(db)})
-    return {row.infusion_id: row.plan_id for row in made}
+    made = await _MAKE.rows(db, **rows, clinic_id=clinic_of(db))
+    return {row["infusion_id"]: row["plan_id"] for row in made}
 
 
 async def _begin(
@@ -128,7 +128,7 @@ def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> dict
     }
 
 
-_MAKE = text(
+_MAKE = Statement(
     f"""
     INSERT INTO plan (clinic_id, generation, version, changed_at, {", ".join(_PLAN)})
     SELECT CAST(:clinic_id AS uuid), 0, 1, made_at, {", ".join(_PLAN)} FROM {rows_of(_PLAN)}

@@ -16,6 +16,7 @@ from services.followup.subjects.models import ENDED_COURSE
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
 from shared.events.zones import zone_of
+from shared.statements import Statement
 from shared.timers import Timer, arm, disarm
 
 WEEK = "course-week"
@@ -50,8 +51,8 @@ async def begin(db: AsyncSession, means: Means, told: Sequence[Told], now: datet
         return
     first = {one.course_id: one for one in sorted(told, key=lambda one: one.infusion.started_at, reverse=True)}
     rows = arrays_of(_SERIES, [_row_of(first[course_id], means, now) for course_id in sorted(first)])
-    begun = await db.execute(_BEGIN, {**rows, "clinic_id": clinic_of(db)})
-    await arm(db, *(_timer(Week(**row, course_status=None), means) for row in begun.mappings()))
+    begun = await _BEGIN.rows(db, **rows, clinic_id=clinic_of(db))
+    await arm(db, *(_timer(Week(**row, course_status=None), means) for row in begun))
 
 
 async def stop(db: AsyncSession, infusion_ids: Sequence[UUID]) -> None:
@@ -128,7 +129,7 @@ def _row_of(told: Told, means: Means, now: datetime) -> dict[str, object]:
 _READ = (
     "course_id, patient_id, patient_number, patient_time_zone, protocol_code, protocol_version, day_0, begun_at, next_week AS week, active"
 )
-_BEGIN = text(
+_BEGIN = Statement(
     f"""
     INSERT INTO weekly_series AS known (clinic_id, next_week, active, {", ".join(_SERIES)})
     SELECT CAST(:clinic_id AS uuid), 1, true, {", ".join(_SERIES)} FROM {rows_of(_SERIES)}

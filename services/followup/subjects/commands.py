@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, text
@@ -15,6 +16,7 @@ from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
 from shared.events.intake import ClinicChanged, CourseChanged, PatientChanged
 from shared.events.sessions import EndedInfusionEvent, InfusionEvent
+from shared.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,12 @@ async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict
     Whatever makes or cancels follow-up comes through here first, so that a death and an infusion that arrive from two topics at the
     same moment are handled one after the other.
     """
-    rows = await db.execute(_LOCK, {"clinic_id": clinic_of(db), "ids": sorted(set(patient_ids))})
-    return {
-        row.patient_id: Standing(
-            row.patient_id, PatientStatus(row.status), row.revoked, row.patient_number, row.time_zone, row.clinic_time_zone
-        )
-        for row in rows
-    }
+    rows = await _LOCK.rows(db, clinic_id=clinic_of(db), ids=sorted(set(patient_ids)))
+    return {row["patient_id"]: _standing(**row) for row in rows}
+
+
+def _standing(*, status: str, **known: Any) -> Standing:  # Any: the columns of ``_LOCK``
+    return Standing(status=PatientStatus(status), **known)
 
 
 async def note_clinic(db: AsyncSession, event: ClinicChanged) -> None:
@@ -108,8 +109,8 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     is told again counts, for something of its follow-up may be missing.
     """
     rows = [_row_of(event) for event in _newest(events)]
-    noted = await db.execute(_NOTE_INFUSIONS, {**arrays_of(_INFUSION, rows), "clinic_id": clinic_of(db)})
-    return {row.infusion_id: row.had_been_given for row in noted}
+    noted = await _NOTE_INFUSIONS.rows(db, **arrays_of(_INFUSION, rows), clinic_id=clinic_of(db))
+    return {row["infusion_id"]: row["had_been_given"] for row in noted}
 
 
 async def _note_treatment(db: AsyncSession, patient_id: UUID, column: str, at: datetime) -> None:
@@ -141,13 +142,13 @@ def _row_of(event: InfusionEvent) -> dict[str, object]:
     }
 
 
-_LOCK = text(
+_LOCK = Statement(
     """
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
     SELECT CAST(:clinic_id AS uuid), id, 0, 'active', 0 FROM unnest(CAST(:ids AS uuid[])) AS given(id) ORDER BY id
     ON CONFLICT (clinic_id, patient_id) DO UPDATE SET version = known.version
     RETURNING patient_id, status, time_zone, patient_number,
-              coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false) AS revoked,
+              coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false) AS treatment_revoked,
               (SELECT c.time_zone FROM clinic c WHERE c.clinic_id = CAST(:clinic_id AS uuid)) AS clinic_time_zone
     """
 )
@@ -172,7 +173,7 @@ _COURSE = text(
 _INFUSION = types_of(
     Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "drug_given", "pump_ended_at"
 )  # fmt: skip
-_NOTE_INFUSIONS = text(
+_NOTE_INFUSIONS = Statement(
     f"""
     INSERT INTO infusion AS known (clinic_id, {", ".join(_INFUSION)})
     SELECT CAST(:clinic_id AS uuid), {", ".join(_INFUSION)} FROM {rows_of(_INFUSION)}

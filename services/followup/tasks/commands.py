@@ -71,7 +71,7 @@ async def add(db: AsyncSession, new: Sequence[NewTask]) -> list[UUID]:
     if not new:
         return []
     rows = arrays_of(GIVEN, [_row_of(task) for task in new])
-    made = set((await db.execute(ADD, {**rows, "clinic_id": clinic_of(db)})).scalars())
+    made = {row["task_id"] for row in await ADD.rows(db, **rows, clinic_id=clinic_of(db))}
     chased = [task for task in new if task.task_id in made and task.status in OPEN and task.business_status is BusinessStatus.TO_DO]
     await arm(db, *(clock_timer(task.task_id, task.due_at) for task in chased))
     return [task.task_id for task in new if task.task_id in made]

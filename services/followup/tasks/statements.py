@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from services.followup.tables import rows_of, types_of
 from services.followup.tasks.models import CareTask, TaskHistory
+from shared.statements import Statement
 
 _OPEN = "status IN ('requested', 'accepted', 'on-hold')"
 _NOTHING = "'{}'::jsonb"
@@ -28,7 +29,7 @@ GIVEN = COLUMNS | types_of(TaskHistory, "actor", "caused_by")
 """What a new task's row is made of, and what its first line of history needs besides."""
 
 _NAMES = ", ".join(COLUMNS)
-ADD = text(
+ADD = Statement(
     f"""
     WITH given AS (SELECT * FROM {rows_of(GIVEN)}),
     made AS (
