@@ -29,9 +29,8 @@ _WATCH = pytest.StashKey[Watch]()
 def report(request: pytest.FixtureRequest) -> Report:
     """Where a scenario says what it injects, and leaves its line of the table. The first one begins the watch over the run."""
     if _WATCH not in request.config.stash:
-        watch = request.config.stash[_WATCH] = Watch(RUN_SECONDS, partial(_tell, request.config))
+        watch = request.config.stash[_WATCH] = Watch(RUN_SECONDS, partial(_tell, request.config), request.node.nodeid)
         watch.begin()
-    request.config.stash[_WATCH].scenario = request.node.name
     found = request.config.stash.setdefault(_REPORT, Report())
     found.tell = partial(_tell, request.config)
     return found
@@ -46,6 +45,11 @@ def _tell(config: pytest.Config, line: str) -> None:
     with capture.global_and_fixture_disabled():
         terminal.ensure_newline()
         terminal.write_line(line)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _WATCH in item.config.stash:
+        item.config.stash[_WATCH].scenario = item.nodeid
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -24,8 +24,9 @@ async def ends_within(seconds: float, name: str) -> AsyncIterator[None]:
 class Watch:
     """Ends a whole run that takes too long: by an interrupt, so that it cleans up, and where that does not help, for good."""
 
-    def __init__(self, seconds: float, tell: Callable[[str], None], *, grace_seconds: float = 120.0) -> None:
-        self.scenario = "none yet"
+    def __init__(self, seconds: float, tell: Callable[[str], None], scenario: str, *, grace_seconds: float = 120.0) -> None:
+        self.scenario = scenario
+        """Where the run is."""
         self._said = f"the run was not at its end after {seconds:g} s; it was at"
         self._tell = tell
         self._timers = [threading.Timer(seconds, self._interrupt), threading.Timer(seconds + grace_seconds, self._end)]

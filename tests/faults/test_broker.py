@@ -19,8 +19,10 @@ async def test_broker_killed_and_started_again(installation: Installation, repor
         for _ in range(2):
             async with running.fault(completed=8):
                 await installation.broker.kill()
-                await goes_on_without_events(running)
-                await installation.broker.start_again()
+                try:
+                    await goes_on_without_events(running)
+                finally:
+                    await installation.broker.start_again()
             running.clinic.known_first = False
             await running.clinic.completes(5)
     await running.ends_whole("broker killed and started again, 2 x")
