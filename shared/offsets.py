@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Fenced, Place, Position, Record, event_id_of
+from shared.statements import Statement
 
 WHOLE_TOPIC = -1
 """Stands in for a partition where a bus without partitions notes that a consumer has been shown a topic's history."""
@@ -40,8 +41,7 @@ async def advance(db: AsyncSession, consumer: str, place: Place, records: Sequen
     The id is that of the very last record, or none, since the next start compares it with what the log holds there.
     """
     following = Position(records[-1].offset + 1, event_id_of(records[-1]))
-    moved = await db.execute(_ADVANCE, {**_named(consumer, place, following), "expected": expected})
-    if moved.first() is None:
+    if not await _ADVANCE.rows(db, **_named(consumer, place, following), expected=expected):
         raise Fenced
 
 
@@ -73,7 +73,7 @@ _RESTART = text(
     DO UPDATE SET next_offset = EXCLUDED.next_offset, last_event_id = EXCLUDED.last_event_id, updated_at = now()
     """
 )
-_ADVANCE = text(
+_ADVANCE = Statement(
     """
     UPDATE platform.consumer_offset SET next_offset = :next_offset, last_event_id = :last_event_id, updated_at = now()
     WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND next_offset = :expected

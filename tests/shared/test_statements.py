@@ -1,6 +1,8 @@
 """Statements that the driver sends by itself: in the session's transaction, and refused and watched like all others."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -13,10 +15,13 @@ from shared.statements import Statement
 from tests.support.databases import Databases
 from tests.support.parties import CLINIC, Receiver
 from tests.support.pipeline import Parties
+from tests.support.waiting import eventually
 
 ADDED = Statement("SELECT CAST(:one AS int) + CAST(:day_0 AS int) AS sum, :one::text AS again")
 MINE = Statement("SELECT pg_backend_pid() AS pid, pg_current_xact_id()::text AS transaction")
 MINE_BY_SESSION = text(MINE.sql)
+LOCKED = Statement("SELECT pg_advisory_xact_lock(7)")
+ASLEEP = Statement("SELECT pg_sleep(60)")
 CLAIMED = Statement("INSERT INTO platform.key_clinic (key, clinic_id) VALUES (:key, :clinic_id) RETURNING key")
 
 
@@ -94,6 +99,23 @@ async def test_a_connection_that_the_server_ended_is_a_database_that_is_away_and
         await lose_it()
     async with receiver.database.transaction() as db:
         assert (await MINE.rows(db))[0]["pid"] not in pids
+
+
+async def test_one_that_is_called_off_leaves_no_lock_and_no_connection(receiver: Receiver) -> None:
+    async def wait_for_ever() -> None:
+        async with receiver.database.transaction() as db:
+            await LOCKED.rows(db)
+            await ASLEEP.rows(db)
+
+    waiting = asyncio.create_task(wait_for_ever())
+    await eventually(partial(receiver.admin.fetchval, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert receiver.database.connections_in_use() == 0
+    assert await receiver.admin.fetchval("SELECT pg_try_advisory_xact_lock(7)") is True
+    async with receiver.database.transaction() as db:
+        assert await MINE.rows(db)
 
 
 async def test_after_a_transaction_has_let_go_it_runs_on_the_connection_that_comes_next(receiver: Receiver) -> None:
