@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -11,6 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 
+from services.sessions.infusions.queries import get_infusion
+from services.sessions.infusions.statements import KEEP
 from services.sessions.tables import Table
 from shared.service import Service
 from tests.sessions.clinic import CALM, NURSE, Clinic
@@ -55,6 +57,34 @@ async def test_the_models_say_what_the_migrations_made(clinic: Clinic) -> None:
 
     async with clinic.service.database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+@pytest.mark.parametrize("further", [0, 2])
+async def test_a_record_is_written_onto_the_version_before_and_no_other(clinic: Clinic, further: int) -> None:
+    infusion_id = await clinic.recovery()
+    async with clinic.service.database.transaction(clinic.clinic_id) as db:
+        infusion = await get_infusion(db, UUID(infusion_id))
+        stored = infusion.version
+        snapshot = infusion.model_copy(update={"version": stored + further, "reason": "late"}).model_dump_json()
+        assert not await KEEP.rows(db, snapshot=snapshot, step="complete", actor="Client/late", reason=None)
+    async with clinic.service.database.transaction(clinic.clinic_id) as db:
+        infusion = await get_infusion(db, UUID(infusion_id))
+    assert (infusion.version, infusion.reason) == (stored, None)
+
+
+async def test_a_column_that_the_next_release_adds_stops_no_step_of_this_one(clinic: Clinic, databases: Databases) -> None:
+    first, second = await clinic.recovery(), await clinic.recovery()
+    await clinic.step(first, "complete", {"discharged_at": clinic.at(0)})
+    admin = await databases.server.admin(str(clinic.service.database.engine.url.database))
+    try:
+        await admin.execute("ALTER TABLE infusion ADD COLUMN novelty int NOT NULL DEFAULT 7")
+        await clinic.step(second, "complete", {"discharged_at": clinic.at(0)})
+        await clinic.scheduled()
+        assert await admin.fetchval("SELECT count(*) FROM infusion WHERE clinic_id = $1 AND novelty = 7", clinic.clinic_id) == 3
+    finally:
+        await admin.execute("ALTER TABLE infusion DROP COLUMN novelty")
+        await admin.close()
+    await clinic.completed()
 
 
 async def test_every_table_is_walled_by_clinic(clinic: Clinic, databases: Databases) -> None:
