@@ -86,10 +86,10 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
 
 def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
     """Which event goes where."""
-    ended, none = partial(on.on_infusion_ended, means), partial(on.on_no_infusion, means)
+    ahead, ended, none = (partial(handler, means) for handler in (on.on_infusion_ahead, on.on_infusion_ended, on.on_no_infusion))
     return {
-        sessions.InfusionScheduled: on.on_infusion_ahead,
-        sessions.InfusionStarted: on.on_infusion_ahead,
+        sessions.InfusionScheduled: ahead,
+        sessions.InfusionStarted: ahead,
         sessions.InfusionCompleted: ended,
         sessions.InfusionStoppedEarly: ended,
         sessions.InfusionLeftAgainstAdvice: ended,

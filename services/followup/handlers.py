@@ -39,9 +39,9 @@ async def on_no_infusion(means: Means, db: AsyncSession, deliveries: Sequence[De
     await plans.ask_for_new_visits(db, means, deliveries)
 
 
-async def on_infusion_ahead(db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
-    """Scheduled or started: know of it."""
-    await plans.note_visits(db, deliveries)
+async def on_infusion_ahead(means: Means, db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """Scheduled or started: know of it, and let the infusion before make way."""
+    await plans.note_visits(db, means, deliveries)
 
 
 async def on_infusion_entered_in_error(means: Means, db: AsyncSession, delivery: Delivery[InfusionEnteredInError]) -> None:

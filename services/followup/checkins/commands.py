@@ -3,7 +3,7 @@
 Each function takes a fixed number of statements.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import NamedTuple
@@ -84,10 +84,29 @@ async def cancel_open(
     return await _end(db, whose, UNANSWERED | {CheckInStatus.EXPIRED}, CheckInStatus.CANCELLED, reason)
 
 
-async def supersede(db: AsyncSession, *, patient_id: UUID, code: str, started_at: datetime, reason: str) -> list[CancelledItem]:
-    """End a patient's unanswered check-ins of this code that were due after the next infusion's start, which replaces them."""
-    whose = (col(CheckIn.patient_id) == patient_id) & (col(CheckIn.code) == code) & (col(CheckIn.due_at) > started_at)
-    return await _end(db, whose, UNANSWERED, CheckInStatus.SUPERSEDED, reason)
+async def supersede(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str) -> None:
+    """End those of these check-ins that are unanswered; what they have raised stays."""
+    await _end(db, col(CheckIn.check_in_id).in_(check_in_ids), UNANSWERED, CheckInStatus.SUPERSEDED, reason)
+
+
+async def take_up(db: AsyncSession, slots: Mapping[UUID, Slot]) -> list[CheckIn]:
+    """Ask for superseded check-ins after all; returns those that the patient had been asked for already, whose link is dead."""
+    found = await locked(db, col(CheckIn.check_in_id).in_(slots), {CheckInStatus.SUPERSEDED})
+    for check_in in found:
+        slot = slots[check_in.check_in_id]
+        check_in.take_up(slot.opens_at, slot.due_at, slot.expires_at)
+    await db.flush()
+    await arm(db, *(timer for check_in in found for timer in _timers_of(check_in)))
+    return [check_in for check_in in found if check_in.status in WAITING]
+
+
+async def miss(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str) -> list[CheckIn]:
+    """Mark superseded check-ins as never asked; returns them."""
+    found = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), {CheckInStatus.SUPERSEDED})
+    for check_in in found:
+        check_in.miss(reason)
+    await db.flush()
+    return found
 
 
 async def move(db: AsyncSession, infusion_id: UUID, slots: Sequence[Slot], now: datetime) -> list[CheckIn]:

@@ -114,6 +114,16 @@ class CheckIn(Table, table=True):
         self._leave(UNANSWERED, status)
         self.ended_reason = reason
 
+    def take_up(self, opens_at: datetime, due_at: datetime, expires_at: datetime) -> None:
+        """It is asked after all, for what it had given way to does not count."""
+        self._leave({CheckInStatus.SUPERSEDED}, CheckInStatus.OPEN if self.opened_at else CheckInStatus.PLANNED)
+        self.opens_at, self.due_at, self.expires_at, self.ended_reason = opens_at, due_at, expires_at, None
+
+    def miss(self, reason: str) -> None:
+        """What it had given way to does not count, and it cannot be asked any more."""
+        self._leave({CheckInStatus.SUPERSEDED}, CheckInStatus.CANCELLED)
+        self.ended_reason = reason
+
     def move(self, opens_at: datetime, due_at: datetime, expires_at: datetime) -> None:
         """New times after an amendment; an overdue one, whose due time now lies ahead, is open again."""
         self._leave(UNANSWERED, CheckInStatus.OPEN if self.status is CheckInStatus.OVERDUE else self.status)

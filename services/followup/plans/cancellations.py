@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands as check_ins
-from services.followup.plans import items, offers, weeks
+from services.followup.plans import items, next_infusion, offers, weeks
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import PlanStatus
@@ -50,7 +50,8 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     """Two people agreed that this infusion's record should never have existed. Answers and reviews stay, for they tell of somebody."""
     event, now, reason = delivery.event, means.now(), REASON_OF[CancelCause.ENTERED_IN_ERROR]
     standing = (await lock_patients(db, [event.patient_id]))[event.patient_id]
-    if not await note_infusions(db, [event]):
+    noted = await note_infusions(db, [event])
+    if not noted:
         return
     ids, kept = [event.infusion_id], means.policy.kept_after(CancelCause.ENTERED_IN_ERROR)
     cancelled = await check_ins.cancel_open(db, infusion_ids=ids, reason=reason)
@@ -61,6 +62,7 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     await _revoke_plans(db, "infusion_id", ids, PlanStatus.ENTERED_IN_ERROR, reason, now)
     whose = Whose.of_event(event, delivery.event_id)
     await tasks.add(db, _review(means, whose, standing, cancelled, reason, now, event.infusion_version))
+    await next_infusion.make_way(db, means, noted.values(), now)
 
 
 def _review(

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans import corrections, items, offers, weeks
+from services.followup.plans import corrections, items, next_infusion, offers, weeks
 from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.rules import follow_up, office_task
@@ -26,15 +26,17 @@ async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[E
     now = means.now()
     events = {delivery.event.infusion_id: delivery for delivery in sorted(deliveries, key=lambda one: one.event.infusion_version)}
     standings = await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
-    given_before = await note_infusions(db, [delivery.event for delivery in deliveries])
-    told = [Told.of(events[infusion_id]) for infusion_id in sorted(given_before)]
+    noted = await note_infusions(db, [delivery.event for delivery in deliveries])
+    told = [Told.of(events[infusion_id]) for infusion_id in sorted(noted)]
     plans = await _new_plans(db, means, [one for one in told if one.infusion.drug_given], standings, now)
     begun = [one for one in told if one.infusion.infusion_id in plans]
     await _begin(db, means, begun, plans, standings, now)
-    await _no_new_visit(db, [one.infusion.infusion_id for one in begun if given_before[one.infusion.infusion_id] is False], now)
+    await _no_new_visit(db, [one.infusion.infusion_id for one in begun if noted[one.infusion.infusion_id].drug_given is False], now)
     for one in told:
         if one.infusion.infusion_id not in plans:
             await corrections.correct(db, means, one, standings[one.patient_id], now)
+    if any(one.among_others for one in noted.values()):
+        await next_infusion.make_way(db, means, noted.values(), now)
     left = [(standings[one.patient_id], one.event_id) for one in told if means.called_off(standings[one.patient_id])]
     if left:
         await offers.offer_safety(db, means, left, now)
@@ -57,10 +59,11 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
     await tasks.add(db, new)
 
 
-async def note_visits(db: AsyncSession, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
-    """Know of visits that were booked or have begun."""
+async def note_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
+    """Know of visits that were booked or have begun; C72 of the infusion before gives way to one that has."""
     await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
-    await note_infusions(db, [delivery.event for delivery in deliveries])
+    noted = await note_infusions(db, [delivery.event for delivery in deliveries])
+    await next_infusion.make_way(db, means, noted.values(), means.now())
 
 
 async def _new_plans(

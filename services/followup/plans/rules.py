@@ -48,12 +48,25 @@ def check_ins_after(infusion: EndedInfusion, protocol: Protocol, *, generation: 
     """The check-ins that follow an infusion with drug given. After a transfer to emergency care a person asks in place of C24."""
     if not infusion.drug_given:
         return []
-    third = protocol.check_ins.C72
-    t0 = infusion.pump_ended_at
-    c72 = CheckInSlot("C72", generation, t0 + third.opens.delta, t0 + third.due.delta, t0 + third.expires.delta)
+    c72 = third_day(infusion.pump_ended_at, protocol, generation=generation)
     if infusion.outcome is InfusionOutcome.TRANSFERRED:
         return [c72]
     return [_day_after(infusion, protocol.check_ins.C24, generation), c72]
+
+
+def third_day(t0: datetime, protocol: Protocol, *, generation: int = 0) -> CheckInSlot:
+    """C72 of an infusion whose pump stopped at ``t0``."""
+    third = protocol.check_ins.C72
+    return CheckInSlot("C72", generation, t0 + third.opens.delta, t0 + third.due.delta, t0 + third.expires.delta)
+
+
+def is_superseded(c72: CheckInSlot, outcome: InfusionOutcome, next_starts: Iterable[datetime]) -> bool:
+    """Whether C72 gives way to the next infusion, whose own check-ins ask the same: one that was started strictly before C72 is due.
+
+    ``next_starts`` are of infusions after this one, without those known to have given nothing or never to have been: nobody asks after
+    them. After an infusion that was stopped early C72 is always asked.
+    """
+    return outcome is not InfusionOutcome.STOPPED_EARLY and any(start < c72.due_at for start in next_starts)
 
 
 def course_day_0(infusion: EndedInfusion) -> date:
@@ -139,6 +152,13 @@ def catch_up(infusion: EndedInfusion, late: Sequence[str], protocol: Protocol, n
     """The one call that covers everything that was past due when we heard of it."""
     rule = protocol.catch_up
     why = f"{infusion.told}, heard of after the due time of {', '.join(late)}: speak to the patient."
+    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
+
+
+def catch_up_superseded(protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+    """The call in place of a C72 that had given way to an infusion which does not count, where its due time has passed meanwhile."""
+    rule = protocol.catch_up
+    why = "C72 had given way to an infusion that does not count any more, and its due time has passed: speak to the patient."
     return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
 
 

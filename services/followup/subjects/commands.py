@@ -1,5 +1,6 @@
 """Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,16 @@ class Standing:
     time_zone: str | None
     clinic_time_zone: str | None
     """The zone of the clinic's business days, where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was known of an infusion before news of it were taken over."""
+
+    patient_id: UUID
+    drug_given: bool | None
+    among_others: bool
+    """Whether the patient has had another infusion started, before or after it."""
 
 
 async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict[UUID, Standing]:
@@ -102,15 +113,19 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
     return changed is not None and changed.before in ENDED_COURSE and changed.status not in ENDED_COURSE
 
 
-async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> dict[UUID, bool | None]:
+async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> dict[UUID, Noted]:
     """Take over what events say of infusions, in one statement; the patients are locked before.
 
-    Returns those that are not older than what is known, with whether drug had been given as far as was known before: an event that
-    is told again counts, for something of its follow-up may be missing.
+    Returns those that are not older than what is known: an event that is told again counts, for something of its follow-up may be
+    missing.
     """
     rows = [_row_of(event) for event in _newest(events)]
+    told = Counter(row["patient_id"] for row in rows)
     noted = await _NOTE_INFUSIONS.rows(db, **arrays_of(_INFUSION, rows), clinic_id=clinic_of(db))
-    return {row["infusion_id"]: row["had_been_given"] for row in noted}
+    return {
+        row["infusion_id"]: Noted(row["patient_id"], row["had_been_given"], row["another_started"] or told[row["patient_id"]] > 1)
+        for row in noted
+    }
 
 
 async def _note_treatment(db: AsyncSession, patient_id: UUID, column: str, at: datetime) -> None:
@@ -130,6 +145,7 @@ def _newest(events: Iterable[InfusionEvent]) -> list[InfusionEvent]:
 def _row_of(event: InfusionEvent) -> dict[str, object]:
     ended = event if isinstance(event, EndedInfusionEvent) else None
     scheduled_at: datetime | None = getattr(event, "scheduled_at", None)
+    started_at: datetime | None = getattr(event, "started_at", None)
     return {
         "infusion_id": event.infusion_id,
         "patient_id": event.patient_id,
@@ -137,6 +153,7 @@ def _row_of(event: InfusionEvent) -> dict[str, object]:
         "version": event.infusion_version,
         "state": InfusionState(event.state).value,
         "scheduled_at": scheduled_at,
+        "started_at": started_at,
         "drug_given": ended.drug_given if ended else None,
         "pump_ended_at": ended.pump_ended_at if ended else None,
     }
@@ -171,7 +188,7 @@ _COURSE = text(
     """
 )
 _INFUSION = types_of(
-    Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "drug_given", "pump_ended_at"
+    Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "started_at", "drug_given", "pump_ended_at"
 )  # fmt: skip
 _NOTE_INFUSIONS = Statement(
     f"""
@@ -179,8 +196,13 @@ _NOTE_INFUSIONS = Statement(
     SELECT CAST(:clinic_id AS uuid), {", ".join(_INFUSION)} FROM {rows_of(_INFUSION)}
     ON CONFLICT (clinic_id, infusion_id) DO UPDATE
     SET version = EXCLUDED.version, state = EXCLUDED.state, scheduled_at = coalesce(EXCLUDED.scheduled_at, known.scheduled_at),
+        started_at = coalesce(EXCLUDED.started_at, known.started_at),
         drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at)
     WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
-    RETURNING infusion_id, OLD.drug_given AS had_been_given
+    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, EXISTS (
+        SELECT FROM infusion other
+        WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
+          AND other.started_at IS NOT NULL
+    ) AS another_started
     """  # noqa: S608 - column names of our own
 )

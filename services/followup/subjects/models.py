@@ -105,5 +105,6 @@ class Infusion(Table, table=True):
     version: int
     state: InfusionState = Field(sa_column=code_column(InfusionState))
     scheduled_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    started_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     drug_given: bool | None
     pump_ended_at: datetime | None = Field(sa_column=utc_column(nullable=True))

@@ -87,18 +87,6 @@ async def test_cancelling_twice_lists_nothing_the_second_time(world: World) -> N
     assert await world.cancel("withdrawn") == []
 
 
-async def test_the_next_infusion_supersedes_what_was_due_after_its_start(world: World) -> None:
-    later = await world.requested("C72")
-    earlier = await world.requested("C72", opens_at=world.clock.now())
-    async with world.database.transaction(world.clinic_id) as db:
-        ended = await commands.supersede(
-            db, patient_id=world.patient_id, code="C72", started_at=later.due_at - HOUR, reason="next-infusion"
-        )
-        assert [item.id for item in ended] == [later.check_in_id]
-    assert await world.status(later.check_in_id) == "superseded"
-    assert await world.status(earlier.check_in_id) == "planned"
-
-
 async def moved(world: World, new: commands.NewCheckIn, by: timedelta) -> list[str]:
     slot = Slot(new.code, new.ordinal, new.opens_at + by, new.due_at + by, new.expires_at + by)
     assert new.infusion_id is not None

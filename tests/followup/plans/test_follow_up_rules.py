@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup.plans.protocol import Protocol, Protocols, shipped_protocols
-from services.followup.plans.rules import follow_up, re_derive
+from services.followup.plans.rules import follow_up, is_superseded, re_derive, third_day
 from services.followup.plans.slots import PAST_DUE, CalledOff, CheckInSlot, EndedInfusion, FollowUp, InfusionOutcome
 
 PROTOCOL = shipped_protocols().default
@@ -124,6 +124,24 @@ def replaced(protocol: Protocol, **changes: object) -> Protocol:
 def slot(code: str, hours: float) -> CheckInSlot:
     at = ENDED + timedelta(hours=hours)
     return CheckInSlot(code, 0, at - timedelta(hours=6), at, at + timedelta(hours=24))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "starts_after_hours", "superseded"),
+    [
+        ("completed", [48], True),
+        ("completed", [71.999], True),
+        ("completed", [72], False),
+        ("completed", [96, 24], True),
+        ("completed", [], False),
+        ("left-against-advice", [48], True),
+        ("transferred", [48], True),
+        ("stopped-early", [48], False),
+    ],
+)
+def test_c72_gives_way_to_an_infusion_that_starts_before_it_is_due(outcome: str, starts_after_hours: list[float], superseded: bool) -> None:
+    starts = [ENDED + timedelta(hours=hours) for hours in starts_after_hours]
+    assert is_superseded(third_day(ENDED, PROTOCOL), InfusionOutcome(outcome), starts) is superseded
 
 
 def test_a_correction_moves_what_is_open_and_leaves_what_is_answered() -> None:

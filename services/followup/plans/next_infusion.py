@@ -1,0 +1,97 @@
+"""C72 gives way to the next infusion, and is asked after all when that one does not count.
+
+What is known of the patient's infusions decides, not the event that told of it. So a start, an infusion entered late, a correction of
+either record and one entered in error all end in the same comparison, and any of them may be told again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins import commands as check_ins
+from services.followup.checkins.models import CheckInStatus
+from services.followup.checkins.work import telephone_task
+from services.followup.plans import items
+from services.followup.plans.items import Whose
+from services.followup.plans.means import Means
+from services.followup.plans.rules import catch_up_superseded, is_past_due, is_superseded, third_day
+from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
+from services.followup.subjects.commands import Noted
+from services.followup.tasks import commands as tasks
+from services.followup.tasks.rules import CancelledItem
+from shared.db import clinic_of
+
+NEXT_INFUSION = "next-infusion"
+"""Why a check-in was superseded."""
+TAKEN_UP = "taken-up-again"
+"""Why somebody telephones about one whose link had died when it was superseded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A C72 of a plan that goes on, as it stands and as the record of its infusion wants it."""
+
+    check_in_id: UUID
+    superseded: bool
+    wanted: CheckInSlot
+    gives_way: bool
+
+
+async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], now: datetime) -> None:
+    """See anew to every C72 of these infusions' patients, who are locked before; none where a patient has had no other infusion."""
+    patients = sorted({one.patient_id for one in noted if one.among_others})
+    if not patients:
+        return
+    await db.flush()
+    asked = await _asked(db, means, patients)
+    ending = [one.check_in_id for one in asked if one.gives_way and not one.superseded]
+    if ending:
+        await check_ins.supersede(db, ending, NEXT_INFUSION)
+    again = {one.check_in_id: one.wanted for one in asked if one.superseded and not one.gives_way}
+    if again:
+        await _ask_after_all(db, means, again, now)
+
+
+async def _ask_after_all(db: AsyncSession, means: Means, again: dict[UUID, CheckInSlot], now: datetime) -> None:
+    late = [check_in_id for check_in_id, slot in again.items() if is_past_due(slot, now)]
+    slots = {
+        check_in_id: check_ins.Slot(slot.code, slot.ordinal, slot.opens_at, slot.due_at, slot.expires_at)
+        for check_in_id, slot in again.items()
+        if check_in_id not in late
+    }
+    new = [telephone_task(asked, now, TAKEN_UP) for asked in await check_ins.take_up(db, slots)]
+    for missed in await check_ins.miss(db, late, PAST_DUE):
+        whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
+        slot = catch_up_superseded(means.protocols.default, now, ordinal=missed.version)
+        listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
+        new.append(items.new_task(whose, Item(slot), now, details=listed))
+    await tasks.add(db, new)
+
+
+async def _asked(db: AsyncSession, means: Means, patient_ids: list[UUID]) -> list[_Asked]:
+    asked = []
+    for row in await db.execute(_C72, {"clinic_id": clinic_of(db), "ids": patient_ids}):
+        protocol = means.protocols.get(row.protocol_code, row.protocol_version)
+        wanted = third_day(row.pump_ended_at, protocol, generation=row.generation)
+        gives_way = is_superseded(wanted, InfusionOutcome(row.outcome), row.next_starts)
+        asked.append(_Asked(row.check_in_id, row.status == CheckInStatus.SUPERSEDED, wanted, gives_way))
+    return asked
+
+
+_C72 = text(
+    """
+    SELECT c.check_in_id, c.status, p.outcome, p.pump_ended_at, p.generation, p.protocol_code, p.protocol_version, ARRAY(
+        SELECT next.started_at FROM infusion next
+        WHERE next.clinic_id = c.clinic_id AND next.patient_id = c.patient_id AND next.infusion_id <> c.infusion_id
+          AND next.started_at > p.pump_ended_at AND next.drug_given IS NOT FALSE AND next.state <> 'entered-in-error'
+    ) AS next_starts
+    FROM check_in c JOIN plan p ON p.clinic_id = c.clinic_id AND p.infusion_id = c.infusion_id
+    WHERE c.clinic_id = CAST(:clinic_id AS uuid) AND c.patient_id = ANY(CAST(:ids AS uuid[])) AND c.code = 'C72'
+      AND c.ordinal = p.generation AND c.status IN ('planned', 'open', 'overdue', 'superseded') AND p.status = 'active'
+    ORDER BY c.check_in_id
+    """
+)
