@@ -154,6 +154,7 @@ class Database:
         emitted = await outbox.write_emitted(db, producer=self.name)
         failpoints.hit("outbox.before_commit")
         await _uninterrupted(db.commit())
+        forget_way(db)
         return emitted
 
     async def close(self) -> None:

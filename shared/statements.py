@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, ProgrammingError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(?<!:):([a-z]\w*)")
 _WAY = "way to the driver"
+_CALLED: "Sequence[tuple[type[Exception], type[DBAPIError]]]" = (
+    (asyncpg.IntegrityConstraintViolationError, IntegrityError),
+    (asyncpg.SyntaxOrAccessError, ProgrammingError),
+    (asyncpg.InternalServerError, InternalError),
+    (asyncpg.InterfaceError, InterfaceError),
+    (asyncpg.PostgresError, DBAPIError),
+)
+"""What SQLAlchemy calls the driver's errors: operators read these names of what is parked."""
 
 
 class Statement:
@@ -34,11 +42,9 @@ class Statement:
             watcher(connection, None, self.sql, given, None, False)
         try:
             return await driver.fetch(self.sql, *given)
-        except asyncpg.PostgresError as error:
-            kind = IntegrityError if error.sqlstate and error.sqlstate.startswith("23") else DBAPIError
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            kind = next(ours for theirs, ours in _CALLED if isinstance(error, theirs))
             raise kind(self.sql, None, error, hide_parameters=True) from error
-        except asyncpg.InterfaceError as error:
-            raise InterfaceError(self.sql, None, error, hide_parameters=True) from error
 
 
 def forget_way(db: AsyncSession) -> None:

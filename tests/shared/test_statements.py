@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import pytest_asyncio
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from shared.db import is_away, let_go
 from shared.errors import Unavailable
@@ -77,7 +77,7 @@ async def test_a_collision_is_what_sqlalchemy_calls_one(receiver: Receiver) -> N
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_a_database_that_is_away(receiver: Receiver) -> None:
-    with pytest.raises(DBAPIError) as mistake:
+    with pytest.raises(ProgrammingError) as mistake:
         async with receiver.database.transaction() as db:
             await Statement("SELECT 1 FROM nowhere").rows(db)
     assert not is_away(mistake.value)
