@@ -1,7 +1,7 @@
 """What is in a past, service by service, as the product would have left it.
 
-Infusions lie two years apart from the first to the last, which ended three hours ago. Six make a course, two days and eight hours from one
-to the next, as three a week are. Of every infusion the integration session is open, most of them late: 80 % nobody's, 15 %
+Infusions lie two years apart from the first to the last, which ended three hours ago. Six make a course, a week from one to the
+next. Of every infusion the integration session is open, most of them late: 80 % nobody's, 15 %
 somebody's, 5 % on hold. Every second C72 went unanswered: of the calls that followed four fifths are done and one is called off. Seven of
 ten C24 are answered. Left out, since nothing reads it with its number: weekly check-ins, what was read by whom, and of
 sessions all versions of a record and all events but the last.
@@ -14,8 +14,8 @@ def _id(what: str, number: str = "p.n") -> str:
     return f"md5('{{seed}}:{what}:' || {number})::uuid"
 
 
-_APART = "greatest(1, {all} / 313)"
-"""So many infusions lie between two of one patient: there are 313 times two days and eight hours in two years."""
+_APART = "greatest(1, {all} / 104)"
+"""So many infusions lie between two of one patient: two years have 104 weeks."""
 _WHOSE = f"""
     SELECT n, o, ({{until}} - interval '3 hours') - ({{all}} - 1 - o) * (interval '730 days' / {{all}}) AS ended_at,
            (o % (6 * {_APART})) / {_APART} AS place, {{after}} + 1 + o / (6 * {_APART}) * (6 * {_APART}) + o % {_APART} AS head
@@ -204,7 +204,13 @@ FOLLOWUP = Contents(
         ),
         Rows(
             "infusion",
-            {**_OF_INFUSION, "course_id": "p.course_id", "scheduled_at": "p.started_at", "pump_ended_at": "p.ended_at"},
+            {
+                **_OF_INFUSION,
+                "course_id": "p.course_id",
+                "scheduled_at": "p.started_at",
+                "started_at": "p.started_at",
+                "pump_ended_at": "p.ended_at",
+            },
             model=_MODEL,
         ),
         Rows(

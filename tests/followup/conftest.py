@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -22,11 +23,10 @@ from tests.followup.clinic import KEY, Clinic
 from tests.support.databases import Databases
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def followup(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The service, wired and not running: tests hand it events and move its clock."""
+@asynccontextmanager
+async def built(databases: Databases, folder: Path) -> AsyncIterator[Service]:
+    """The service on a database of its own, wired and not running: tests hand it events and move its clock."""
     key = ECKey.generate_key("P-384", {"kid": "followup", "alg": "ES384", "use": "sig"}, private=True)
-    folder: Path = tmp_path_factory.mktemp("messages")
     async with databases.clone("followup") as url:
         settings = Settings.model_validate(
             {
@@ -38,16 +38,29 @@ async def followup(databases: Databases, tmp_path_factory: pytest.TempPathFactor
                 "outbox_folder": folder,
             }
         )
-        built = build(settings, LocalBus(), FrozenClock(NEW_YORK_MORNING))
-        built.jwks = StaticJwks({"keys": [KEY.as_dict(private=False)]})
-        yield built
-        await built.database.close()
+        service = build(settings, LocalBus(), FrozenClock(NEW_YORK_MORNING))
+        service.jwks = StaticJwks({"keys": [KEY.as_dict(private=False)]})
+        yield service
+        await service.database.close()
+
+
+@asynccontextmanager
+async def asked(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to a service that listens nowhere."""
+    transport = httpx.ASGITransport(app=application(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://followup.test") as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def followup(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    async with built(databases, tmp_path_factory.mktemp("messages")) as service:
+        yield service
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def followup_http(followup: Service) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(followup))
-    async with httpx.AsyncClient(transport=transport, base_url="http://followup.test") as client:
+    async with asked(followup) as client:
         yield client
 
 

@@ -28,6 +28,7 @@ class Plan(Table, table=True):
         UniqueConstraint("clinic_id", "infusion_id", name="uq_plan_infusion"),
         ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),
         Index("ix_plan_patient", "clinic_id", "patient_id", "pump_ended_at", "plan_id"),
+        Index("ix_plan_ended", "clinic_id", "pump_ended_at", "plan_id"),
     )
 
     clinic_id: UUID = Field(primary_key=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ForeignKeyConstraint, Index, UniqueConstraint, literal_column
+from sqlalchemy import Boolean, Column, ForeignKeyConstraint, Index, UniqueConstraint, and_, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -23,6 +23,9 @@ IS_ACCEPTED = literal_column("status = 'accepted'", Boolean)
 IS_ON_HOLD = literal_column("status = 'on-hold'", Boolean)
 IS_DONE = literal_column("status = 'completed'", Boolean)
 IS_CANCELLED = literal_column("status IN ('cancelled', 'entered-in-error')", Boolean)
+HAS_ENDED = literal_column("status IN ('completed', 'cancelled', 'entered-in-error')", Boolean)
+IS_OFFERED = literal_column("business_status = 'offered'", Boolean)
+HAS_OWNER = literal_column("owner_id IS NOT NULL", Boolean)
 """Conditions of the views, as literals: the same words in an index and in a query, so that PostgreSQL sees that they are the same."""
 
 
@@ -46,6 +49,14 @@ class CareTask(Table, table=True):
         Index("ix_care_task_cancelled", "clinic_id", "changed_at", "task_id", postgresql_where=IS_CANCELLED),
         Index("ix_care_task_patient", "clinic_id", "patient_id", "due_at", "task_id"),
         Index("ix_care_task_infusion", "clinic_id", "infusion_id"),
+        # What else may be asked of a view; without them it would be looked for through the whole view.
+        Index("ix_care_task_offered", "clinic_id", "due_at", "task_id", postgresql_where=and_(IS_OFFERED, IS_OPEN)),
+        Index("ix_care_task_open_by_owner", "clinic_id", "owner_id", "due_at", "task_id", postgresql_where=and_(HAS_OWNER, IS_OPEN)),
+        Index("ix_care_task_ended_by_owner", "clinic_id", "owner_id", "changed_at", "task_id", postgresql_where=and_(HAS_OWNER, HAS_ENDED)),
+        Index("ix_care_task_ended_by_kind", "clinic_id", "kind", "changed_at", "task_id", postgresql_where=HAS_ENDED),
+        Index("ix_care_task_ended_by_due", "clinic_id", "due_at", "task_id", postgresql_where=HAS_ENDED),
+        Index("ix_care_task_ended_by_priority", "clinic_id", "priority_rank", "due_at", "task_id", postgresql_where=HAS_ENDED),
+        Index("ix_care_task_ended_by_age", "clinic_id", "created_at", "task_id", postgresql_where=HAS_ENDED),
     )
 
     clinic_id: UUID = Field(primary_key=True)

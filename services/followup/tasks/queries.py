@@ -1,19 +1,30 @@
 """Reading the queue. Lists and counts are made from the same conditions, so a count is the length of its list."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, not_
+from sqlalchemy import ColumnElement, false, func, literal, not_, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from services.followup.tasks.models import IS_ACCEPTED, IS_CANCELLED, IS_DONE, IS_ON_HOLD, IS_OPEN, IS_REQUESTED, CareTask, TaskHistory
-from services.followup.tasks.rules import BusinessStatus, Priority
+from services.followup.tasks.models import (
+    IS_ACCEPTED,
+    IS_CANCELLED,
+    IS_DONE,
+    IS_OFFERED,
+    IS_ON_HOLD,
+    IS_OPEN,
+    IS_REQUESTED,
+    CareTask,
+    TaskHistory,
+)
+from services.followup.tasks.rules import Priority
 from shared.db import clinic_of
 from shared.errors import Invalid, NotFound
 
@@ -75,18 +86,17 @@ def tasks_in(db: AsyncSession, view: View, filters: Filters, sort: Sort | None) 
     sort = sort or (Sort.LAST_CLOSED if view in ENDED_VIEWS else Sort.DUE)
     if sort is Sort.LAST_CLOSED and view not in ENDED_VIEWS:
         raise Invalid("sort-not-applicable", "What is open has no time of closing.")
-    return select(CareTask).where(*_conditions(db, view, filters)).order_by(*_ORDERS[sort])
+    task, conditions = _wanted(db, view, filters)
+    return select(task).where(*conditions).order_by(*_order(sort, task))
 
 
 async def count(db: AsyncSession, filters: Filters) -> Mapping[str, int]:
     """How many tasks each view holds with these filters, up to ``COUNT_LIMIT``, in one statement."""
-    limited = {
-        view.value: select(literal(1)).select_from(CareTask).where(*_conditions(db, view, filters)).limit(COUNT_LIMIT).subquery()
-        for view in View
-    }
-    counts = [select(func.count()).select_from(rows).scalar_subquery().label(name) for name, rows in limited.items()]
+    wanted = {view.value: _wanted(db, view, filters) for view in View}
+    limited = [select(literal(1)).select_from(task).where(*conditions).limit(COUNT_LIMIT) for task, conditions in wanted.values()]
+    counts = [select(func.count()).select_from(rows.subquery()).scalar_subquery() for rows in limited]
     row = (await db.execute(select(*counts))).one()
-    return dict(zip(limited, row, strict=True))
+    return dict(zip(wanted, row, strict=True))
 
 
 def history_of(db: AsyncSession, task_id: UUID) -> SelectOfScalar[TaskHistory]:
@@ -105,21 +115,42 @@ def _found(task: CareTask | None) -> CareTask:
     return task
 
 
-def _conditions(db: AsyncSession, view: View, filters: Filters) -> list[ColumnElement[bool]]:
-    conditions = [col(CareTask.clinic_id) == clinic_of(db), *_of_view(view, filters)]
+def _wanted(db: AsyncSession, view: View, filters: Filters) -> tuple[type[CareTask], list[ColumnElement[bool]]]:
+    """What is selected from, and the conditions on it."""
+    conditions = [col(CareTask.clinic_id) == clinic_of(db), *_of_view(view, filters), *_filtered(view, filters)]
+    if filters.overdue is None:
+        return CareTask, conditions
+    if view in ENDED_VIEWS:
+        return CareTask, conditions + ([false()] if filters.overdue else [])
+    if filters.overdue:
+        return CareTask, [*conditions, col(CareTask.due_at) < filters.now, not_(IS_OFFERED)]
+    return _not_overdue(conditions, filters.now), []
+
+
+def _not_overdue(conditions: Sequence[ColumnElement[bool]], now: datetime) -> type[CareTask]:
+    """What is due later, and what is offered and not chased: two parts, each read in order from an index of its own.
+
+    One condition for both would be looked for from the earliest due time on, through everything that is overdue.
+    """
+    ahead = select(CareTask).where(*conditions, col(CareTask.due_at) >= now)
+    offered = select(CareTask).where(*conditions, col(CareTask.due_at) < now, IS_OFFERED)
+    return aliased(CareTask, union_all(ahead, offered).subquery())
+
+
+def _filtered(view: View, filters: Filters) -> Iterator[ColumnElement[bool]]:
     wanted = {
         CareTask.owner_id: filters.owner_id,
         CareTask.kind: filters.kind,
         CareTask.priority_rank: None if filters.priority is None else filters.priority.rank,
         CareTask.patient_id: filters.patient_id,
     }
-    conditions += [col(column) == value for column, value in wanted.items() if value is not None]
+    for column, value in wanted.items():
+        if value is not None:
+            yield col(column) == value
     if filters.due_before is not None:
-        conditions.append(col(CareTask.due_at) < filters.due_before)
-    if filters.overdue is not None:
-        overdue = (col(CareTask.due_at) < filters.now) & (col(CareTask.business_status) != BusinessStatus.OFFERED) & IS_OPEN
-        conditions.append(overdue if filters.overdue else not_(overdue))
-    return conditions
+        yield col(CareTask.due_at) < filters.due_before
+    if view is View.UNASSIGNED and filters.owner_id is not None:
+        yield false()  # said, so that nobody's tasks are not searched for somebody's
 
 
 def _of_view(view: View, filters: Filters) -> list[ColumnElement[bool]]:
@@ -138,12 +169,15 @@ def _of_view(view: View, filters: Filters) -> list[ColumnElement[bool]]:
             return [IS_CANCELLED]
 
 
-_ORDERS: dict[Sort, tuple[Any, ...]] = {  # Any: columns and descending columns of several types
-    Sort.DUE: (col(CareTask.due_at), col(CareTask.task_id)),
-    Sort.LATEST_DUE: (col(CareTask.due_at).desc(), col(CareTask.task_id).desc()),
-    Sort.OLDEST: (col(CareTask.created_at), col(CareTask.task_id)),
-    Sort.NEWEST: (col(CareTask.created_at).desc(), col(CareTask.task_id).desc()),
-    Sort.PRIORITY: (col(CareTask.priority_rank), col(CareTask.due_at), col(CareTask.task_id)),
-    # What has ended changes no more, so its last change is its closing; unlike closed_at it is never null, as a page's order needs.
-    Sort.LAST_CLOSED: (col(CareTask.changed_at).desc(), col(CareTask.task_id).desc()),
-}
+def _order(sort: Sort, task: type[CareTask]) -> tuple[Any, ...]:  # Any: columns and descending columns of several types
+    task_id, due_at, created_at, changed_at = (col(it) for it in (task.task_id, task.due_at, task.created_at, task.changed_at))
+    orders: dict[Sort, tuple[Any, ...]] = {  # Any: as above
+        Sort.DUE: (due_at, task_id),
+        Sort.LATEST_DUE: (due_at.desc(), task_id.desc()),
+        Sort.OLDEST: (created_at, task_id),
+        Sort.NEWEST: (created_at.desc(), task_id.desc()),
+        Sort.PRIORITY: (col(task.priority_rank), due_at, task_id),
+        # What has ended changes no more, so its last change is its closing; unlike closed_at it is never null, as a page's order needs.
+        Sort.LAST_CLOSED: (changed_at.desc(), task_id.desc()),
+    }
+    return orders[sort]
