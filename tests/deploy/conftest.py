@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,16 @@ from tests.deploy.stack import FIRST, NEXT, PROJECT, SERVICES, Stack, free_port,
 
 MAIL = {"FOLLOWUP_SMTP_HOST": "mail.invalid", "FOLLOWUP_SMTP_SENDER": "care@example.org"}
 """A mail server that nobody reaches: these tests send nothing."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows what the containers that it was given have logged: it is gone with them."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        stacks = [given for given in item.funcargs.values() if isinstance(given, Stack)]
+        report.sections.extend((f"containers of {stack.project}", stack.said()) for stack in stacks)
+    return report
 
 
 @pytest.fixture(scope="session")

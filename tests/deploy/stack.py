@@ -107,8 +107,8 @@ class Stack:
     def down(self, *options: str) -> None:
         self.compose("down", "--remove-orphans", "--timeout", "30", *options)
 
-    def said(self, *, lines: int) -> str:
-        """How all containers are, and the last lines that each has logged: for who reads why a test failed."""
+    def said(self, *, lines: int = 100) -> str:
+        """How all containers are, and the last lines that each has logged; a service logs about ten in a day without trouble."""
         seen = self.compose("ps", "--all", "--format", "{{.Name}}: {{.Status}}", check=False).out
         logs = self.compose("logs", "--no-color", "--timestamps", "--tail", str(lines), check=False).out
         return f"{seen}\n{logs}"

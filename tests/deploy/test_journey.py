@@ -11,8 +11,6 @@ from tests.deploy.stack import ROOT, Ran, Stack
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
-LINES = 100
-"""Of each container's log: a service logs about ten in a day on which nothing goes wrong."""
 LINE = re.compile(r"^│ (\S.*?)\s+│ (\d+)\s+│ (\d*)\s+│$", re.MULTILINE)
 
 
@@ -23,13 +21,8 @@ def play(stack: Stack, *options: str) -> Ran:
         done = subprocess.run(command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False, timeout=600)
     except subprocess.TimeoutExpired as endless:
         printed = b"".join(filter(None, (endless.stdout, endless.stderr))).decode()
-        raise AssertionError(f"the day has no end\n{printed}\n{stack.said(lines=LINES)}") from endless
+        raise AssertionError(f"the day has no end\n{printed}") from endless
     return Ran(done.returncode, done.stdout, done.stderr)
-
-
-def why(stack: Stack, ran: Ran) -> str:
-    """All that is known of a day that went wrong: it is gone with its containers when the test has ended."""
-    return f"{ran.out}\n{ran.err}\n{stack.said(lines=LINES)}"
 
 
 def table(said: str) -> dict[str, int]:
@@ -39,7 +32,7 @@ def table(said: str) -> dict[str, int]:
 
 def test_a_day_over_kafka_keeps_every_promise(demo: Stack) -> None:
     ran = play(demo)
-    assert ran.code == 0, why(demo, ran)
+    assert ran.code == 0, ran.out + ran.err
     found = table(ran.out)
     assert found["infusions booked"] == 16
     assert found["follow-up sets made for them"] == found["infusions that ended with drug given"] == 12
@@ -65,7 +58,7 @@ def test_a_second_up_changes_nothing(demo: Stack) -> None:
 def test_a_part_that_is_killed_on_the_way_breaks_no_promise(demo: Stack, part: str) -> None:
     """On a stack that has had a day already: the next one is another clinic's."""
     ran = play(demo, "--kill", part)
-    assert ran.code == 0, why(demo, ran)
+    assert ran.code == 0, ran.out + ran.err
     assert re.search(rf"^kill -9 of {demo.project}-{part}-1 on \w+day \d\d:\d\d; started again", ran.out, re.MULTILINE)
     assert table(ran.out)["infusions booked"] == 16
 
