@@ -99,7 +99,11 @@ def migrate(
     from services.installation import migrate_all
 
     telemetry.configure_logs()
-    asyncio.run(migrate_all(host, port, folder))
+    try:
+        asyncio.run(migrate_all(host, port, folder))
+    except UnsafeSettings as refused:
+        print(f"Refused to start. {refused}", file=sys.stderr)
+        raise typer.Exit(EXIT_UNSAFE) from None
 
 
 @cli.command()

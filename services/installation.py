@@ -9,16 +9,19 @@ from services import secrets
 from shared import telemetry
 from shared.migrations import migrate
 from shared.postgres import SERVICES, provision
+from shared.settings import UnsafeSettings
+
+ADMIN_PASSWORD = "postgres-admin-password"  # noqa: S105 - the name of a file
 
 
 async def migrate_all(host: str, port: int, folder: Path) -> None:
     """Bring roles, passwords, databases and schemas of all services up to date, as the server's admin and then as each owner.
 
     ``folder`` holds the secrets. Safe to run again, and while services of the last release run: a migration only adds.
+    Raises UnsafeSettings where the server's data was made with other secrets.
     """
     log = telemetry.logger("migrate")
-    password = secrets.read(folder, "postgres-admin-password")
-    admin = await asyncpg.connect(host=host, port=port, user="postgres", database="postgres", password=password)
+    admin = await _admin(host, port, secrets.read(folder, ADMIN_PASSWORD))
     try:
         await admin.execute("SELECT pg_advisory_lock(hashtext('afterglow installation'))")
         # What comes with the server is open to every role otherwise; a service has its own database and no other.
@@ -31,3 +34,13 @@ async def migrate_all(host: str, port: int, folder: Path) -> None:
             log.info("migrate.done", service=service)
     finally:
         await admin.close()
+
+
+async def _admin(host: str, port: int, password: str) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(host=host, port=port, user="postgres", database="postgres", password=password)
+    except asyncpg.InvalidPasswordError:
+        why = (
+            "the data of PostgreSQL was made with another; bring back the folder of secrets that belongs to it (deploy/README.md, Secrets)"
+        )
+        raise UnsafeSettings(ADMIN_PASSWORD, why) from None
