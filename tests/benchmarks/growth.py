@@ -3,6 +3,7 @@
 What is there already is loaded past the product (``past.py``); what is measured is the product.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
@@ -30,8 +31,8 @@ from tests.support.waiting import eventually
 SMALL, LARGE = 1_000, 1_000_000
 SETTINGS = {"FOLLOWUP_AUDIT_GRACE_SECONDS": "60", "FOLLOWUP_AUDIT_EVERY_SECONDS": "86400"}
 """The audit of completeness looks at what it would look at, but only when it is asked to, and is timed."""
-_RATE = 300
-"""Completions a second that infusions are seeded for: fewer than elsewhere, since every seeding ends with a look through all tables."""
+_RATE, _DRAINED = 400, 3_000
+"""Less than elsewhere, and seeded in one go, since every seeding ends with a look through all tables."""
 _PAGES, _CLAIMS = 6, 200
 _DUE = 1_000
 """Tasks that fall due at once, to see how fast their timers fire."""
@@ -61,7 +62,7 @@ def lists(ground: Ground, now: datetime, patient_id: UUID) -> Mapping[str, Mappi
 
 async def growth(ground: Ground, lengths: Lengths, sizes: Sequence[int], say: Say) -> dict[str, Any]:  # Any: figures in groups
     """The figures at each size, and at the largest one of two processes of followup too. The services run."""
-    lengths = replace(lengths, rate=_RATE)
+    lengths = replace(lengths, rate=_RATE, drained=min(_DRAINED, lengths.drained))
     figures: dict[str, Any] = {}
     async with requests(ground) as work:
         model = await _one_example(work, ground)
@@ -89,15 +90,15 @@ async def have(ground: Ground, model: Waiting, size: int, say: Say) -> None:
     services = ground.installation.all("sessions", "followup")
     for process in services:
         await process.stop()
-    for contents, connection in ((FOLLOWUP, ground.followup), (SESSIONS, ground.sessions)):
-        await load(connection, contents, past, say)
-    await ground.settle()
+    await asyncio.gather(load(ground.followup, FOLLOWUP, past, say), load(ground.sessions, SESSIONS, past, say))
+    await ground.followup.execute("CHECKPOINT")
     for process in services:
         await process.start()
         await process.ready()
 
 
 async def _measured(work: Requests, ground: Ground, lengths: Lengths, say: Say) -> dict[str, Any]:  # Any: figures in groups
+    ground.give_back(await ground.waiting(int(2 * lengths.seconds * _RATE) + lengths.drained))
     figures: dict[str, Any] = {"sustained": await measures.sustained(work, ground, lengths, {})}
     say(f"  sustained {figures['sustained']['per_second']:.0f} a second")
     figures["latency"] = await measures.latency(work, ground, lengths, figures["sustained"]["per_second"])

@@ -72,8 +72,8 @@ async def load(connection: Connection, contents: Contents, past: Past, say: Say)
             await _chunk(connection, contents, past, done, min(_CHUNK, past.count - done))
             seconds = time.monotonic() - began
             say(f"  {contents.service}: {min(done + _CHUNK, past.count):,} of {past.count:,} infusions after {seconds:.0f} s")
-    await connection.execute(f"ANALYZE {', '.join(tables)}")
-    say(f"  {contents.service}: keys, indexes and statistics after {time.monotonic() - began:.0f} s")
+    await connection.execute(f"VACUUM (ANALYZE) {', '.join(tables)}")
+    say(f"  {contents.service}: with keys, indexes and statistics after {time.monotonic() - began:.0f} s")
 
 
 async def _chunk(connection: Connection, contents: Contents, past: Past, done: int, count: int) -> None:
