@@ -1,17 +1,15 @@
 """A clinic with much behind it gets its pages like a new one: what they read does not grow with what there is."""
 
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import event, make_url
+from sqlalchemy import make_url
 
 from shared.clock import FrozenClock
 from tests.benchmarks.past import Connection, Past, load
@@ -20,6 +18,7 @@ from tests.conftest import NEW_YORK_MORNING
 from tests.followup.clinic import COORDINATOR, PRESCRIBER, Clinic
 from tests.followup.conftest import asked, built
 from tests.support.databases import Databases
+from tests.support.looking import most_rows, noted
 
 INFUSIONS = 6_000
 """Of each a task is open, nearly all of them overdue, and after every second one a call has ended."""
@@ -27,7 +26,6 @@ READ_AT_MOST = 700
 """Rows for a page of fifty: now and then a few hundred are read and sorted. Whoever looks through a view reads thousands."""
 OPEN_VIEWS, ENDED_VIEWS = ("mine", "unassigned", "open"), ("done", "cancelled")
 """What is on hold comes back within a day, so that view stays small; in this past it does not."""
-Asked = tuple[str, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -41,39 +39,12 @@ class Large:
         """The most rows that one statement of a page, or of the page after it, looked at."""
         most, following = 0, f"/followup/v1/{path}?{urlencode(query)}"
         for _ in range(2):
-            statements: list[Asked] = []
-            engine = self.clinic.database.engine.sync_engine
-            note = _noting(statements)
-            event.listen(engine, "before_cursor_execute", note)
-            answer = await self.clinic.get(following)
-            event.remove(engine, "before_cursor_execute", note)
+            with noted(self.clinic.database) as statements:
+                answer = await self.clinic.get(following)
             assert answer.status_code == 200, answer.text
-            most = max(most, *[await self._looked_at(*one) for one in statements if one[0].startswith("SELECT")])
+            most = max(most, await most_rows(self.superuser, "followup", self.clinic.clinic_id, statements))
             following = answer.json().get("next") or following
         return most
-
-    async def _looked_at(self, statement: str, parameters: tuple[object, ...]) -> int:
-        async with self.superuser.transaction():
-            await self.superuser.execute("SET LOCAL ROLE followup")
-            await self.superuser.execute("SELECT set_config('app.clinic_id', $1, true)", str(self.clinic.clinic_id))
-            plan = await self.superuser.fetchval(f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {statement}", *parameters)
-        return sum(_rows(json.loads(plan)[0]["Plan"]))
-
-
-def _noting(statements: list[Asked]) -> Any:  # Any: SQLAlchemy's listener
-    def note(_connection: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_: object) -> None:
-        statements.append((statement, parameters))
-
-    return note
-
-
-def _rows(node: Mapping[str, Any]) -> Iterator[int]:  # Any: JSON
-    """What each scan of a plan has come across, whether it was of use or not."""
-    if "Scan" in node["Node Type"]:
-        removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-        yield int((node["Actual Rows"] + removed) * node["Actual Loops"])
-    for child in node.get("Plans", []):
-        yield from _rows(child)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -129,6 +100,12 @@ async def test_a_view_is_not_looked_through_for_what_it_holds_little_of(large: L
 @pytest.mark.parametrize("chosen", ["nothing of a kind", "the most pressing", "a newcomer's", "due long ago"])
 async def test_counting_little_looks_at_little(large: Large, chosen: str) -> None:
     assert await large.read("tasks/counts", **wanted(large, chosen)) <= READ_AT_MOST
+
+
+async def test_a_kind_that_only_ended_tasks_have_is_not_counted_in_the_open_ones(large: Large) -> None:
+    counts = (await large.clinic.get("tasks/counts?kind=check-in-overdue-call")).json()["counts"]
+    assert counts["open"] == 0
+    assert await large.read("tasks/counts", kind="check-in-overdue-call") <= sum(counts.values()) + READ_AT_MOST
 
 
 async def test_a_page_of_all_plans_reads_a_page(large: Large) -> None:

@@ -1,6 +1,7 @@
 """The sessions service on a real PostgreSQL, reached through its HTTP edge; every test gets a clinic of its own."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -18,21 +19,35 @@ from tests.sessions.clinic import KEY, Clinic
 from tests.support.databases import Databases
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def service(databases: Databases) -> AsyncIterator[Service]:
+@asynccontextmanager
+async def built(databases: Databases) -> AsyncIterator[Service]:
+    """The service on a database of its own, wired and not running."""
     async with databases.clone("sessions") as url:
         given = {"AFTERGLOW_ENV": "test", "database_url": url, "cursor_key": "a cursor key that only tests know of"}
         settings = Settings.model_validate(given)
-        built = build(settings, LocalBus(), FrozenClock(NEW_YORK_MORNING))
-        built.jwks = StaticJwks({"keys": [KEY.as_dict(private=False)]})
-        yield built
-        await built.database.close()
+        service = build(settings, LocalBus(), FrozenClock(NEW_YORK_MORNING))
+        service.jwks = StaticJwks({"keys": [KEY.as_dict(private=False)]})
+        yield service
+        await service.database.close()
+
+
+@asynccontextmanager
+async def asked(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to a service that listens nowhere."""
+    transport = httpx.ASGITransport(app=application(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sessions.test") as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(databases: Databases) -> AsyncIterator[Service]:
+    async with built(databases) as service:
+        yield service
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://sessions.test") as client:
+    async with asked(service) as client:
         yield client
 
 

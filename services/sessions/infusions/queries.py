@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, Select, and_, bindparam, func, select, type_coerce
+from sqlalchemy import DateTime, Select, and_, bindparam, func, select, type_coerce, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.records import InfusionVersion
+from services.sessions.infusions.records import IS_CORRECTION, InfusionVersion
 from services.sessions.infusions.states import NO_RECORD_OF_A_VISIT, InfusionState
 from services.sessions.subjects.models import Course, Patient, Subject
 from shared.db import clinic_of
@@ -120,14 +121,16 @@ def ended_infusions(clinic_id: UUID, ended_from: datetime, ended_to: datetime) -
 
     Each change has left a version, the end itself too. An amendment or an entry in error counts as a change.
     """
-    changed = select(col(InfusionVersion.infusion_id)).where(
+    mine, ended_at = col(Infusion.clinic_id) == clinic_id, col(Infusion.ended_at)
+    corrected = select(col(InfusionVersion.infusion_id)).where(
         col(InfusionVersion.clinic_id) == clinic_id,
         col(InfusionVersion.recorded_at) >= ended_from,
         col(InfusionVersion.recorded_at) < ended_to,
+        IS_CORRECTION,
     )
-    query = select(Infusion).where(
-        col(Infusion.clinic_id) == clinic_id, col(Infusion.ended_at) < ended_to, col(Infusion.infusion_id).in_(changed)
-    )
+    lately = select(Infusion).where(mine, ended_at >= ended_from, ended_at < ended_to)
+    # A part of its own, found from the few corrections; as one condition it would be looked for from the first infusion there ever was.
+    before = select(Infusion).where(mine, ended_at < ended_from, col(Infusion.infusion_id).in_(corrected))
+    found = aliased(Infusion, union_all(lately, before).subquery())
     # The column can be null and the selected rows' cannot; a page's key must not be, and says so by its type.
-    ended_at = type_coerce(col(Infusion.ended_at), DateTime(timezone=True))
-    return query.order_by(ended_at, col(Infusion.infusion_id))
+    return select(found).order_by(type_coerce(col(found.ended_at), DateTime(timezone=True)), col(found.infusion_id))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, Enum, ForeignKeyConstraint, Index, Numeric
+from sqlalchemy import Boolean, Column, Enum, ForeignKeyConstraint, Index, Numeric, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -94,6 +94,11 @@ class InfusionRecord(Table):
         return allowed_steps(self.state, error_requested=self.error_requested_by is not None)
 
 
+IS_CORRECTION = literal_column("step IN ('amend', 'entered-in-error', 'entered-in-error/confirm', 'first-of-course')", Boolean)
+"""Steps that change a record after its end, the last one because of another record's. As a literal: the same words in an index and in a
+query, so that PostgreSQL sees that they are the same."""
+
+
 class InfusionVersion(Table, table=True):
     """What the record said after each change, by whom and why. Written once, never changed."""
 
@@ -101,6 +106,7 @@ class InfusionVersion(Table, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),
         Index("ix_infusion_version_recorded", "clinic_id", "recorded_at", "infusion_id"),
+        Index("ix_infusion_version_correction", "clinic_id", "recorded_at", "infusion_id", postgresql_where=IS_CORRECTION),
     )
 
     clinic_id: UUID = Field(primary_key=True)
