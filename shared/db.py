@@ -26,12 +26,9 @@ from shared.errors import TooSlow, Unavailable
 from shared.statements import forget_way
 
 IDLE_IN_TRANSACTION_SECONDS = 10
-"""After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer. ``kept_open``
-gives five signs of life in that time."""
-
-IDLE_IN_TRANSACTION_SECONDS = 10
-"""After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer. ``kept_open``
-gives five signs of life in that time."""
+"""After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer."""
+_SIGNS_OF_LIFE = 5
+"""How many ``kept_open`` gives in that time."""
 
 NAMING = {
     "pk": "pk_%(table_name)s",
@@ -177,7 +174,7 @@ async def let_go(db: AsyncSession) -> None:
 
 
 @asynccontextmanager
-async def kept_open(db: AsyncSession, *, every_seconds: float = 2.0) -> AsyncIterator[None]:
+async def kept_open(db: AsyncSession, *, every_seconds: float = IDLE_IN_TRANSACTION_SECONDS / _SIGNS_OF_LIFE) -> AsyncIterator[None]:
     """Keep a transaction, and the locks that it has, while slow work goes on elsewhere: PostgreSQL ends an idle one.
 
     Nothing else may use the session in this block.

@@ -4,9 +4,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import partition_of
+from shared.pipeline.commands import one_at_a_time
 from tests.pipeline.conftest import Installation, spoiled
 from tests.pipeline.test_parked import parked_infusion, refusal
 from tests.support.house import Clinic
@@ -62,6 +65,29 @@ async def test_who_has_told_or_read_what_again_and_why_is_kept(installation: Ins
     assert rows[1]["subject"].startswith("intake.events/3@")
     nobody = {"since": "2020-01-01T00:00:00Z", "by": " ", "reason": "a lost log"}
     assert (await refusal(installation, "/followup/v1/pipeline/republish", nobody))[0] == 422
+
+
+async def test_a_replay_that_takes_longer_than_an_idle_transaction_may_keeps_its_place_and_is_answered_and_audited(
+    installation: Installation, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, admin = installation.house.services["followup"].bus, await installation.admin("followup")
+    again, free = bus.again, []
+
+    async def take_place_for_a_moment(db: AsyncSession) -> None:
+        await one_at_a_time(db)
+        await db.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
+
+    async def again_slowly(*arguments: Any, **named: Any) -> Any:  # Any: whatever the bus is asked
+        await admin.execute("SELECT pg_sleep(4)")
+        free.append(await admin.fetchval("SELECT pg_try_advisory_lock(2823, hashtext('mending'))"))
+        return await again(*arguments, **named)
+
+    monkeypatch.setattr("shared.pipeline.telling.commands.one_at_a_time", take_place_for_a_moment)
+    monkeypatch.setattr(bus, "again", again_slowly)
+    told = await installation.run("replay", *OF_INTAKE, "--partition", str(partition_of(clinic.client_id)), "--yes")
+    await admin.close()
+    assert (told.code, free) == (0, [False]), told.err
+    assert [row["operation"] for row in await installation.audit()].count("replay_range") == 1
 
 
 async def test_replaying_stops_where_the_consumer_has_come_itself(installation: Installation, clinic: Clinic) -> None:

@@ -26,7 +26,7 @@ async def replay(call: CallContext, service: Service, wanted: ReplayRange) -> Re
         async with kept_open(call.db):
             start, end = await _range(service, inbox, place, wanted)
             call.about(f"{wanted.topic}/{wanted.partition}@{start}-{end}", purpose=f"{wanted.by}: {wanted.reason}")
-        tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
+            tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
     except BusUnavailable:
         raise Unavailable("The bus cannot be reached.") from None
     return Replayed(
