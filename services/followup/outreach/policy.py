@@ -15,6 +15,6 @@ def load_policy() -> OutreachPolicy:
     return OutreachPolicy(
         quiet=QuietHours(time.fromisoformat(quiet["from"]), time.fromisoformat(quiet["until"])),
         backoff=Backoff(timedelta(seconds=retry["first_seconds"]), timedelta(seconds=retry["longest_seconds"])),
-        failures=retry["failures"],
+        failures_at_most=retry["failures"],
         languages=tuple(document["languages"]),
     )

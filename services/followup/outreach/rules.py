@@ -44,7 +44,7 @@ class OutreachPolicy:
 
     quiet: QuietHours
     backoff: Backoff
-    failures: int
+    failures_at_most: int
     """How often a message may fail for a reason of its own before a person takes over."""
     languages: tuple[str, ...]
 

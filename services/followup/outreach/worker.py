@@ -85,7 +85,7 @@ class Outreach:
         self._late.set(row.late)
 
     async def send_due(self) -> int:
-        """One round: claim a few messages and see to each; returns how many were claimed. Raises what none of them expected."""
+        """One round: claim a few messages and see to each; returns how many. Raises Unavailable where PostgreSQL is away."""
         async with self._database.transaction() as db:
             rows = await db.execute(_CLAIM, {"now": self._clock.now(), "lease": self._lease_seconds, "limit": _BATCH})
             claims = [Claim(**row) for row in rows.mappings()]
@@ -97,7 +97,7 @@ class Outreach:
     async def _see_to(self, claim: Claim) -> None:
         """Bring one message as far as it gets; without an answer of intake or the channel it is tried again later, never guessed.
 
-        What nobody expected is raised; it is tried again as well, but not for ever.
+        What nobody expected is told of by the message's id; it is tried again as well, but not for ever.
         """
         try:
             async with asyncio.timeout(self._lease_seconds * _OF_LEASE):
@@ -105,9 +105,9 @@ class Outreach:
         except (Unavailable, ChannelAway, TimeoutError):
             outcome = "later"
             await self._later(claim)
-        except Exception:
-            self._outcomes.labels(await self._after_failure(claim)).inc()
-            raise
+        except Exception as error:  # noqa: BLE001 - a defect that this message meets must not hold up the others
+            self._tell_of(claim, error)
+            outcome = await self._after_failure(claim)
         self._outcomes.labels(outcome).inc()
         self._log.info("outreach.seen_to", message_id=str(claim.message_id), outcome=outcome, attempt=claim.attempts)
 
@@ -141,13 +141,24 @@ class Outreach:
         self._log.info("outreach.not_sent", message_id=str(claim.message_id), reason=why.reason)
         return "not-sent"
 
+    def _tell_of(self, claim: Claim, error: Exception) -> None:
+        """Count and log one failure of one message; several of a round are several."""
+        self._failures.inc()
+        self._log.warning(
+            "outreach.failed",
+            message_id=str(claim.message_id),
+            failures=claim.failures + 1,
+            error_class=type(error).__name__,
+            error_place=telemetry.place_of(error),
+        )
+
     async def _after_failure(self, claim: Claim) -> str:
         """The failure is this message's own: it waits for its next try, and after the last one a person takes over."""
         failures = claim.failures + 1
         wait = self._policy.backoff.after(failures)
         async with self._database.transaction() as db:
             await db.execute(_FAILED, {"message_id": claim.message_id, "failures": failures, "wait": wait / timedelta(seconds=1)})
-        return "later" if failures < self._policy.failures else await self._give_up(claim, Unreachable("not-handed-over"))
+        return "later" if failures < self._policy.failures_at_most else await self._give_up(claim, Unreachable("not-handed-over"))
 
     async def _later(self, claim: Claim) -> None:
         wait = self._policy.backoff.after(claim.attempts)
