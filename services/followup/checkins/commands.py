@@ -6,7 +6,7 @@ Each function takes a fixed number of statements.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import NamedTuple
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, or_
@@ -46,14 +46,19 @@ class NewCheckIn:
     ended_reason: str | None = None
 
 
-class Slot(NamedTuple):
-    """The new times of one of an infusion's check-ins."""
+class CheckInTimes(Protocol):
+    """The new times of one check-in, as the plans that work them out have them."""
 
-    code: str
-    ordinal: int
-    opens_at: datetime
-    due_at: datetime
-    expires_at: datetime
+    @property
+    def code(self) -> str: ...
+    @property
+    def ordinal(self) -> int: ...
+    @property
+    def opens_at(self) -> datetime: ...
+    @property
+    def due_at(self) -> datetime: ...
+    @property
+    def expires_at(self) -> datetime: ...
 
 
 async def request(db: AsyncSession, new: Sequence[NewCheckIn]) -> None:
@@ -89,7 +94,7 @@ async def supersede(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str)
     await _end(db, col(CheckIn.check_in_id).in_(check_in_ids), UNANSWERED, CheckInStatus.SUPERSEDED, reason)
 
 
-async def take_up(db: AsyncSession, slots: Mapping[UUID, Slot]) -> list[CheckIn]:
+async def take_up(db: AsyncSession, slots: Mapping[UUID, CheckInTimes]) -> list[CheckIn]:
     """Ask for superseded check-ins after all; returns those that the patient had been asked for already, whose link is dead."""
     found = await locked(db, col(CheckIn.check_in_id).in_(slots), {CheckInStatus.SUPERSEDED})
     for check_in in found:
@@ -109,7 +114,7 @@ async def miss(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str) -> l
     return found
 
 
-async def move(db: AsyncSession, infusion_id: UUID, slots: Sequence[Slot], now: datetime) -> list[CheckIn]:
+async def move(db: AsyncSession, infusion_id: UUID, slots: Sequence[CheckInTimes], now: datetime) -> list[CheckIn]:
     """Give an infusion's unanswered check-ins new times after an amendment; returns those newly marked as keeping their due time.
 
     A new due time in the past is not taken: the item is marked and returned, for a person to look at. An overdue one whose new due

@@ -35,6 +35,7 @@ async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[E
     for one in told:
         if one.infusion.infusion_id not in plans:
             await corrections.correct(db, means, one, standings[one.patient_id], now)
+    # Asked here as well, so that a patient's first infusion, the counted way, does not pass through that file at all.
     if any(one.among_others for one in noted.values()):
         await next_infusion.make_way(db, means, noted.values(), now)
     left = [(standings[one.patient_id], one.event_id) for one in told if means.called_off(standings[one.patient_id])]

@@ -193,8 +193,7 @@ async def _re_derive_check_ins(db: AsyncSession, case: _Case) -> tuple[Rederived
     opened = [(code, ordinal) for code, ordinal, status in known if status in UNANSWERED]
     wanted = check_ins_after(case.infusion, case.protocol, generation=case.plan.generation)
     derived = re_derive(opened, [(code, ordinal) for code, ordinal, _ in known], wanted, case.now)
-    slots = [check_ins.Slot(slot.code, slot.ordinal, slot.opens_at, slot.due_at, slot.expires_at) for slot in wanted]
-    kept = await check_ins.move(db, infusion_id, slots, case.now)
+    kept = await check_ins.move(db, infusion_id, wanted, case.now)
     if derived.drop:
         await check_ins.cancel_open(db, infusion_ids=[infusion_id], codes=[code for code, _ in derived.drop], reason=_CORRECTED)
     return derived, [check_in.code for check_in in kept]

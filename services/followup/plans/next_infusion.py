@@ -18,7 +18,8 @@ from services.followup.checkins.work import telephone_task
 from services.followup.plans import items
 from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
-from services.followup.plans.rules import catch_up_superseded, is_past_due, is_superseded, third_day
+from services.followup.plans.protocol import Protocol
+from services.followup.plans.rules import catch_up, is_past_due, is_superseded, third_day
 from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
 from services.followup.subjects.commands import Noted
 from services.followup.tasks import commands as tasks
@@ -27,6 +28,7 @@ from shared.db import clinic_of
 
 NEXT_INFUSION = "next-infusion"
 """Why a check-in was superseded."""
+_TOO_LATE = "C72 had given way to an infusion that does not count any more, and its due time has passed"
 TAKEN_UP = "taken-up-again"
 """Why somebody telephones about one whose link had died when it was superseded."""
 
@@ -37,6 +39,7 @@ class _Asked:
 
     check_in_id: UUID
     superseded: bool
+    protocol: Protocol
     wanted: CheckInSlot
     gives_way: bool
 
@@ -51,22 +54,19 @@ async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], now
     ending = [one.check_in_id for one in asked if one.gives_way and not one.superseded]
     if ending:
         await check_ins.supersede(db, ending, NEXT_INFUSION)
-    again = {one.check_in_id: one.wanted for one in asked if one.superseded and not one.gives_way}
+    again = {one.check_in_id: one for one in asked if one.superseded and not one.gives_way}
     if again:
-        await _ask_after_all(db, means, again, now)
+        await _ask_after_all(db, again, now)
 
 
-async def _ask_after_all(db: AsyncSession, means: Means, again: dict[UUID, CheckInSlot], now: datetime) -> None:
-    late = [check_in_id for check_in_id, slot in again.items() if is_past_due(slot, now)]
-    slots = {
-        check_in_id: check_ins.Slot(slot.code, slot.ordinal, slot.opens_at, slot.due_at, slot.expires_at)
-        for check_in_id, slot in again.items()
-        if check_in_id not in late
-    }
+async def _ask_after_all(db: AsyncSession, again: dict[UUID, _Asked], now: datetime) -> None:
+    late = [check_in_id for check_in_id, one in again.items() if is_past_due(one.wanted, now)]
+    slots = {check_in_id: one.wanted for check_in_id, one in again.items() if check_in_id not in late}
     new = [telephone_task(asked, now, TAKEN_UP) for asked in await check_ins.take_up(db, slots)]
     for missed in await check_ins.miss(db, late, PAST_DUE):
         whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
-        slot = catch_up_superseded(means.protocols.default, now, ordinal=missed.version)
+        # A check-in is missed once. Its version numbers the call, as the record's numbers those of a correction.
+        slot = catch_up(_TOO_LATE, again[missed.check_in_id].protocol, now, ordinal=missed.version)
         listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
         new.append(items.new_task(whose, Item(slot), now, details=listed))
     await tasks.add(db, new)
@@ -78,7 +78,7 @@ async def _asked(db: AsyncSession, means: Means, patient_ids: list[UUID]) -> lis
         protocol = means.protocols.get(row.protocol_code, row.protocol_version)
         wanted = third_day(row.pump_ended_at, protocol, generation=row.generation)
         gives_way = is_superseded(wanted, InfusionOutcome(row.outcome), row.next_starts)
-        asked.append(_Asked(row.check_in_id, row.status == CheckInStatus.SUPERSEDED, wanted, gives_way))
+        asked.append(_Asked(row.check_in_id, row.status == CheckInStatus.SUPERSEDED, protocol, wanted, gives_way))
     return asked
 
 

@@ -139,7 +139,8 @@ def covering(
     slots: list[TaskSlot] = []
     late = [item.slot.name for item in items if item.cancelled_because == PAST_DUE]
     if late:
-        slots.append(catch_up(infusion, late, protocol, now, ordinal=ordinal))
+        why = f"{infusion.told}, heard of after the due time of {', '.join(late)}"
+        slots.append(catch_up(why, protocol, now, ordinal=ordinal))
     if called_off is not None:
         names = [item.slot.name for item in items if item.cancelled_because == called_off.reason]
         if names:
@@ -148,18 +149,10 @@ def covering(
     return [Item(slot) for slot in slots]
 
 
-def catch_up(infusion: EndedInfusion, late: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
-    """The one call that covers everything that was past due when we heard of it."""
+def catch_up(why: str, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+    """The one call that covers what is past due and was never asked or done."""
     rule = protocol.catch_up
-    why = f"{infusion.told}, heard of after the due time of {', '.join(late)}: speak to the patient."
-    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
-
-
-def catch_up_superseded(protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
-    """The call in place of a C72 that had given way to an infusion which does not count, where its due time has passed meanwhile."""
-    rule = protocol.catch_up
-    why = "C72 had given way to an infusion that does not count any more, and its due time has passed: speak to the patient."
-    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
+    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, f"{why}: speak to the patient.", now + rule.due.delta, anchored=False)
 
 
 def safety_offer(pump_ended_at: datetime, why: str, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot | None:

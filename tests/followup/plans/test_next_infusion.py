@@ -2,17 +2,23 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
+from services.followup.app import subscriptions
 from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.rules import Level
 from services.followup.checkins.work import review_task
 from services.followup.completeness.commands import Patience, compare
+from services.followup.plans.means import Means
+from services.followup.plans.protocol import Protocols, shipped_protocols
 from services.followup.sessions_client import EndedInfusion
 from services.followup.tasks import commands as tasks
-from shared.events import Event
+from services.followup.tasks.policy import shipped_policy
+from shared.dispatch import dispatch
+from shared.events import Delivery, Event
 from shared.events import sessions as infusions
 from tests.followup.clinic import Clinic, Json, Statements, Visit, at
 
@@ -246,6 +252,22 @@ async def test_when_its_time_has_passed_meanwhile_one_call_catches_up(clinic: Cl
     [call] = await clinic.rows("SELECT * FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)
     assert (call["status"], call["priority"], call["due_at"]) == ("requested", "urgent", clinic.clock.now() + 4 * HOUR)
     assert [entry["id"] for entry in call["details"]["items"]] == [str(after["check_in_id"])]
+
+
+async def test_that_call_is_due_by_the_protocol_of_the_plan_not_by_the_newest(clinic: Clinic) -> None:
+    ours = shipped_protocols().default
+    newer = ours.model_copy(
+        update={"version": ours.version + 1, "catch_up": ours.catch_up.model_copy(update={"due": ours.safety_offer.within})}
+    )
+    assert newer.catch_up.due.delta != ours.catch_up.due.delta
+    first = await infused(clinic)
+    following = await begun(clinic, first)
+    await clinic.pass_time(25 * HOUR)
+    handlers = subscriptions(Means(clinic.clock, Protocols([ours, newer]), shipped_policy()))
+    async with clinic.database.transaction() as db:
+        await dispatch(db, handlers, [Delivery(following.told(VOID, 5), uuid4(), clinic.clinic_id, 1)])
+    [call] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)
+    assert call["due_at"] == clinic.clock.now() + ours.catch_up.due.delta
 
 
 async def test_nobody_is_asked_after_all_who_has_left(clinic: Clinic) -> None:
