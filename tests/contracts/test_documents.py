@@ -67,6 +67,15 @@ def test_a_service_alone_tells_the_same_to_a_python_without_the_packages(service
     assert re.fullmatch(rf"[a-z_]+ {re.escape(advice)}", told.stderr)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_module_of_ours_that_is_missing_is_told_as_the_defect_that_it_is(service: str) -> None:
+    without = (
+        f"import runpy, sys; sys.modules['services.{service}.app'] = None; runpy.run_module('services.{service}', run_name='__main__')"
+    )
+    told = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (told.returncode, "ModuleNotFoundError" in told.stderr, "make setup" in told.stderr) == (1, True, False)
+
+
 @pytest.mark.parametrize("decision", DECISIONS, ids=name_of)
 def test_a_decision_is_short_listed_and_says_what_was_refused(decision: Path) -> None:
     text = decision.read_text()
