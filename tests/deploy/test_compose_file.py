@@ -1,5 +1,6 @@
 """docker-compose.yml keeps to the written list, and each rule of the list catches what it is there for."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -10,6 +11,8 @@ from tests.deploy import compose_rules as rules
 from tests.deploy.compose_rules import Document, Rule
 
 COMPOSE = rules.load()
+NOT_FOR_ENV = {"AFTERGLOW_ENV", "AFTERGLOW_CLOCK", "PIP_INDEX_URL", "PIP_TRUSTED_HOST"}
+"""What the compose file takes and no `.env` of an installation gives: of the demo, and of the machine that builds."""
 
 
 def sets(part: str, key: str, value: Any) -> Callable[[Document], None]:  # Any: a value of a YAML document
@@ -109,6 +112,18 @@ def test_the_images_carry_the_version_of_the_project() -> None:
     project = (rules.ROOT / "pyproject.toml").read_text()
     images = {part["image"].rpartition(":")[2] for _, part in rules.parts(COMPOSE) if part["image"].startswith("afterglow/")}
     assert [f'version = "{version}"' in project for version in images] == [True]
+
+
+def test_what_an_operator_can_set_is_listed_and_what_is_listed_is_passed_on() -> None:
+    settable = set(re.findall(r"\$\{(\w+)", (rules.ROOT / "docker-compose.yml").read_text()))
+    listed = set(re.findall(r"^#?([A-Z_]+)=", (rules.ROOT / "deploy/env.example").read_text(), flags=re.MULTILINE))
+    assert listed == settable - NOT_FOR_ENV
+
+
+@pytest.mark.parametrize("setting", ["FOLLOWUP_AUDIT_LOOK_BACK_DAYS", "FOLLOWUP_AUDIT_GRACE_SECONDS"])
+def test_what_the_runbook_names_as_a_setting_can_be_set(setting: str) -> None:
+    assert setting in (rules.ROOT / "docs/operations.md").read_text()
+    assert setting in COMPOSE["services"]["followup"]["environment"]
 
 
 def test_a_demo_is_another_project_and_changes_three_services_only() -> None:
