@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from shared.db import is_away, let_go
-from shared.errors import Unavailable
+from shared.errors import TooSlow, Unavailable
 from shared.statements import Statement
 from tests.support.databases import Databases
 from tests.support.parties import CLINIC, Receiver
@@ -142,3 +142,41 @@ async def test_who_watches_the_engine_sees_it(receiver: Receiver) -> None:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert seen[-1] == (ADDED.sql, (1, 2))
+
+
+async def test_one_that_outlasts_its_time_is_a_503_and_leaves_no_connection(receiver: Receiver) -> None:
+    async def outlast() -> None:
+        async with receiver.database.transaction() as db:
+            await db.execute(text("SET LOCAL statement_timeout = 50"))
+            await ASLEEP.rows(db)
+
+    with pytest.raises(TooSlow) as refused:
+        await outlast()
+    assert refused.value.status == 503
+    assert receiver.database.connections_in_use() == 0
+    async with receiver.database.transaction() as db:
+        assert await MINE.rows(db)
+
+
+async def test_a_connection_that_is_lost_while_the_server_works_is_a_503_and_leaves_no_connection(receiver: Receiver) -> None:
+    pids: list[int] = []
+
+    async def lose_it() -> None:
+        async with receiver.database.transaction() as db:
+            pids.append((await MINE.rows(db))[0]["pid"])
+            await ASLEEP.rows(db)
+
+    async def asleep() -> bool:
+        return (
+            await receiver.admin.fetchval("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", pids[0]) if pids else False
+        )
+
+    losing = asyncio.create_task(lose_it())
+    await eventually(asleep)
+    await receiver.admin.execute("SELECT pg_terminate_backend($1)", pids[0])
+    with pytest.raises(Unavailable) as refused:
+        await losing
+    assert refused.value.status == 503
+    assert receiver.database.connections_in_use() == 0
+    async with receiver.database.transaction() as db:
+        assert (await MINE.rows(db))[0]["pid"] not in pids
