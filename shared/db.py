@@ -23,7 +23,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, outbox
 from shared.errors import TooSlow, Unavailable
-from shared.statements import forget_way
+from shared.statements import forget_connection
 
 IDLE_IN_TRANSACTION_SECONDS = 10
 """After so long PostgreSQL ends a transaction that sends nothing: a frozen process holds up nobody for longer."""
@@ -151,7 +151,7 @@ class Database:
         emitted = await outbox.write_emitted(db, producer=self.name)
         failpoints.hit("outbox.before_commit")
         await _uninterrupted(db.commit())
-        forget_way(db)
+        forget_connection(db)
         return emitted
 
     async def close(self) -> None:
@@ -170,7 +170,7 @@ async def enter_clinic(db: AsyncSession, clinic_id: UUID) -> None:
 async def let_go(db: AsyncSession) -> None:
     """Give the connection of a transaction that has only read back to the others, before something that is slow and needs none."""
     await db.rollback()
-    forget_way(db)
+    forget_connection(db)
 
 
 @asynccontextmanager

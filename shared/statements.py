@@ -1,4 +1,4 @@
-"""Fixed statements of the way that every request goes, sent by the driver itself.
+"""Fixed statements of what happens for every infusion, sent by the driver itself. Which ones those are: docs/decisions/0011.
 
 They run on the session's connection and in its transaction. SQLAlchemy between takes five times as long over a statement as the driver
 does, which is right for queries that are put together and too much for the few texts that never change.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NAME = re.compile(r"(?<!:):([a-z]\w*)")
-_WAY = "way to the driver"
+_CONNECTION = "connection of statements"
 _CALLED: "Sequence[tuple[type[Exception], type[DBAPIError]]]" = (
     (asyncpg.IntegrityConstraintViolationError, IntegrityError),
     (asyncpg.SyntaxOrAccessError, ProgrammingError),
@@ -28,17 +28,28 @@ _CALLED: "Sequence[tuple[type[Exception], type[DBAPIError]]]" = (
 
 
 class Statement:
-    """One SQL text with parameters by name. The server gives each its type from where it stands: cast it where that is not clear."""
+    """One SQL text with parameters by name, ``:name``; not inside a quoted literal, where it would be taken for one too.
+
+    The server gives each parameter its type from where it stands: cast it where that is not clear. Values go to the driver as they are:
+    an enum as its ``.value``, ``jsonb`` as text.
+    """
 
     def __init__(self, sql: str) -> None:
         self._names = list(dict.fromkeys(_NAME.findall(sql)))
         self.sql = _NAME.sub(lambda found: f"${self._names.index(found[1]) + 1}", sql)
 
     async def rows(self, db: AsyncSession, **values: object) -> "Sequence[asyncpg.Record]":
-        """Run it in the session's transaction. Raises what SQLAlchemy would: IntegrityError and other DBAPIErrors."""
-        connection, driver = db.info.get(_WAY) or await _way(db)
+        """Run it in the session's transaction; rows are read by name, ``row["version"]``, and ``jsonb`` in them is text.
+
+        What the session has not flushed is not seen. As the first statement of a transaction it costs a second round trip. Raises what
+        SQLAlchemy would, IntegrityError and other DBAPIErrors, besides what the driver lets through of a lost connection (``is_away``
+        in ``shared/db.py`` knows both), and TypeError for values that are not the statement's.
+        """
+        if values.keys() != set(self._names):
+            raise TypeError(f"the statement takes {', '.join(self._names) or 'no values'}")
+        connection, driver = db.info.get(_CONNECTION) or await _connection_of(db)
         given = tuple(values[name] for name in self._names)
-        for watcher in connection.dispatch.before_cursor_execute:
+        for watcher in connection.dispatch.before_cursor_execute:  # for tests and benchmarks, which count statements
             watcher(connection, None, self.sql, given, None, False)
         try:
             return await driver.fetch(self.sql, *given)
@@ -47,12 +58,12 @@ class Statement:
             raise kind(self.sql, None, error, hide_parameters=True) from error
 
 
-def forget_way(db: AsyncSession) -> None:
+def forget_connection(db: AsyncSession) -> None:
     """The session gives its connection back."""
-    db.info.pop(_WAY, None)
+    db.info.pop(_CONNECTION, None)
 
 
-async def _way(db: AsyncSession) -> "tuple[Connection, asyncpg.Connection[asyncpg.Record]]":
+async def _connection_of(db: AsyncSession) -> "tuple[Connection, asyncpg.Connection[asyncpg.Record]]":
     """The session's connection as SQLAlchemy has it, which is who tells watchers, and the driver's own."""
     connection = await db.connection()
     driver = (await connection.get_raw_connection()).driver_connection
@@ -60,5 +71,5 @@ async def _way(db: AsyncSession) -> "tuple[Connection, asyncpg.Connection[asyncp
     assert connection.sync_connection is not None
     if not driver.is_in_transaction():
         await db.execute(text("SELECT"))  # SQLAlchemy sends BEGIN with the first statement of its own
-    way = db.info[_WAY] = connection.sync_connection, driver
-    return way
+    found = db.info[_CONNECTION] = connection.sync_connection, driver
+    return found

@@ -47,6 +47,18 @@ async def test_completing_costs_three_statements_besides_the_edges_two(clinic: C
     assert sum("INSERT INTO platform.event_log" in statement for statement in sent) == 1
 
 
+async def test_a_record_that_was_changed_beside_its_version_stops_the_transaction(clinic: Clinic) -> None:
+    infusion_id = await clinic.scheduled()
+
+    async def write_in_passing() -> None:
+        async with clinic.service.database.transaction(clinic.clinic_id) as db:
+            infusion = await get_infusion(db, UUID(infusion_id))
+            infusion.reason = "nobody knows when"
+
+    with pytest.raises(RuntimeError, match="with its version"):
+        await write_in_passing()
+
+
 async def test_the_models_say_what_the_migrations_made(clinic: Clinic) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": _ours})

@@ -38,6 +38,13 @@ async def test_parameters_are_given_by_name_and_a_cast_is_no_name(receiver: Rece
     assert (row["sum"], row["again"]) == (3, "1")
 
 
+@pytest.mark.parametrize("values", [{"day_0": 2}, {"day_0": 2, "one": 1, "won": 1}], ids=["one too few", "one too many"])
+async def test_values_that_are_not_the_statements_are_a_mistake(receiver: Receiver, values: dict[str, int]) -> None:
+    with pytest.raises(TypeError, match="takes one, day_0"):
+        async with receiver.database.transaction() as db:
+            await ADDED.rows(db, **values)
+
+
 @pytest.mark.parametrize("first", [True, False])
 async def test_it_runs_in_the_transaction_of_the_session_whoever_is_first(receiver: Receiver, first: bool) -> None:
     async with receiver.database.transaction() as db:

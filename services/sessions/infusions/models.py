@@ -7,10 +7,10 @@ still runs, its end is recorded first, as a version of its own.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, text
+from sqlalchemy import ForeignKeyConstraint, Index, event, text
 
 from services.sessions.infusions.records import InfusionRecord
 from services.sessions.infusions.rules import CourseMember, Order, PumpEnd, first_of_course
@@ -30,7 +30,10 @@ _TOLD_AS: dict[InfusionState, type[events.EndedInfusionEvent]] = {
 
 
 class Infusion(InfusionRecord, table=True):
-    """The record of one infusion as it stands; how it came to stand so is in its versions."""
+    """The record of one infusion as it stands; how it came to stand so is in its versions.
+
+    Both are written by one statement, ``statements.KEEP``. The session writes neither: it raises instead.
+    """
 
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
@@ -234,3 +237,9 @@ class Infusion(InfusionRecord, table=True):
             coordinator_id=course.coordinator_id,
             **facts,
         )
+
+
+@event.listens_for(Infusion, "before_insert")
+@event.listens_for(Infusion, "before_update")
+def _refuse_to_write(*_: object) -> Never:
+    raise RuntimeError("an infusion is written with its version, by statements.KEEP")

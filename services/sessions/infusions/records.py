@@ -1,4 +1,4 @@
-"""What the record of an infusion holds, column by column, and what each version of it keeps."""
+"""What the record of an infusion holds, column by column, and what each version of it keeps. How it changes: ``models``."""
 
 from datetime import datetime
 from decimal import Decimal
