@@ -84,7 +84,7 @@ fuzz: setup ## try to break every operation by its own description (schemathesis
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-$(if $(SHORT),20,300)} $(python) -m pytest -n 2 -m fuzz $(ARGS) tests/fuzz \
 		$(call or_say,'Each failure above is shown as a curl command. To see one service alone: make fuzz ARGS="-k followup"')
 
-faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (25 minutes, needs Docker); SHORT=1: six minutes
+faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under load, and count afterwards (half an hour, needs Docker); SHORT=1: six minutes
 	@$(python) -m pytest -v --no-header $(if $(SHORT),-m 'not long') $(ARGS) tests/faults \
 		$(call or_say,'To see one scenario alone: .venv/bin/pytest -x --lf tests/faults   (needs Docker: docker info)')
 

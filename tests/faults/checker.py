@@ -64,11 +64,12 @@ class State:
 async def quiet(installation: Installation, *, within: float = 240.0) -> float:
     """Wait until nothing is under way any more: outboxes empty, lag 0, no timer or message due. Returns the seconds that it took."""
     began = time.monotonic()
-    await eventually(lambda: _under_way(installation), lambda left: not any(left.values()), within=within, every=0.25)
+    await eventually(lambda: under_way(installation), lambda left: not any(left.values()), within=within, every=0.25)
     return time.monotonic() - began
 
 
-async def _under_way(installation: Installation) -> dict[str, int]:
+async def under_way(installation: Installation) -> dict[str, int]:
+    """How much each part has still to do: outboxes, timers, messages, events that are not handled."""
     ends = {topic: await installation.broker.end_offsets(topic) for topic in TOPICS}
     left: dict[str, int] = {}
     for service in SERVICES:

@@ -21,6 +21,8 @@ from tests.support.waiting import eventually
 PATIENCE_SECONDS = 240.0
 BIRTH_DATE = "1984-06-19"
 """Of every patient; their pages ask for it."""
+UNDER_WAY = 7
+"""So many requests may be under way when something breaks, one for each hand. What is answered beyond them was asked for afterwards."""
 _ASK_SECONDS = 5.0
 _LEFT_OUT_SECONDS = 10.0
 _CONSENTED = timedelta(days=70)

@@ -139,7 +139,7 @@ def no_idempotency_key() -> None:
 
 
 def outbox_outside_the_transaction() -> None:
-    """The state is committed, and then what is to be told of it."""
+    """The state is committed, and then what is to be told of it. The window: an end, which no later event of the visit tells again."""
     commit = _guard(Database, "_commit")
 
     async def told_afterwards(self: Database, db: AsyncSession) -> bool:
@@ -147,7 +147,8 @@ def outbox_outside_the_transaction() -> None:
         await commit(self, db)
         if not emitted:
             return False
-        window()
+        if any(kind == InfusionCompleted.type.full_name for _, kind, *_ in emitted):
+            window()
         async with self.engine.begin() as connection, AsyncSession(connection) as apart:
             apart.info.update(emitted=emitted, clinic_id=clinic)
             return await write_emitted(apart, producer=self.name)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tests.faults.checker import Verdict, judge, quiet
+from tests.faults.checker import Verdict, judge, quiet, under_way
 from tests.faults.clinic import Clinic
 from tests.faults.installation import Installation
 from tests.faults.limits import ends_within
@@ -85,7 +85,12 @@ class Scenario:
         visits = list(self.clinic.ledger.visits)
         async with self.installation.superuser("followup") as admin:
             sql = "SELECT count(*) FROM plan WHERE infusion_id = ANY($1::uuid[])"
-            await eventually(lambda: admin.fetchval(sql, visits), lambda plans: plans == len(visits), within=120, every=0.2)
+            try:
+                await eventually(lambda: admin.fetchval(sql, visits), lambda plans: plans == len(visits), within=120, every=0.2)
+            except AssertionError as late:
+                left = await under_way(self.installation)
+                blocked = [dict(row) for row in await admin.fetch(_BLOCKED)]
+                raise AssertionError(f"of {len(visits)} visits: {late}; under way: {left}; parked and open: {blocked}") from None
 
     async def ends_whole(self, injected: str, *, within: float = 240.0, foreign: Collection[UUID] = ()) -> Verdict:
         """The verdict, asserted: something was broken; nothing is lost, doubled or out of order."""
@@ -93,6 +98,14 @@ class Scenario:
         assert self.spans, "nothing was broken"
         assert verdict.whole, str(verdict)
         return verdict
+
+
+_BLOCKED = """
+    SELECT 'parked' AS what, reason AS how, error_class AS why, count(*) FROM platform.parked GROUP BY reason, error_class
+    UNION ALL
+    SELECT 'transaction', state, left(query, 80), count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid() GROUP BY state, query
+"""
 
 
 @asynccontextmanager

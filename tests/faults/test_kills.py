@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from tests.faults.clinic import UNDER_WAY
 from tests.faults.installation import Installation
 from tests.faults.processes import ServiceProcess
 from tests.faults.report import Report
@@ -31,6 +32,8 @@ WHERE = [
     ("followup", IN_THE_TIMER),
     ("followup", AFTER_THE_TIMER),
 ]
+MEANWHILE = {"sessions": {"answered": UNDER_WAY + 1}, "followup": {"completed": 10}}
+"""Work under the fault, by whom it strikes: while sessions is away, admissions go on; while followup is, so do visits."""
 
 
 @pytest.mark.long
@@ -40,7 +43,7 @@ async def test_kill_at_a_failpoint(installation: Installation, report: Report, s
     async with scenario(f"kill -9 at {failpoint}", installation, report) as running:
         await installation.arm(service, [f"{failpoint}=kill@{_passing(failpoint)}"] * 3)
         await killed_once(installation.one(service))
-        async with running.fault(answered=20):
+        async with running.fault(**MEANWHILE[service]):
             await killed_at_each(installation.one(service), 3)
         await running.clinic.completes(10)
     verdict = await running.ends_whole(f"{service} killed 3 x at {failpoint}")

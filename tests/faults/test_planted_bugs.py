@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from tests.faults.checker import Verdict, quiet
+from tests.faults.clinic import UNDER_WAY
 from tests.faults.installation import Installation
 from tests.faults.report import Report
 from tests.faults.scenario import scenario
@@ -41,7 +42,7 @@ async def test_a_planted_bug_is_caught(
     async with scenario(f"planted: {bug}", installation, report, wanted="caught") as running:
         await installation.arm(doomed, [f"{window}=kill@4"] * 2)
         await killed_once(installation.one(doomed))
-        async with running.fault(answered=8):
+        async with running.fault(answered=UNDER_WAY + 1):
             await killed_at_each(installation.one(doomed), 2)
         await running.clinic.completes(5)
     verdict = await running.verdict(f"{doomed} killed 2 x at {window}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.clinic import UNDER_WAY
 from tests.faults.installation import Installation
 from tests.faults.report import Report
 from tests.faults.scenario import scenario
@@ -11,8 +12,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 GRACE_SECONDS = 28.0
 """What an orchestrator must give (``stop_grace_period`` of the compose file: 30 s); after it the process would end itself."""
 ROUNDS = 2
-UNDER_WAY = 7
-"""As many requests as there are hands may be under way when a service is stopped; what is answered beyond them, others have answered."""
 
 
 async def test_sigterm_under_load(installation: Installation, report: Report) -> None:
