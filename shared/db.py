@@ -103,6 +103,7 @@ class Database:
             pool_timeout=5,
             pool_pre_ping=False,
             pool_recycle=1800,
+            hide_parameters=True,
             connect_args={
                 "timeout": 5,
                 "server_settings": {

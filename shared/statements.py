@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"(?<!:):([a-z]\w*)")
 _CONNECTION = "connection of statements"
 _CALLED: "Sequence[tuple[type[Exception], type[DBAPIError]]]" = (
+    (asyncpg.InvalidCachedStatementError, OperationalError),  # a table was changed below it: the next try prepares it anew
     (asyncpg.IntegrityConstraintViolationError, IntegrityError),
     (asyncpg.SyntaxOrAccessError, ProgrammingError),
     (asyncpg.InternalServerError, InternalError),

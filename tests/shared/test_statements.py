@@ -108,6 +108,28 @@ async def test_a_connection_that_the_server_ended_is_a_database_that_is_away_and
         assert (await MINE.rows(db))[0]["pid"] not in pids
 
 
+async def test_a_table_that_grew_below_it_is_a_database_to_try_again(receiver: Receiver) -> None:
+    await receiver.admin.execute("CREATE TABLE public.grows AS SELECT 1 AS one; GRANT SELECT ON public.grows TO PUBLIC")
+    everything = Statement("SELECT * FROM public.grows")
+
+    async def read_it() -> list[str]:
+        async with receiver.database.transaction() as db:
+            return list((await everything.rows(db))[0].keys())
+
+    assert await read_it() == ["one"]
+    await receiver.admin.execute("ALTER TABLE public.grows ADD two int")
+    with pytest.raises(Unavailable):
+        await read_it()
+    assert await read_it() == ["one", "two"]
+
+
+async def test_what_a_statement_was_given_is_not_in_its_error(receiver: Receiver) -> None:
+    with pytest.raises(ProgrammingError) as refused:
+        async with receiver.database.transaction() as db:
+            await db.execute(text("SELECT :name FROM nowhere"), {"name": "Mary Example"})
+    assert "Mary" not in str(refused.value)
+
+
 async def test_one_that_is_called_off_leaves_no_lock_and_no_connection(receiver: Receiver) -> None:
     async def wait_for_ever() -> None:
         async with receiver.database.transaction() as db:
