@@ -45,7 +45,7 @@ class Scenario:
             self.spans.append((began, time.monotonic()))
         had = self.load(self.spans[-1:])
         short = {name: had[name] for name, count in least.items() if had[name] < count}
-        assert not short, f"no load during the fault: {short}, and it was to be at least {least}"
+        assert not short, f"no load during the fault: {short}, and it was to be at least {least}; all of it: {had}"
 
     def load(self, spans: Collection[tuple[float, float]]) -> dict[str, int]:
         """What the clinic had in these spans of time.
