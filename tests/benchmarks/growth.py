@@ -221,7 +221,8 @@ def _spread(waits: Sequence[float]) -> dict[str, float]:
 
 
 _LAST_DUE = """
-    SELECT subject_id FROM platform.timer WHERE kind = 'task-clock' AND state = 'armed' AND due_at > now() ORDER BY due_at DESC LIMIT $1
+    SELECT c.subject_id FROM platform.timer c JOIN care_task t ON t.task_id = c.subject_id
+    WHERE c.kind = 'task-clock' AND c.state = 'armed' AND c.due_at > now() AND t.business_status = 'to-do' ORDER BY c.due_at DESC LIMIT $1
 """
 _OVERDUE = "SELECT count(*) FROM care_task WHERE task_id = ANY($1::uuid[]) AND business_status = 'overdue'"
 _BATCHES = "SELECT changed_at, count(*) AS tasks FROM care_task WHERE task_id = ANY($1::uuid[]) GROUP BY changed_at ORDER BY changed_at"
