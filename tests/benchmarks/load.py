@@ -135,8 +135,8 @@ class Requests:
 
     async def _request(self, waiting: Waiting) -> bytes:
         if time.monotonic() - self._token_at > _TOKEN_SECONDS:
+            self._token = await self._ground.system.access_token()  # whoever comes meanwhile asks too: the old one may be dead
             self._token_at = time.monotonic()
-            self._token = await self._ground.system.access_token()
         head = (
             f"POST /sessions/v1/infusions/{waiting.infusion_id}/complete HTTP/1.1\r\nHost: afterglow.test\r\n"
             f"Authorization: Bearer {self._token}\r\nAfterglow-Practitioner: {self._ground.prescriber}\r\n"
