@@ -49,7 +49,7 @@ async def call_off_patient(db: AsyncSession, means: Means, cause: CancelCause, w
 async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEnteredInError]) -> None:
     """Two people agreed that this infusion's record should never have existed. Answers and reviews stay, for they tell of somebody."""
     event, now, reason = delivery.event, means.now(), REASON_OF[CancelCause.ENTERED_IN_ERROR]
-    standing = (await lock_patients(db, [event.patient_id]))[event.patient_id]
+    standings = await lock_patients(db, [event.patient_id])
     noted = await note_infusions(db, [event])
     if not noted:
         return
@@ -61,8 +61,8 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     await weeks.stop(db, ids)
     await _revoke_plans(db, "infusion_id", ids, PlanStatus.ENTERED_IN_ERROR, reason, now)
     whose = Whose.of_event(event, delivery.event_id)
-    await tasks.add(db, _review(means, whose, standing, cancelled, reason, now, event.infusion_version))
-    await next_infusion.make_way(db, means, noted.values(), now)
+    await tasks.add(db, _review(means, whose, standings[event.patient_id], cancelled, reason, now, event.infusion_version))
+    await next_infusion.make_way(db, means, noted.values(), standings, now)
 
 
 def _review(

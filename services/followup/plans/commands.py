@@ -37,7 +37,7 @@ async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[E
             await corrections.correct(db, means, one, standings[one.patient_id], now)
     # Asked here as well, so that a patient's first infusion, the counted way, does not pass through that file at all.
     if any(one.among_others for one in noted.values()):
-        await next_infusion.make_way(db, means, noted.values(), now)
+        await next_infusion.make_way(db, means, noted.values(), standings, now)
     left = [(standings[one.patient_id], one.event_id) for one in told if means.called_off(standings[one.patient_id])]
     if left:
         await offers.offer_safety(db, means, left, now)
@@ -62,9 +62,9 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
 
 async def note_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
     """Know of visits that were booked or have begun; C72 of the infusion before gives way to one that has."""
-    await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
+    standings = await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
     noted = await note_infusions(db, [delivery.event for delivery in deliveries])
-    await next_infusion.make_way(db, means, noted.values(), means.now())
+    await next_infusion.make_way(db, means, noted.values(), standings, means.now())
 
 
 async def _new_plans(

@@ -4,7 +4,7 @@ What is known of the patient's infusions decides, not the event that told of it.
 either record and one entered in error all end in the same comparison, and any of them may be told again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,7 +21,7 @@ from services.followup.plans.means import Means
 from services.followup.plans.protocol import Protocol
 from services.followup.plans.rules import catch_up, is_past_due, is_superseded, third_day
 from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
-from services.followup.subjects.commands import Noted
+from services.followup.subjects.commands import Noted, Standing
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
@@ -38,14 +38,18 @@ class _Asked:
     """A C72 of a plan that goes on, as it stands and as the record of its infusion wants it."""
 
     check_in_id: UUID
+    patient_id: UUID
     superseded: bool
     protocol: Protocol
     wanted: CheckInSlot
     gives_way: bool
 
 
-async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], now: datetime) -> None:
-    """See anew to every C72 of these infusions' patients, who are locked before; none where a patient has had no other infusion."""
+async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], standings: Mapping[UUID, Standing], now: datetime) -> None:
+    """See anew to every C72 of these infusions' patients, who are locked before; none where a patient has had no other infusion.
+
+    Nobody is asked after all who has died or left, nor about a C72 that would have expired by now.
+    """
     patients = sorted({one.patient_id for one in noted if one.among_others})
     if not patients:
         return
@@ -54,7 +58,9 @@ async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], now
     ending = [one.check_in_id for one in asked if one.gives_way and not one.superseded]
     if ending:
         await check_ins.supersede(db, ending, NEXT_INFUSION)
-    again = {one.check_in_id: one for one in asked if one.superseded and not one.gives_way}
+    cared_for = {patient_id for patient_id in patients if means.called_off(standings[patient_id]) is None}
+    wanted = [one for one in asked if one.superseded and not one.gives_way and one.wanted.expires_at >= now]
+    again = {one.check_in_id: one for one in wanted if one.patient_id in cared_for}
     if again:
         await _ask_after_all(db, again, now)
 
@@ -78,13 +84,13 @@ async def _asked(db: AsyncSession, means: Means, patient_ids: list[UUID]) -> lis
         protocol = means.protocols.get(row.protocol_code, row.protocol_version)
         wanted = third_day(row.pump_ended_at, protocol, generation=row.generation)
         gives_way = is_superseded(wanted, InfusionOutcome(row.outcome), row.next_starts)
-        asked.append(_Asked(row.check_in_id, row.status == CheckInStatus.SUPERSEDED, protocol, wanted, gives_way))
+        asked.append(_Asked(row.check_in_id, row.patient_id, row.status == CheckInStatus.SUPERSEDED, protocol, wanted, gives_way))
     return asked
 
 
 _C72 = text(
     """
-    SELECT c.check_in_id, c.status, p.outcome, p.pump_ended_at, p.generation, p.protocol_code, p.protocol_version, ARRAY(
+    SELECT c.check_in_id, c.patient_id, c.status, p.outcome, p.pump_ended_at, p.generation, p.protocol_code, p.protocol_version, ARRAY(
         SELECT next.started_at FROM infusion next
         WHERE next.clinic_id = c.clinic_id AND next.patient_id = c.patient_id AND next.infusion_id <> c.infusion_id
           AND next.started_at > p.pump_ended_at AND next.drug_given IS NOT FALSE AND next.state <> 'entered-in-error'

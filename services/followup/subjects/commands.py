@@ -202,7 +202,7 @@ _NOTE_INFUSIONS = Statement(
     RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, EXISTS (
         SELECT FROM infusion other
         WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
-          AND other.started_at IS NOT NULL
+          AND coalesce(other.started_at, other.pump_ended_at) IS NOT NULL
     ) AS another_started
     """  # noqa: S608 - column names of our own
 )

@@ -279,6 +279,36 @@ async def test_nobody_is_asked_after_all_who_has_left(clinic: Clinic) -> None:
     assert await clinic.rows("SELECT 1 FROM care_task WHERE kind IN ('catch-up-call', 'staff-check-in')") == []
 
 
+async def test_a_correction_asks_nobody_after_all_who_has_died_long_after(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    await begun(clinic, first)
+    await clinic.pass_time(11 * 24 * HOUR)  # A plan that old is not revoked by a death.
+    await clinic.patient(first, status="deceased", version=2)
+    await clinic.tell(first.told(AMENDED, 5, pump_ended_at=clinic.clock.now()))
+    assert (await c72(clinic, first))["status"] == "superseded"
+
+
+@pytest.mark.parametrize(("after_expiry", "calls"), [(timedelta(0), 1), (timedelta(seconds=1), 0), (timedelta(days=11), 0)])
+@pytest.mark.parametrize("why", ["void", "nothing given"])
+async def test_nobody_is_called_about_a_c72_that_would_have_expired(clinic: Clinic, why: str, after_expiry: timedelta, calls: int) -> None:
+    first = await infused(clinic)
+    following = await begun(clinic, first)
+    told = not_counting(following, why)
+    await clinic.pass_time(at(await c72(clinic, first), "expires_at") + after_expiry - clinic.clock.now())
+    await clinic.tell(told)
+    assert (await c72(clinic, first))["status"] == ("cancelled" if calls else "superseded")
+    catching_up = "SELECT 1 FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id"
+    assert len(await clinic.rows(catching_up, id=first.patient_id)) == calls
+
+
+async def test_an_infusion_whose_start_was_not_kept_before_the_upgrade_gives_way_too(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text("UPDATE infusion SET started_at = NULL WHERE infusion_id = :id"), {"id": first.infusion_id})
+    await begun(clinic, first)
+    assert (await c72(clinic, first))["status"] == "superseded"
+
+
 async def test_the_starts_of_twenty_take_as_many_statements_as_those_of_two(clinic: Clinic) -> None:
     counted = []
     for number in (2, 20):
