@@ -1,10 +1,11 @@
 """Reading check-ins. Who may see answers is decided here, for every reader alike."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -13,7 +14,7 @@ from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInWo
 from services.followup.checkins.work import TELEPHONE_CHECK_IN
 from services.followup.subjects.models import Clinic
 from services.followup.tasks.models import CareTask
-from services.followup.tasks.rules import TaskStatus
+from services.followup.tasks.rules import Outcome, TaskStatus
 from shared.db import clinic_of
 from shared.errors import NotFound
 from shared.events.intake import Role
@@ -71,10 +72,14 @@ async def find_zone(db: AsyncSession) -> ZoneInfo | None:
     return zone_of(name) if name else None
 
 
-async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of these check-ins about which somebody calls anyhow, because they cannot be answered through a link."""
-    query = select(CareTask.focus_id).where(col(CareTask.focus_id).in_(check_in_ids), CareTask.kind == TELEPHONE_CHECK_IN)
-    return set(await db.exec(query.where(CareTask.status != TaskStatus.CANCELLED)))
+async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID], kinds: Collection[str] = (TELEPHONE_CHECK_IN,)) -> set[UUID]:
+    """Those of these check-ins about which somebody calls anyhow, or has spoken to the patient, in a task of these kinds.
+
+    By default only where they cannot be answered through a link. An attempt that reached nobody does not count: the next one does.
+    """
+    query = select(CareTask.focus_id).where(col(CareTask.focus_id).in_(check_in_ids), col(CareTask.kind).in_(kinds))
+    reached_nobody = func.coalesce(col(CareTask.outcome).in_([Outcome.NO_ANSWER, Outcome.LEFT_MESSAGE]), False)
+    return set(await db.exec(query.where(CareTask.status != TaskStatus.CANCELLED, ~reached_nobody)))
 
 
 async def get_record(db: AsyncSession, check_in_id: UUID, *, roles: frozenset[str]) -> CheckInRecord:

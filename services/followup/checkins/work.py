@@ -26,10 +26,18 @@ def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:
     return _task(check_in, OVERDUE_CALL, Priority.ROUTINE, f"{check_in.code} not answered", now, due_at)
 
 
-def telephone_task(check_in: CheckIn, now: datetime, reason: str) -> NewTask:
-    """The check-in cannot be answered through a link, so somebody asks by telephone, by the same due time; ``reason`` is a code."""
-    why = f"{check_in.code} by telephone: {reason}"
-    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, why, now, max(check_in.due_at, now))
+def telephone_task(check_in: CheckIn, now: datetime, reason: str, *, number: int = 1) -> NewTask:
+    """The check-in cannot be answered through a link, so somebody asks by telephone, by the same due time; ``reason`` is a code.
+
+    A reason that can come again after its task was called off gets a task of its own by another ``number``.
+    """
+    why = telephone_why(check_in.code, reason)
+    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, why, now, max(check_in.due_at, now), ordinal=number)
+
+
+def telephone_why(code: str, reason: str) -> str:
+    """What such a task says of itself, by which those of one reason are found."""
+    return f"{code} by telephone: {reason}"
 
 
 def _task(check_in: CheckIn, kind: str, priority: Priority, why: str, now: datetime, due_at: datetime, *, ordinal: int = 1) -> NewTask:

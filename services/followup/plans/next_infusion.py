@@ -13,8 +13,9 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands as check_ins
-from services.followup.checkins.models import CheckInStatus
-from services.followup.checkins.work import telephone_task
+from services.followup.checkins.models import CheckIn, CheckInStatus
+from services.followup.checkins.queries import telephoned
+from services.followup.checkins.work import OVERDUE_CALL, TELEPHONE_CHECK_IN, telephone_task, telephone_why
 from services.followup.plans import items
 from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
@@ -23,6 +24,7 @@ from services.followup.plans.rules import catch_up, is_past_due, is_superseded, 
 from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
 from services.followup.subjects.commands import Noted, Standing
 from services.followup.tasks import commands as tasks
+from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
 
@@ -57,7 +59,7 @@ async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], sta
     asked = await _asked(db, means, patients)
     ending = [one.check_in_id for one in asked if one.gives_way and not one.superseded]
     if ending:
-        await check_ins.supersede(db, ending, NEXT_INFUSION)
+        await _give_way(db, ending, now)
     cared_for = {patient_id for patient_id in patients if means.called_off(standings[patient_id]) is None}
     wanted = [one for one in asked if one.superseded and not one.gives_way and one.wanted.expires_at >= now]
     again = {one.check_in_id: one for one in wanted if one.patient_id in cared_for}
@@ -65,17 +67,30 @@ async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], sta
         await _ask_after_all(db, again, now)
 
 
+async def _give_way(db: AsyncSession, ending: list[UUID], now: datetime) -> None:
+    """What a C72 has raised stays, but for the call that only stood in for its link: the next infusion's check-ins ask instead."""
+    await check_ins.supersede(db, ending, NEXT_INFUSION)
+    why = telephone_why("C72", TAKEN_UP)
+    await tasks.cancel_open(db, now=now, focus_ids=ending, only=[TELEPHONE_CHECK_IN], why=why, reason=NEXT_INFUSION)
+
+
 async def _ask_after_all(db: AsyncSession, again: dict[UUID, _Asked], now: datetime) -> None:
     late = [check_in_id for check_in_id, one in again.items() if is_past_due(one.wanted, now)]
     slots = {check_in_id: one.wanted for check_in_id, one in again.items() if check_in_id not in late}
-    new = [telephone_task(asked, now, TAKEN_UP) for asked in await check_ins.take_up(db, slots)]
-    for missed in await check_ins.miss(db, late, PAST_DUE):
-        whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
-        # A check-in is missed once. Its version numbers the call, as the record's numbers those of a correction.
-        slot = catch_up(_TOO_LATE, again[missed.check_in_id].protocol, now, ordinal=missed.version)
-        listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
-        new.append(items.new_task(whose, Item(slot), now, details=listed))
+    taken_up = await check_ins.take_up(db, slots)
+    missing = await check_ins.miss(db, late, PAST_DUE)
+    called = await telephoned(db, list(again), (OVERDUE_CALL, TELEPHONE_CHECK_IN))
+    # Either call is numbered by the version of its check-in, as the record's numbers those of a correction.
+    new = [telephone_task(asked, now, TAKEN_UP, number=asked.version) for asked in taken_up if asked.check_in_id not in called]
+    new += [_call_about(missed, again[missed.check_in_id].protocol, now) for missed in missing if missed.check_in_id not in called]
     await tasks.add(db, new)
+
+
+def _call_about(missed: CheckIn, protocol: Protocol, now: datetime) -> NewTask:
+    whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
+    slot = catch_up(_TOO_LATE, protocol, now, ordinal=missed.version)
+    listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
+    return items.new_task(whose, Item(slot), now, details=listed)
 
 
 async def _asked(db: AsyncSession, means: Means, patient_ids: list[UUID]) -> list[_Asked]:

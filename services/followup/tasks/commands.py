@@ -87,10 +87,14 @@ async def cancel_open(
     focus_ids: Sequence[UUID] = (),
     kept: Collection[str] = (),
     only: Collection[str] | None = None,
+    why: str | None = None,
     status: TaskStatus = TaskStatus.CANCELLED,
     caused_by: UUID | None = None,
 ) -> list[CancelledItem]:
-    """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off."""
+    """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off.
+
+    With ``only`` just these kinds, with ``why`` just those that say this of themselves.
+    """
     parameters = {
         "clinic_id": clinic_of(db),
         "patient_ids": list(patient_ids),
@@ -98,6 +102,7 @@ async def cancel_open(
         "focus_ids": list(focus_ids),
         "kept": sorted(kept),
         "only": None if only is None else sorted(only),
+        "why": why,
         "status": status.value,
         "reason": reason,
         "now": now,

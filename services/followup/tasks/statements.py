@@ -59,6 +59,7 @@ CANCEL = text(
                OR focus_id = ANY(CAST(:focus_ids AS uuid[])))
           AND kind <> ALL(CAST(:kept AS text[]))
           AND (CAST(:only AS text[]) IS NULL OR kind = ANY(CAST(:only AS text[])))
+          AND (CAST(:why AS text) IS NULL OR why = CAST(:why AS text))
         RETURNING *
     ),
     told AS ({telling("ended", "'cancelled'", details="jsonb_build_object('reason', status_reason)")})

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from services.followup.app import subscriptions
 from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.rules import Level
-from services.followup.checkins.work import review_task
+from services.followup.checkins.work import overdue_task, review_task, telephone_task
 from services.followup.completeness.commands import Patience, compare
 from services.followup.plans.means import Means
 from services.followup.plans.protocol import Protocols, shipped_protocols
@@ -252,6 +252,71 @@ async def test_when_its_time_has_passed_meanwhile_one_call_catches_up(clinic: Cl
     [call] = await clinic.rows("SELECT * FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)
     assert (call["status"], call["priority"], call["due_at"]) == ("requested", "urgent", clinic.clock.now() + 4 * HOUR)
     assert [entry["id"] for entry in call["details"]["items"]] == [str(after["check_in_id"])]
+
+
+async def calls_about(clinic: Clinic, visit: Visit) -> list[tuple[str, str]]:
+    """Every call about C72 of this infusion with its status, in the order in which they were made."""
+    statement = "SELECT kind, status FROM care_task WHERE focus_id = :id ORDER BY created_at, ordinal, attempt"
+    rows = await clinic.rows(statement, id=(await c72(clinic, visit))["check_in_id"])
+    return [(row["kind"], row["status"]) for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["check-in-overdue-call", "staff-check-in"])
+async def test_no_second_call_catches_up_where_somebody_calls_about_it_anyhow(clinic: Clinic, kind: str) -> None:
+    first = await infused(clinic)
+    await clinic.pass_time(73 * HOUR)
+    now = clinic.clock.now()
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        check_in = await get_check_in(db, (await c72(clinic, first))["check_in_id"])
+        # A clinic may want the call about one that is overdue sooner than a day after the due time, as the shipped policy has it.
+        calls = {task.kind: task for task in (overdue_task(check_in, now, now + HOUR), telephone_task(check_in, now, "link-dead"))}
+        await tasks.add(db, [calls[kind]])
+    following = next_of(first)
+    await clinic.tell(started(following, started_at=now - 2 * HOUR))
+    assert (await c72(clinic, first))["status"] == "superseded"
+    await clinic.tell(following.told(VOID, 5))
+    assert (await c72(clinic, first))["status"] == "cancelled"
+    assert await calls_about(clinic, first) == [(kind, "requested")]
+
+
+async def test_no_second_call_is_made_where_the_link_was_dead_before_it_gave_way(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    await clinic.pass_time(61 * HOUR)
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        check_in = await get_check_in(db, (await c72(clinic, first))["check_in_id"])
+        await tasks.add(db, [telephone_task(check_in, clinic.clock.now(), "link-dead")])
+    following = await begun(clinic, first, HOUR)
+    assert await calls_about(clinic, first) == [("staff-check-in", "requested")]
+    await clinic.tell(following.told(VOID, 5))
+    assert (await c72(clinic, first))["status"] == "open"
+    assert await calls_about(clinic, first) == [("staff-check-in", "requested")]
+
+
+async def test_the_call_of_one_taken_up_ends_when_it_gives_way_again_and_is_made_anew_when_it_is_taken_up_again(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    second = await begun(clinic, first, 61 * HOUR)
+    await clinic.tell(second.told(VOID, 5))
+    third = await begun(clinic, first, HOUR)
+    assert (await c72(clinic, first))["status"] == "superseded"
+    assert await calls_about(clinic, first) == [("staff-check-in", "cancelled")]
+    await clinic.tell(third.told(VOID, 5))
+    assert (await c72(clinic, first))["status"] == "open"
+    assert await calls_about(clinic, first) == [("staff-check-in", "cancelled"), ("staff-check-in", "requested")]
+
+
+async def test_an_attempt_that_reached_nobody_does_not_stand_for_the_next_one_that_was_called_off(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    second = await begun(clinic, first, 61 * HOUR)
+    await clinic.tell(second.told(VOID, 5))
+    task_id = (await clinic.items(first))["staff-check-in"]["task_id"]
+    await clinic.post(f"tasks/{task_id}/claim")
+    retry_at = (clinic.clock.now() + 2 * HOUR).isoformat()
+    done = await clinic.post(f"tasks/{task_id}/complete", {"outcome": "no-answer", "retry_at": retry_at})
+    assert done.status_code == 200, done.text
+    third = await begun(clinic, first, HOUR)
+    await clinic.tell(third.told(VOID, 5))
+    completed, called_off, anew = await calls_about(clinic, first)
+    assert (completed[1], called_off[1], anew) == ("completed", "cancelled", ("staff-check-in", "requested"))
 
 
 async def test_that_call_is_due_by_the_protocol_of_the_plan_not_by_the_newest(clinic: Clinic) -> None:
