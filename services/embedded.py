@@ -26,7 +26,7 @@ from shared.postgres import SERVICES, provision
 from shared.private_postgres import PrivatePostgres
 from shared.serve import serve
 from shared.service import Service
-from shared.settings import refuse
+from shared.settings import UnsafeSettings, refuse
 from shared.web import application
 
 
@@ -72,11 +72,13 @@ async def prepare(embedding: Embedding) -> None:
 
 
 async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
-    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse and PortTaken.
+    """Start everything on the folder and serve until told to stop; returns the exit code. Raises FolderInUse, PortTaken and
+    UnsafeSettings.
 
     ``listening_at`` is told the address once it listens.
     """
     with _lock(embedding.folder), ports(embedding) as listeners:
+        _keep_apart(embedding)
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
         safe_settings(embedding, server)
@@ -86,6 +88,16 @@ async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
             return await _serve(embedding, server, listeners, listening_at)
         finally:
             await asyncio.to_thread(server.stop)
+
+
+def _keep_apart(embedding: Embedding) -> None:
+    """A folder on which anything but production has run never becomes production's: its people and secrets are made up."""
+    mark = embedding.folder / "not-for-production"
+    if embedding.env != "production":
+        mark.touch()
+    elif mark.exists():
+        raise UnsafeSettings("AFTERGLOW_FOLDER", "a demo or test has run on this folder; production takes another")
+    (embedding.folder / ".gitignore").write_text("*\n")  # patients' data is not committed by accident
 
 
 def ports(embedding: Embedding) -> AbstractContextManager[Listeners]:

@@ -152,7 +152,7 @@ class Demo:
             *self.product.whereabouts(),
             ("API descriptions", f"{origin}/intake/openapi.json  /sessions/...  /followup/..."),
             ("messages to patients", str(self.product.messages)),
-            *newest_message(self.product.messages, day),
+            *message_to_open(self.product.messages, day),
             ("what time it is in there", f"{self.clock.now():%A, %d %B %Y, %H:%M} UTC, {self.product.passing}"),
         ]
         self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
@@ -161,12 +161,12 @@ class Demo:
         await asyncio.Event().wait()
 
 
-def newest_message(folder: Path, day: Day) -> list[tuple[str, str]]:
-    """The last one to a patient of this day, and the birth date that its link asks for."""
-    people = {person.email: person for person in day.people}
+def message_to_open(folder: Path, day: Day) -> list[tuple[str, str]]:
+    """The newest one to somebody who never answers: its link is still open. With the birth date that it asks for."""
+    silent = {person.email: person for person in day.people if person.role.reply == "never"}
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        if person := people.get(json.loads(path.read_text())["to"]):
-            return [("the newest of them", f"{path.name}: its link asks for the birth date, here {person.birth_date}")]
+        if person := silent.get(json.loads(path.read_text())["to"]):
+            return [("one that nobody answered", f"{path.name}: its link asks for the birth date, here {person.birth_date}")]
     return []
 
 

@@ -1,5 +1,6 @@
 """The commands. Each one is a request, or one for each service; what they may do is decided by the services."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +18,23 @@ pipeline = typer.Typer(
 )
 
 
+def _secrets_of_the_data_folder() -> Path:
+    return Path(os.environ.get("AFTERGLOW_FOLDER", "afterglow-data")) / "secrets"
+
+
 @pipeline.callback()
 def connection(
     context: typer.Context,
+    secrets: Annotated[
+        Path,
+        typer.Option(
+            help="Its secrets folder, with the operator's key. Without it, that of the data folder (AFTERGLOW_FOLDER, or afterglow-data).",
+            envvar="AFTERGLOW_SECRETS",
+            default_factory=_secrets_of_the_data_folder,
+            show_default=False,
+        ),
+    ],
     url: Annotated[str, typer.Option(help="Where the installation is reached.", envvar="AFTERGLOW_URL")] = "http://127.0.0.1:8000",
-    secrets: Annotated[Path, typer.Option(help="Its secrets folder, with the operator's key.", envvar="AFTERGLOW_SECRETS")] = Path(
-        "afterglow-data/secrets"
-    ),
 ) -> None:
     """Where to go, and as whom."""
     context.obj = (url, secrets)

@@ -1,15 +1,20 @@
-"""How the demo ends: what it leaves in the temporary folder, whichever way it was ended."""
+"""How the demo ends: what it leaves in the temporary folder, whichever way it was ended, and what it says to look at."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from services.demo import run
+from services.demo.cast import CAST, Person
+from services.demo.day import Day
 from services.demo.product import ProductFailed
 
 ROOT = Path(__file__).parents[2]
@@ -102,3 +107,21 @@ def test_of_a_demo_that_failed_only_what_the_product_said_is_kept(
     said = capsys.readouterr()
     assert "the product ended with code 78" in said.out
     assert str(kept) in said.err
+
+
+def test_the_link_that_is_named_is_one_that_nobody_answered(tmp_path: Path) -> None:
+    people = [
+        Person(role, birth_date=f"198{number}-01-01", email=f"{number}@example.org") for number, role in enumerate(CAST) if number < 4
+    ]
+    for age, person in enumerate(reversed(people)):
+        path = tmp_path / f"{person.email}.json"
+        path.write_text(json.dumps({"to": person.email}))
+        os.utime(path, (age, age))
+    ((_, named),) = run.message_to_open(tmp_path, cast(Day, SimpleNamespace(people=people)))
+    (silent,) = [person for person in people if person.role.reply == "never"]
+    assert silent.email in named
+    assert silent.birth_date in named
+
+
+def test_without_a_message_that_nobody_answered_none_is_named(tmp_path: Path) -> None:
+    assert run.message_to_open(tmp_path, cast(Day, SimpleNamespace(people=[]))) == []
