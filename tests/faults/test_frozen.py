@@ -30,6 +30,7 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     await installation.start()
     await installation.arm(service, [f"{failpoint}=stop@15"])  # before there is a second one: so the first one holds the relay's lock
     frozen = installation.one(service)
+    await frozen.ready()
     await installation.add(service)
     async with scenario(f"{service} frozen at {failpoint}", installation, report) as running:
         await eventually(partial(is_frozen, frozen), within=120, every=0.05)

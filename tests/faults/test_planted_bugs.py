@@ -55,6 +55,7 @@ async def test_a_zombie_without_inbox_and_compare_and_set_is_caught(installation
     await installation.start(bugs={"followup": "neither"})
     zombie = installation.one("followup")
     await installation.arm("followup", [f"{PLANTED}=stop@5"])
+    await zombie.ready()
     async with scenario("planted: neither", installation, report, wanted="caught") as running:
         await eventually(partial(is_frozen, zombie), within=120, every=0.05)
         async with running.fault(completed=10):
