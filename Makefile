@@ -34,7 +34,7 @@ missing_is_said = [ -z '$(missing)' ] $(call or_say,'There is no $(missing) here
 .PHONY: help setup demo run secrets images up down logs test test-fast test-compose faults bench check format api-docs kafka-files lock clean fuzz
 
 help: ## list the targets
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-11s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "  make %-12s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.dev-ready node_modules/.ready ## install all that running, testing and checking need (the other targets do it by themselves)
 

@@ -68,6 +68,11 @@ class AcceleratedClock:
         after = [Phase(phase.real + (until - since), phase.simulated, phase.rate) for phase in self._phases if phase.real > since]
         return AcceleratedClock(*before, Phase(since, held.simulated, 0), Phase(until, held.simulated, held.rate), *after)
 
+    @property
+    def settled_at(self) -> datetime:
+        """The real moment from which on its rate stays the same."""
+        return self._phases[-1].real
+
     def _at(self, real: datetime) -> Phase:
         """How it stands and how fast it goes at a real moment."""
         phase = next((phase for phase in reversed(self._phases) if phase.real <= real), self._phases[0])

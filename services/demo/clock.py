@@ -23,6 +23,11 @@ class DayClock:
         since = datetime.now(UTC)
         self._phases = self._phases.standing_still(since, since + timedelta(seconds=seconds))
 
+    @property
+    def in_step_at(self) -> datetime:
+        """The real moment from which on time passes in it as it does everywhere."""
+        return self._phases.settled_at
+
     def go_at_real_pace(self) -> None:
         """From now on, as everybody's clock does."""
         self._phases = AcceleratedClock(Phase(datetime.now(UTC), self.now(), 1))

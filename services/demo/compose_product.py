@@ -94,7 +94,11 @@ class ComposeProduct:
     async def slow_down(self, clock: DayClock) -> None:
         """Nothing: its services would all be made anew; the clock that they have comes down to real time by itself."""
 
-    passing = "and time goes by in a hurry for some days more, then as it does here"
+    def passing(self, clock: DayClock) -> str:
+        return f"and time goes by in a hurry until {clock.in_step_at.astimezone():%H:%M} here, then as it does here"
+
+    def left(self, clock: DayClock) -> list[str]:
+        return [f"The stack stays up on {self.origin}, {self.passing(clock)}. To end it: make down"]
 
     async def at_midday(self, clock: DayClock) -> None:
         """One container of the part that is to be killed is killed with -9, and started some seconds later."""

@@ -123,13 +123,19 @@ class EmbeddedProduct:
 
     async def slow_down(self, clock: DayClock) -> None:
         """A process has its clock from its start, so it is started once more. Raises ProductFailed."""
+        clock.go_at_real_pace()
         await self.stop()
         self._stopping, self._clock, self._failpoints = False, clock, []
         await self._launch()
         await self._until_ready()
         self._watching = asyncio.create_task(self._restart_when_killed())
 
-    passing = "and time passes as it does here"
+    def passing(self, clock: DayClock) -> str:
+        return "and time passes as it does here"
+
+    def left(self, clock: DayClock) -> list[str]:
+        """Nothing: its process ends with the demo."""
+        return []
 
     async def at_midday(self, clock: DayClock) -> None:
         """Nothing: it is killed where its failpoints say."""

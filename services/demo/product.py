@@ -66,11 +66,13 @@ class Product(Protocol):
         """Stop what ``start`` started, the polite way."""
 
     async def slow_down(self, clock: DayClock) -> None:
-        """Called when the day is over and it stays up: where that costs little, it goes on by this clock."""
+        """Called when the day is over and it stays up: where that costs little, it and this clock go on at real pace."""
 
-    @property
-    def passing(self) -> str:
-        """How time passes on it once it was slowed down."""
+    def passing(self, clock: DayClock) -> str:
+        """How time passes on it after the day."""
+
+    def left(self, clock: DayClock) -> list[str]:
+        """What is left of it once the demo has ended, and how that is ended."""
 
     async def at_midday(self, clock: DayClock) -> None:
         """Called while visits are going on: the moment to do harm, where that was asked for."""

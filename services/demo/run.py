@@ -84,6 +84,8 @@ class Demo:
             if stay:
                 with suppress(asyncio.CancelledError):
                     await self._stay(clinic, day)
+            for told in self.product.left(self.clock):
+                self.console.print(told, soft_wrap=True)
         finally:
             await clinic.system.close()
         return code
@@ -145,15 +147,14 @@ class Demo:
 
     async def _stay(self, clinic: Clinic, day: Day) -> None:
         origin = self.product.origin
-        with self.console.status("The day is over; its clock comes down to real time ..."):
-            self.clock.go_at_real_pace()
+        with self.console.status("The day is over ..."):
             await self.product.slow_down(self.clock)
         places = [
             *self.product.whereabouts(),
             ("API descriptions", f"{origin}/intake/openapi.json  /sessions/...  /followup/..."),
             ("messages to patients", str(self.product.messages)),
             *message_to_open(self.product.messages, day),
-            ("what time it is in there", f"{self.clock.now():%A, %d %B %Y, %H:%M} UTC, {self.product.passing}"),
+            ("what time it is in there", f"{self.clock.now():%A, %d %B %Y, %H:%M} UTC, {self.product.passing(self.clock)}"),
         ]
         self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
         for what, where in places:

@@ -118,8 +118,8 @@ def _counted(console: Console, runs: Sequence[Json]) -> None:
     last = max(runs, key=lambda run: datetime.fromisoformat(run["ran_at"]))
     until, ran_at = (datetime.fromisoformat(last[name]) for name in ("window_to", "ran_at"))
     console.print(
-        f"Counted is what ended between {since.isoformat(timespec='seconds')} and {until.isoformat(timespec='seconds')}; "
-        f"what ended in the last {(ran_at - until).total_seconds():.0f} s is given time."
+        f"Counted is what was closed or corrected between {since.isoformat(timespec='seconds')} and {until.isoformat(timespec='seconds')}; "
+        f"what was closed in the last {(ran_at - until).total_seconds():.0f} s is given time."
     )
 
 

@@ -130,7 +130,6 @@ async def test_a_product_that_is_slowed_down_is_started_once_more_on_that_clock_
     await product._launch()  # noqa: SLF001 - as above
     await eventually(begun)
     product._watching = asyncio.create_task(product._restart_when_killed())  # noqa: SLF001 - as above
-    clock.go_at_real_pace()
     await product.slow_down(clock)
     await product.stop()
     assert [line.rsplit(",", 1)[1] for line in await begun()] == ["1800", "1"]

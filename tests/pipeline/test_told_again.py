@@ -146,7 +146,7 @@ async def test_an_audit_says_from_when_to_when_it_counts(installation: Installat
     told = await installation.run("audit")
     ran_at = installation.house.clock.now()
     since, until = ((ran_at - before).isoformat(timespec="seconds") for before in (timedelta(days=7), timedelta(seconds=120)))
-    assert f"between {since} and {until}; what ended in the last 120 s is given time." in told.out
+    assert f"between {since} and {until}; what was closed in the last 120 s is given time." in told.out
     assert "last two minutes" in " ".join((await installation.run("audit", "--help")).out.split())
 
 

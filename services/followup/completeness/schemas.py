@@ -9,7 +9,7 @@ from shared.web import Answer
 
 
 class GapOut(Answer):
-    """An ended infusion that lacks something."""
+    """An ended infusion that lacks something. ``ended_at`` is when its record was closed or corrected, not when the pump stopped."""
 
     infusion_id: UUID
     patient_id: UUID

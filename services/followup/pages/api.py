@@ -160,7 +160,7 @@ _NO_DATE = PageError("birth_month", "Enter your date of birth as month, day and 
 
 def _wrong(tries_left: int) -> PageError:
     left = "1 try" if tries_left == 1 else f"{tries_left} tries"
-    return PageError("birth_month", f"That is not the date of birth we have. You have {left} left")
+    return PageError("birth_month", f"That is not the date of birth we have. You have {left} left.")
 
 
 def patient_pages(pages: PatientPages) -> Router:

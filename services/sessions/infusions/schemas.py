@@ -194,7 +194,10 @@ class InfusionOut(Answer):
 
 
 class EndedInfusion(Answer):
-    """One ended infusion, as the completeness audit compares it. ``version`` is the one that the last event told of."""
+    """One ended infusion, as the completeness audit compares it. ``version`` is the one that the last event told of.
+
+    ``pump_ended_at`` is when the drug stopped; ``ended_at`` when the record was closed or last corrected.
+    """
 
     infusion_id: UUID
     patient_id: UUID

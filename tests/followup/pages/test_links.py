@@ -84,7 +84,7 @@ async def test_wrong_birth_dates_count_down_and_the_fifth_kills_the_link_and_mak
     for left in ("4 tries", "3 tries", "2 tries", "1 try"):
         page = await send(client, path, WRONG)
         assert page.status_code == 401
-        assert f"You have {left} left" in page.text
+        assert f"You have {left} left." in page.text
         assert "<title>Error: " in page.text
     assert (await send(client, path, WRONG)).status_code == 410
     assert (await send(client, path, RIGHT)).status_code == 410
