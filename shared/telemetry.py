@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 ALLOWED_KEYS = frozenset(
     {
         "attempt", "check_in_id", "client_id", "clinic_id", "code", "consumer", "correlation_id", "count", "duration_ms", "env",
-        "error_class", "error_place", "event", "event_id", "event_type", "infusion_id", "level", "message_id", "method",
+        "error_class", "error_place", "event", "event_id", "event_type", "failures", "infusion_id", "level", "message_id", "method",
         "offset", "operation", "outcome", "parked_id", "partition", "pid", "port", "reason", "request_id", "route", "service",
         "setting", "status", "task_id", "timer_kind", "timestamp", "topic", "trace_id", "version", "worker",
     }
