@@ -1,4 +1,4 @@
-"""The two read-only calls to intake's directory: names for a page, contact details at the moment of sending."""
+"""The two read-only calls to intake's directory: names, which no page asks for yet, and contact details at the moment of sending."""
 
 import time
 from collections.abc import Sequence
