@@ -62,7 +62,7 @@ SELECT_PENDING = f"""
 SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
 
-def emit(db: AsyncSession, event: Event, *, causation_id: UUID | None = None) -> UUID:
+def emit(db: AsyncSession, event: Event) -> UUID:
     """Tell others of a change made in this transaction; returns the event's id. Raises MalformedEvent beyond 256 KiB."""
     event_id = uuid4()
     trace = telemetry.current_trace()
@@ -77,7 +77,7 @@ def emit(db: AsyncSession, event: Event, *, causation_id: UUID | None = None) ->
             UUID(str(db.info["clinic_id"])),
             event.occurred_at,
             trace.correlation_id,
-            causation_id or trace.causation_id,
+            trace.causation_id,
             trace.traceparent,
             event.to_bytes(),
         )

@@ -111,9 +111,6 @@ class Registry:
     def topics(self) -> list[str]:
         return sorted({cls.type.topic for cls in self._classes.values()})
 
-    def knows(self, full_name: str) -> bool:
-        return full_name in self._classes
-
     def read(self, full_name: str, data: bytes) -> Event:
         """Parse wire bytes. Raises UnknownEvent for a type not declared here, MalformedEvent for bytes that do not fit it."""
         cls = self._classes.get(full_name)

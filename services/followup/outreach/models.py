@@ -58,11 +58,6 @@ class Message(Table, table=True):
         self._settle(MessageStatus.NOT_SENT)
         self.reason = reason
 
-    def cancel(self, reason: str) -> None:
-        """It is not wanted any more. Raises ValueError for a message that is not queued."""
-        self._settle(MessageStatus.CANCELLED)
-        self.reason = reason
-
     def _settle(self, status: MessageStatus) -> None:
         if self.status != MessageStatus.QUEUED:
             raise ValueError("the message is not queued any more")

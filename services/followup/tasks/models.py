@@ -133,12 +133,12 @@ class CareTask(Table, table=True):
         self.status, self.status_reason, self.held_since, self.held_until = TaskStatus.ON_HOLD, reason.value, now, until
         return self._changed(Action.HELD, now, actor, until=until.isoformat(), reason=reason.value)
 
-    def resume(self, now: datetime, actor: str, *, action: Action = Action.RESUMED) -> "TaskHistory":
+    def resume(self, now: datetime, actor: str) -> "TaskHistory":
         """End the hold; its owner keeps it."""
         self._require("resume")
         self._end_hold(now)
         self.status = TaskStatus.ACCEPTED
-        return self._changed(action, now, actor)
+        return self._changed(Action.RESUMED, now, actor)
 
     def complete(self, outcome: Outcome, note: str | None, performed_at: datetime, now: datetime, actor: str) -> "TaskHistory":
         """The work is done, or will not be."""
