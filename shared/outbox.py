@@ -176,8 +176,8 @@ class Relay:
         while not stop.is_set():
             self._wake.clear()
             rows = await connection.fetch(SELECT_PENDING, self._blocked(), BATCH)
-            failpoints.hit("relay.after_select") if rows else None
             if rows:
+                failpoints.hit("relay.after_select")
                 await self._relay(connection, rows)
             if len(rows) < BATCH:
                 await self._woken(_HEARTBEAT_SECONDS)

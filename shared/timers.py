@@ -106,8 +106,10 @@ class Timers:
             rows = (await db.execute(_DUE, {"now": self._clock.now(), "limit": limit})).mappings().all()
             due = [DueTimer(**row) for row in rows]
             await self._fire(db, due)
-            failpoints.hit("timers.before_commit") if due else None
-        failpoints.hit("timers.after_commit") if due else None
+            if due:
+                failpoints.hit("timers.before_commit")
+        if due:
+            failpoints.hit("timers.after_commit")
         self._count(due)
         return len(due)
 
