@@ -21,7 +21,8 @@ from shared.statements import Statement
 
 BATCH = 500
 _HEARTBEAT_SECONDS = 1.0
-_LOCK = 0x0B07
+LOCKS = 2823
+"""The first number of the advisory locks that one process of a service holds, in the service's database."""
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 """The last but one is what the driver says when the server ended the connection between two statements and the end is not read yet."""
 _WRITE = Statement(
@@ -157,7 +158,7 @@ class Relay:
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=10, server_settings=settings)
         try:
             while not stop.is_set():
-                if await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext('relay'))", _LOCK):
+                if await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext('relay'))", LOCKS):
                     await self._lead(connection, stop)
                     return
                 if await self._woken(_HEARTBEAT_SECONDS):

@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import parked
 from shared.db import enter_clinic, kept_open
 from shared.errors import Conflict, FieldError, Invalid
+from shared.outbox import LOCKS
 from shared.pipeline import redriving
 from shared.pipeline.queries import count_behind, get_parked
 from shared.pipeline.redriving import Choice, Lane, Outcome, Redrive
@@ -69,7 +70,7 @@ def chosen(wanted: RedriveParked) -> Choice:
 
 async def one_at_a_time(db: AsyncSession) -> None:
     """Hold the service's one place for mending until this transaction ends. Raises Conflict when it is taken."""
-    if not (await db.execute(_ONE_AT_A_TIME)).scalar_one():
+    if not (await db.execute(_ONE_AT_A_TIME, {"locks": LOCKS})).scalar_one():
         raise Conflict(
             "mending-under-way", "Another redrive, replay or republish of this service is at work.", headers={"Retry-After": "5"}
         )
@@ -109,4 +110,4 @@ def _answer(wanted: RedriveParked, lanes: list[Lane], outgoing: int, aside: int,
     )
 
 
-_ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(2823, hashtext('mending'))")
+_ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(:locks, hashtext('mending'))")

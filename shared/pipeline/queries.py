@@ -6,6 +6,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from shared.errors import NotFound
+from shared.outbox import LOCKS
 from shared.pipeline.models import ParkedEntry
 from shared.pipeline.schemas import OutboxOut, ParkedCount, ParkedOverview, ParkedReason, ParkedState, RelayOut
 
@@ -17,7 +18,7 @@ async def outbox(db: AsyncSession) -> OutboxOut:
 
 async def relay(db: AsyncSession) -> RelayOut:
     """Whether a relay works, as the locks in the database say."""
-    row = (await db.execute(_RELAY)).one()
+    row = (await db.execute(_RELAY, {"locks": LOCKS})).one()
     return RelayOut(active=row.active, standing_by=max(row.connected - int(row.active), 0))
 
 
@@ -60,7 +61,7 @@ _OUTBOX = text(
 )
 _RELAY = text(
     """
-    SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 2823 AND granted
+    SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = :locks AND granted
                    AND objid = CAST(CAST(hashtext('relay') AS bit(32)) AS bigint)::oid
                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS active,
            (SELECT count(*) FROM pg_stat_activity
