@@ -14,14 +14,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import dispatch, failpoints, offsets, parked, reading, telemetry
 from shared.bus import Fenced, Place, Position, Record
 from shared.db import Database, is_away
-from shared.dispatch import Handler, each, waves
+from shared.dispatch import Handler
 from shared.errors import TooSlow
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry
 from shared.owners import owners_of, without_strangers
 from shared.reading import Chunk, Readable
 from shared.turns import Part, Turns
-
-__all__ = ["CHUNK", "Handler", "Inbox", "each", "waves"]
 
 CHUNK = 50
 _AT_ONCE = 2

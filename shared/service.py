@@ -14,8 +14,9 @@ from shared.backlogs import BusBacklog, DatabaseBacklog
 from shared.bus import ALARMS, Bus
 from shared.clock import AcceleratedClock, Clock
 from shared.db import Database
+from shared.dispatch import Handler
 from shared.events.registry import Event, registry
-from shared.inbox import Handler, Inbox
+from shared.inbox import Inbox
 from shared.outbox import Relay
 from shared.sampling import Part, Sampling
 from shared.security.tokens import JwksSource

@@ -31,8 +31,8 @@ from services.followup.tasks.policy import shipped_policy
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
+from shared.dispatch import Handler, each
 from shared.events import Event, intake, sessions
-from shared.inbox import Handler, each
 from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service

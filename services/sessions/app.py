@@ -11,8 +11,8 @@ from services.sessions.vitals.api import vital_routes
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
+from shared.dispatch import Handler, each
 from shared.events import Event, followup, intake
-from shared.inbox import Handler, each
 from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service

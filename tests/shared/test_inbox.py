@@ -17,9 +17,10 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Fenced, Position, Record
+from shared.dispatch import Handler, each, waves
 from shared.errors import Unavailable
 from shared.events.registry import Delivery, Event
-from shared.inbox import Handler, Inbox, each, waves
+from shared.inbox import Inbox
 from tests.support.databases import Databases
 from tests.support.parties import CLINIC, OTHER_CLINIC, Asked, Raw, Receiver, Said, Utterance, events, raw, said
 from tests.support.pipeline import TOPIC, HastyInbox, Parties

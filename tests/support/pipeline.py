@@ -15,8 +15,9 @@ from sqlalchemy import make_url
 
 from shared.bus import Bus, Outgoing
 from shared.db import Database
+from shared.dispatch import Handler
 from shared.events.registry import Event
-from shared.inbox import Handler, Inbox
+from shared.inbox import Inbox
 from shared.kafka import KafkaBus, KafkaSettings
 from shared.local import LocalBus
 from shared.outbox import Relay
