@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.parked import Parking, Readable
+from shared.parked import Enveloped, Parking
 from shared.statements import Statement
 
-R = TypeVar("R", bound=Readable)
+R = TypeVar("R", bound=Enveloped)
 
 
 async def owners_of(db: AsyncSession, wanted: Mapping[str, UUID]) -> dict[str, UUID]:

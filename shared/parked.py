@@ -20,7 +20,7 @@ REASONS = ("poison", "undecodable", "version-unknown", "tenant-mismatch", "behin
 """Why a consumer parks a record."""
 
 
-class Readable(Protocol):
+class Enveloped(Protocol):
     """A record with its envelope."""
 
     @property
@@ -72,7 +72,7 @@ class PlaceTaken(Exception):
     """Another event is parked at this offset, from before the topic was made anew."""
 
 
-R = TypeVar("R", bound=Readable)
+R = TypeVar("R", bound=Enveloped)
 
 
 async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: Sequence[Parking]) -> tuple[list[R], list[Parking]]:
