@@ -17,7 +17,8 @@ from shared.errors import Conflict
 MACHINE = "Service/followup"
 """The actor of what follows from an event or from time; the history names the event where there was one."""
 
-IS_OPEN = literal_column("status IN ('requested', 'accepted', 'on-hold')", Boolean)
+WHERE_OPEN = "status IN ('requested', 'accepted', 'on-hold')"
+IS_OPEN = literal_column(WHERE_OPEN, Boolean)
 IS_REQUESTED = literal_column("status = 'requested'", Boolean)
 IS_ACCEPTED = literal_column("status = 'accepted'", Boolean)
 IS_ON_HOLD = literal_column("status = 'on-hold'", Boolean)

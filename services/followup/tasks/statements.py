@@ -3,10 +3,9 @@
 from sqlalchemy import text
 
 from services.followup.tables import rows_of, types_of
-from services.followup.tasks.models import CareTask, TaskHistory
+from services.followup.tasks.models import WHERE_OPEN, CareTask, TaskHistory
 from shared.statements import Statement
 
-_OPEN = "status IN ('requested', 'accepted', 'on-hold')"
 _NOTHING = "'{}'::jsonb"
 
 
@@ -54,7 +53,7 @@ CANCEL = text(
         UPDATE care_task SET status = :status, status_reason = :reason, closed_at = :now, changed_at = :now, version = version + 1,
             held_since = NULL, held_until = NULL,
             held_seconds = held_seconds + coalesce(extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int, 0)
-        WHERE clinic_id = CAST(:clinic_id AS uuid) AND {_OPEN}
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND {WHERE_OPEN}
           AND (patient_id = ANY(CAST(:patient_ids AS uuid[])) OR infusion_id = ANY(CAST(:infusion_ids AS uuid[]))
                OR focus_id = ANY(CAST(:focus_ids AS uuid[])))
           AND kind <> ALL(CAST(:kept AS text[]))
@@ -70,7 +69,7 @@ CANCEL = text(
 TIMES = types_of(CareTask, "kind", "ordinal", "why", "window_starts_at", "due_at", "expires_at", "suggested_owner_id")
 _THESE = f"""
     t.clinic_id = CAST(:clinic_id AS uuid) AND t.focus_id = CAST(:focus_id AS uuid) AND t.kind = given.kind
-    AND t.ordinal = given.ordinal AND t.attempt = 1 AND t.{_OPEN}
+    AND t.ordinal = given.ordinal AND t.attempt = 1 AND t.{WHERE_OPEN}
 """
 MOVE = text(
     f"""
@@ -104,7 +103,7 @@ OFFER = text(
     WITH offered AS (
         UPDATE care_task SET business_status = 'offered', changed_at = :now, version = version + 1
         WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) AND kind = ANY(CAST(:kinds AS text[]))
-          AND {_OPEN} AND business_status <> 'offered'
+          AND {WHERE_OPEN} AND business_status <> 'offered'
         RETURNING *
     ),
     told AS ({telling("offered", "'offered'")})
@@ -117,7 +116,7 @@ MARK_LATE = text(
     WITH marked AS (
         UPDATE care_task SET changed_at = :now, version = version + 1,
             business_status = CASE WHEN expires_at < :now THEN 'missed' ELSE 'overdue' END
-        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = ANY(CAST(:ids AS uuid[])) AND {_OPEN} AND due_at < :now
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = ANY(CAST(:ids AS uuid[])) AND {WHERE_OPEN} AND due_at < :now
           AND (business_status = 'to-do' OR (business_status = 'overdue' AND expires_at < :now))
         RETURNING *
     ),
