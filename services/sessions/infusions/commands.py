@@ -167,9 +167,9 @@ async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusi
 
 
 async def record(
-    call: CallContext, infusion: Infusion, step: Step | str, event: InfusionEvent | None = None, reason: str | None = None
+    call: CallContext, infusion: Infusion, step: str, event: InfusionEvent | None = None, reason: str | None = None
 ) -> Infusion:
-    """Keep the version that a step has just made, and hand its event to the outbox."""
+    """Keep the version that a step has just made, and hand its event to the outbox. What makes the first version is no ``Step``."""
     await _keep(call, infusion, step, reason)
     if event is not None:
         emit(call.db, event)
@@ -189,7 +189,7 @@ async def review_course(call: CallContext, infusion: Infusion, subject: Subject,
             emit(call.db, event)
 
 
-async def _keep(call: CallContext, infusion: Infusion, step: Step | str, reason: str | None) -> None:
+async def _keep(call: CallContext, infusion: Infusion, step: str, reason: str | None) -> None:
     """Write the record and its new version. What is stored is the version before: whoever changes a record has locked it."""
     snapshot = infusion.model_dump_json()
     if not await KEEP.rows(call.db, snapshot=snapshot, step=str(step), actor=call.caller.actor, reason=reason):
