@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Course = Literal["completed", "stopped-early", "left-against-advice", "transferred", "not-done", "no-show", "cancelled"]
+Ending = Literal["completed", "stopped-early", "left-against-advice", "transferred", "not-done", "no-show", "cancelled"]
 Afterwards = Literal["nothing", "amended", "entered-in-error", "withdrawn", "died", "opted-out"]
 Reply = Literal["well", "worrying", "late", "never"]
 
@@ -20,7 +20,7 @@ class Role:
     name: str
     time_zone: str
     begins_minute: int
-    course: Course = "completed"
+    ending: Ending = "completed"
     afterwards: Afterwards = "nothing"
     reply: Reply = "well"
     wrong_birth_dates: int = 0
@@ -33,12 +33,12 @@ CAST: tuple[Role, ...] = (
     Role("Cleo Silent", LOS_ANGELES, 20, reply="never"),
     Role("Dan Late", NEW_YORK, 30, reply="late"),
     Role("Eve Typo", CHICAGO, 40, wrong_birth_dates=2),
-    Role("Finn Stopped", LOS_ANGELES, 50, course="stopped-early"),
-    Role("Gia Left", NEW_YORK, 60, course="left-against-advice"),
-    Role("Hal Transferred", CHICAGO, 70, course="transferred"),
-    Role("Ida Notdone", LOS_ANGELES, 80, course="not-done"),
-    Role("Jon Noshow", NEW_YORK, 90, course="no-show"),
-    Role("Kim Cancelled", CHICAGO, 100, course="cancelled"),
+    Role("Finn Stopped", LOS_ANGELES, 50, ending="stopped-early"),
+    Role("Gia Left", NEW_YORK, 60, ending="left-against-advice"),
+    Role("Hal Transferred", CHICAGO, 70, ending="transferred"),
+    Role("Ida Notdone", LOS_ANGELES, 80, ending="not-done"),
+    Role("Jon Noshow", NEW_YORK, 90, ending="no-show"),
+    Role("Kim Cancelled", CHICAGO, 100, ending="cancelled"),
     Role("Lea Amended", LOS_ANGELES, 110, afterwards="amended"),
     Role("Max Mistake", NEW_YORK, 120, afterwards="entered-in-error"),
     Role("Nia Withdrawn", CHICAGO, 130, afterwards="withdrawn"),

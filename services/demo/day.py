@@ -100,18 +100,18 @@ class Day:
 
     async def _visit(self, person: Person) -> None:
         begins = self.opens_at + timedelta(minutes=person.role.begins_minute)
-        if person.role.course == "cancelled":
+        if person.role.ending == "cancelled":
             await self._step(person, "cancel", {"cancelled_by": "patient"}, "cancelled")
             return
         await self.until(begins)
-        if person.role.course == "no-show":
+        if person.role.ending == "no-show":
             await self.until(begins + timedelta(minutes=30))
             await self._step(person, "no-show", {}, "no-show")
             return
         arrived = self.clock.now() - _SLACK
         await self._step(person, "check-in", {"arrived_at": arrived.isoformat()}, "arrived")
         await self._vitals(person, arrived, systolic=124)
-        if person.role.course == "not-done":
+        if person.role.ending == "not-done":
             await self._step(person, "not-done", {"reason": "Not fasting"}, "not-done")
             return
         await self._infuse(person, arrived + timedelta(minutes=1))
@@ -126,7 +126,7 @@ class Day:
         for minute in (10, 20):
             await self.until(started + timedelta(minutes=minute))
             await self._vitals(person, started + timedelta(minutes=minute), systolic=132 + minute // 5)
-        if role.course == "stopped-early":
+        if role.ending == "stopped-early":
             ended = started + timedelta(minutes=21)
             await self.until(ended)
             body = {
@@ -145,16 +145,16 @@ class Day:
         await self._leave(person, ended)
 
     async def _leave(self, person: Person, pump_ended: datetime) -> None:
-        course = person.role.course
-        leaves = pump_ended + timedelta(minutes={"left-against-advice": 20, "transferred": 15}.get(course, 65))
+        ending = person.role.ending
+        leaves = pump_ended + timedelta(minutes={"left-against-advice": 20, "transferred": 15}.get(ending, 65))
         await self.until(leaves)
-        if course == "left-against-advice":
-            await self._step(person, "leave-against-advice", {"left_at": leaves.isoformat(), "reason": "Did not want to wait"}, course)
-        elif course == "transferred":
-            await self._step(person, "transfer", {"transferred_at": leaves.isoformat(), "reason": "Chest pain"}, course)
+        if ending == "left-against-advice":
+            await self._step(person, "leave-against-advice", {"left_at": leaves.isoformat(), "reason": "Did not want to wait"}, ending)
+        elif ending == "transferred":
+            await self._step(person, "transfer", {"transferred_at": leaves.isoformat(), "reason": "Chest pain"}, ending)
         else:
             await self._vitals(person, leaves, systolic=126)
-            await self._step(person, "complete", {"discharged_at": leaves.isoformat()}, course, by="prescriber")
+            await self._step(person, "complete", {"discharged_at": leaves.isoformat()}, ending, by="prescriber")
 
     async def _afterwards(self, person: Person) -> None:
         path = f"/intake/v1/patients/{person.patient_id}"
