@@ -136,7 +136,7 @@ def _judge_topic(verdict: Verdict, topic: str, state: State, foreign: Collection
 
 def _judge_inbox(verdict: Verdict, service: str, topic: str, state: State, foreign: Collection[UUID]) -> None:
     """Every event of the log has come in, none from elsewhere, and each key's came in the order of its versions."""
-    told = [row for row in state.log[topic.partition(".")[0]] if row["type"] in _heard(service, topic, row["type"])]
+    told = [row for row in state.log[topic.partition(".")[0]] if _is_heard(service, topic, row["type"])]
     handled = {row["event_id"]: row["processed_at"] for row in state.inbox[service]}
     verdict.lost += [f"{service} never handled {row['type']} {row['event_id']}" for row in told if row["event_id"] not in handled]
     stories: dict[str, list[Any]] = defaultdict(list)  # Any: moments
@@ -149,11 +149,9 @@ def _judge_inbox(verdict: Verdict, service: str, topic: str, state: State, forei
         verdict.invented += [f"{service} handled {event_id}, which nobody told" for event_id in handled.keys() - known]
 
 
-def _heard(service: str, topic: str, type_name: str) -> tuple[str, ...]:
-    """All types of a topic, but of followup's only what sessions is asked for."""
-    if (service, topic) == ("sessions", "followup.events"):
-        return ("followup.infusion.event-requested.v1",)
-    return (type_name,)
+def _is_heard(service: str, topic: str, type_name: str) -> bool:
+    """All types of a topic are, but of followup's only what sessions is asked for."""
+    return (service, topic) != ("sessions", "followup.events") or type_name == "followup.infusion.event-requested.v1"
 
 
 def _judge_effects(verdict: Verdict, state: State) -> None:
