@@ -41,7 +41,7 @@ async def answers(work: Work, ground: Ground, count: int, per_second: float) -> 
                 assert sent.status_code == httpx.codes.OK, sent.status_code
             await asyncio.sleep(0.1)
     await ground.quiet()
-    made = await ground.followup.fetchval("SELECT count(*) FROM care_task WHERE kind LIKE '%review%'")
+    made = await ground.followup.fetchval("SELECT count(*) FROM care_task WHERE kind = 'safety-review'")
     assert made >= count, f"{count} worrying answers made {made} tasks"
     waits.sort()
     return {"p50_ms": waits[len(waits) // 2], "p99_ms": waits[len(waits) * 99 // 100], "count": count}

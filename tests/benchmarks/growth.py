@@ -18,6 +18,7 @@ from uuid import UUID
 from joserfc.jwk import ECKey
 
 from services import secrets
+from services.followup.tasks.queries import View
 from tests.benchmarks import measures
 from tests.benchmarks.ground import Ground, Waiting, in_recovery
 from tests.benchmarks.load import Requests, requests
@@ -37,7 +38,7 @@ _PAGES, _CLAIMS = 6, 200
 _DUE = 1_000
 """Tasks that fall due at once, to see how fast their timers fire."""
 
-VIEWS = ("mine", "unassigned", "on-hold", "done", "open", "cancelled")
+VIEWS = tuple(view.value for view in View)
 
 
 def lists(ground: Ground, now: datetime, patient_id: UUID) -> Mapping[str, Mapping[str, str]]:
@@ -187,11 +188,11 @@ async def _audit(ground: Ground) -> dict[str, float]:
     """Seconds of one look of the audit, and at how many infusions; all must have their follow-up."""
     async with _operator(ground) as operator:
         began = time.monotonic()
-        asked_at = (await operator.post("/followup/v1/pipeline/audit", {}))["asked_at"]
+        asked_at = datetime.fromisoformat((await operator.post("/followup/v1/pipeline/audit", {}))["asked_at"])
 
         async def run() -> Mapping[str, Any]:  # Any: JSON
             found = [one["last_run"] for one in (await operator.get("/followup/v1/pipeline/audit"))["items"]]
-            return next((run for run in found if run and run["ran_at"] >= asked_at), {})
+            return next((run for run in found if run and datetime.fromisoformat(run["ran_at"]) >= asked_at), {})
 
         last = await eventually(run, bool, within=300, every=0.05)
         assert last["gaps"] == 0, f"{last['gaps']} infusions lack something"

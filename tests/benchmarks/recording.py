@@ -32,7 +32,7 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50)
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Sent:
     """One statement as the driver got it."""
 
     sql: str
@@ -44,7 +44,7 @@ class Statement:
 class Transaction:
     """What happened between BEGIN and COMMIT."""
 
-    statements: list[Statement] = field(default_factory=list)
+    statements: list[Sent] = field(default_factory=list)
 
     @property
     def round_trips(self) -> int:
@@ -70,7 +70,7 @@ def noted(engine: AsyncEngine) -> Iterator[list[Transaction]]:
         running[id(connection)] = Transaction()
 
     def execute(connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, many: bool) -> None:
-        running[id(connection)].statements.append(Statement(sql, parameters, many))
+        running[id(connection)].statements.append(Sent(sql, parameters, many))
 
     def commit(connection: Any) -> None:
         committed.append(running.pop(id(connection)))

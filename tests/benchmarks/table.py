@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from services.followup.tasks.queries import View
+
 BEST_PEER = 280
 """Completions a second that the best of five other stacks sustained on two processors; docs/performance.md names them."""
 
@@ -49,7 +51,7 @@ def growth_table(figures: Mapping[str, Any]) -> Table:  # Any: as above
         table.add_column(size, justify="right")
     for name, group, key, form in _GROWTH:
         table.add_row(name, *(format(of_size[group][key], form) for of_size in sizes))
-    for view in _VIEWS:
+    for view in View:
         table.add_row(f"page of the queue, {view}, p50 ms", *(format(of_size["lists"][view]["p50_ms"], ".1f") for of_size in sizes))
     for group, what in (("lists", "page of the queue"), ("counts", "counts of all views")):
         slowest = [max(of_size[group].items(), key=lambda item: float(item[1]["p50_ms"])) for of_size in sizes]
@@ -57,7 +59,6 @@ def growth_table(figures: Mapping[str, Any]) -> Table:  # Any: as above
     return table
 
 
-_VIEWS = ("mine", "unassigned", "on-hold", "done", "cancelled", "open")
 _GROWTH = (
     ("sustained, per second", "sustained", "per_second", ".0f"),
     ("request to visible task at 30 %, p50 ms", "latency", "p50_ms", ".1f"),
