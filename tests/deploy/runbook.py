@@ -11,10 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from joserfc.jwk import ECKey
-
-from services import secrets
-from services.demo.client import ClinicSystem
 from tests.deploy.stack import INSIDE, ROOT, Ran, Stack, environment
 
 PAGE = ROOT / "docs/operations.md"
@@ -122,26 +118,6 @@ class Installation(Stack):
         """
         lines = "\n".join(line.strip() for line in script.splitlines())
         self.compose("exec", "-T", "kafka", "bash", "-ec", lines)
-
-    async def registered_clinic(self, *scopes: str) -> ClinicSystem:
-        """The system of a new clinic."""
-        operator = self.operator()
-        clinic = await operator.post(
-            "/intake/v1/clinics",
-            {"name": "Harbor Clinic", "time_zone": "America/New_York", "phone": "+12025550143", "sender_name": "Harbor Care"},
-        )
-        key = ECKey.generate_key("P-384", parameters={"alg": "ES384", "use": "sig", "kid": "clinic-1"}, private=True)
-        wanted = {
-            "clinic_id": clinic["clinic_id"], "name": "Clinic system", "jwks": {"keys": [key.as_dict(private=False)]},
-            "scopes": list(scopes), "may_act_for_practitioners": True,
-        }  # fmt: skip
-        client = await operator.post("/intake/v1/clients", wanted)
-        await operator.close()
-        return ClinicSystem(self.origin, client["client_id"], key, scopes, self.trust)
-
-    def operator(self) -> ClinicSystem:
-        key = ECKey.import_key(json.loads(secrets.read(self.secrets, "operator-client-key.json")))
-        return ClinicSystem(self.origin, secrets.OPERATOR_CLIENT, key, secrets.OPERATOR_SCOPES, self.trust)
 
 
 def waited(ask: Callable[[], Ran], holds: Callable[[Ran], bool], *, seconds: float, what: str) -> Ran:

@@ -131,6 +131,22 @@ class Stack:
         key = ECKey.import_key(json.loads(secrets.read(self.secrets, "operator-client-key.json")))
         return ClinicSystem(self.origin, secrets.OPERATOR_CLIENT, key, secrets.OPERATOR_SCOPES, self.trust)
 
+    async def registered_clinic(self, *scopes: str) -> tuple[str, ClinicSystem]:
+        """A new clinic, and its system as a client of the APIs."""
+        operator = self.operator()
+        clinic = await operator.post(
+            "/intake/v1/clinics",
+            {"name": "Harbor Clinic", "time_zone": "America/New_York", "phone": "+12025550143", "sender_name": "Harbor Care"},
+        )
+        key = ECKey.generate_key("P-384", parameters={"alg": "ES384", "use": "sig", "kid": "clinic-1"}, private=True)
+        wanted = {
+            "clinic_id": clinic["clinic_id"], "name": "Clinic system", "jwks": {"keys": [key.as_dict(private=False)]},
+            "scopes": list(scopes), "may_act_for_practitioners": True,
+        }  # fmt: skip
+        client = await operator.post("/intake/v1/clients", wanted)
+        await operator.close()
+        return clinic["clinic_id"], ClinicSystem(self.origin, client["client_id"], key, scopes, self.trust)
+
 
 def docker(*arguments: str) -> str:
     """What ``docker`` answers."""

@@ -84,7 +84,7 @@ class Walk:
 
     def poison_in(self) -> None:
         """A record that is no event, and a handler that fails on every new patient."""
-        self.clinic = self.runner.run(self.place.registered_clinic("system/Patient.c"))
+        _, self.clinic = self.runner.run(self.place.registered_clinic("system/Patient.c"))
         until(lambda: self.place.sql("followup", "SELECT count(*) FROM clinic") == "1", seconds=60, what="the clinic known to followup")
         self.place.sql(
             "followup",

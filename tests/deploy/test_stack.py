@@ -6,37 +6,13 @@ import ssl
 
 import httpx
 import pytest
-from joserfc.jwk import ECKey
 
 from services import secrets
-from services.demo.client import ClinicSystem
 from tests.deploy.stack import ONE_SHOTS, SERVICES, Stack, docker, service_of, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 READING = ("system/Procedure.r", "system/Task.r", "system/Patient.r")
-
-
-async def registered_clinic(stack: Stack) -> tuple[str, ClinicSystem]:
-    """A new clinic, and its system as a client of the APIs."""
-    operator = stack.operator()
-    clinic = await operator.post(
-        "/intake/v1/clinics",
-        {"name": "Harbor Clinic", "time_zone": "America/New_York", "phone": "+12025550143", "sender_name": "Harbor Care"},
-    )
-    key = ECKey.generate_key("P-384", parameters={"alg": "ES384", "use": "sig", "kid": "clinic-1"}, private=True)
-    client = await operator.post(
-        "/intake/v1/clients",
-        {
-            "clinic_id": clinic["clinic_id"],
-            "name": "Clinic system",
-            "jwks": {"keys": [key.as_dict(private=False)]},
-            "scopes": list(READING),
-            "may_act_for_practitioners": True,
-        },
-    )
-    await operator.close()
-    return clinic["clinic_id"], ClinicSystem(stack.origin, client["client_id"], key, READING, stack.trust)
 
 
 def test_two_replicas_of_each_service_are_ready(stack: Stack) -> None:
@@ -118,7 +94,7 @@ def test_tokens_are_issued_in_the_name_of_the_public_origin(stack: Stack) -> Non
 
 async def test_a_clinic_that_is_registered_is_known_to_every_service(stack: Stack) -> None:
     """A clinic system's token is good everywhere: keys came from intake inside the network, its registration over Kafka."""
-    _, system = await registered_clinic(stack)
+    _, system = await stack.registered_clinic(*READING)
     assert await system.get("/intake/v1/patients") == {"items": [], "next": None}
     assert await system.get("/sessions/v1/infusions") == {"items": [], "next": None}
     assert await system.get("/followup/v1/plans") == {"items": [], "next": None}
@@ -126,7 +102,7 @@ async def test_a_clinic_that_is_registered_is_known_to_every_service(stack: Stac
 
 
 async def test_a_replica_that_is_killed_is_not_missed(stack: Stack) -> None:
-    _, system = await registered_clinic(stack)
+    _, system = await stack.registered_clinic(*READING)
     victim = next(container["Id"] for container in stack.containers() if service_of(container) == "sessions")
     await asyncio.to_thread(docker, "kill", "--signal", "KILL", victim)
     for _ in range(10):

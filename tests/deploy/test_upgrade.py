@@ -5,7 +5,6 @@ from datetime import datetime
 import pytest
 
 from tests.deploy.stack import NEXT, SERVICES, Stack, service_of
-from tests.deploy.test_stack import registered_clinic
 
 pytestmark = [pytest.mark.compose, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -16,7 +15,7 @@ def at(moment: str) -> datetime:
 
 
 async def test_a_newer_release_migrates_before_it_serves_and_finds_all_data(stack: Stack) -> None:
-    clinic_id, system = await registered_clinic(stack)
+    clinic_id, system = await stack.registered_clinic("system/Procedure.r")
     await system.close()
     began = max(at(container["State"]["StartedAt"]) for container in stack.containers() if service_of(container) in SERVICES)
     stack.version = NEXT
@@ -32,7 +31,7 @@ async def test_a_newer_release_migrates_before_it_serves_and_finds_all_data(stac
 
 
 async def test_what_was_written_survives_a_stop_of_everything(stack: Stack) -> None:
-    clinic_id, system = await registered_clinic(stack)
+    clinic_id, system = await stack.registered_clinic("system/Procedure.r")
     stack.down()
     assert stack.containers() == []
     stack.up()
