@@ -6,10 +6,9 @@ from functools import partial
 import pytest
 
 from tests.faults.installation import SESSION_SECONDS, Installation
-from tests.faults.processes import ServiceProcess
 from tests.faults.report import Report
 from tests.faults.scenario import scenario, seconds
-from tests.faults.test_kills import BEFORE_KAFKA_COMMIT, BEFORE_MARK, IN_THE_HANDLER
+from tests.faults.strikes import BEFORE_KAFKA_COMMIT, BEFORE_MARK, IN_THE_HANDLER, is_frozen
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -46,7 +45,3 @@ async def test_a_frozen_process_is_replaced_and_does_no_harm_when_it_wakes(
     verdict = await running.ends_whole(f"{frozen.name} frozen at {failpoint} for {slept:.0f} s, session {SESSION_SECONDS:.0f} s")
     assert failpoint != BEFORE_MARK or verdict.absorbed, "nothing came twice: the relay did not sleep in its window"
     assert not frozen.deaths
-
-
-async def is_frozen(process: ServiceProcess) -> bool:
-    return process.frozen

@@ -4,7 +4,6 @@ What was acknowledged is there, each event has its effect once and in order, who
 """
 
 import random
-from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -14,14 +13,22 @@ from tests.faults.installation import Installation
 from tests.faults.processes import ServiceProcess
 from tests.faults.report import Report
 from tests.faults.scenario import SEED, scenario, seconds
+from tests.faults.strikes import (
+    AFTER_THE_TIMER,
+    BEFORE_ANSWER,
+    BEFORE_COMMIT,
+    BEFORE_KAFKA_COMMIT,
+    BEFORE_MARK,
+    BEFORE_PUBLISH,
+    IN_THE_HANDLER,
+    IN_THE_TIMER,
+    killed_at_each,
+    killed_once,
+)
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
-BEFORE_PUBLISH, BEFORE_MARK = "relay.after_select", "relay.after_publish"
-IN_THE_HANDLER, BEFORE_KAFKA_COMMIT = "inbox.before_commit", "inbox.after_commit"
-IN_THE_TIMER, AFTER_THE_TIMER = "timers.before_commit", "timers.after_commit"
-BEFORE_COMMIT, BEFORE_ANSWER = "outbox.before_commit", "api.after_commit"
 WHERE = [
     ("sessions", BEFORE_COMMIT),
     ("sessions", BEFORE_ANSWER),
@@ -90,22 +97,6 @@ async def test_kill_at_random(installation: Installation, report: Report) -> Non
 def _passing(failpoint: str) -> int:
     """At which passing it strikes: in the midst of things, but timers fire in few rounds."""
     return 2 if failpoint.startswith("timers.") else 6
-
-
-async def killed_once(*processes: ServiceProcess) -> None:
-    """Wait until one of them has died: it was armed, and now the fault has begun."""
-    await eventually(partial(deaths_of, *processes), within=240)
-
-
-async def killed_at_each(process: ServiceProcess, count: int) -> None:
-    """Wait until a process has died at all its failpoints, and at nothing else."""
-    await eventually(partial(deaths_of, process), lambda deaths: len(deaths) == count, within=240, every=0.1)
-    assert process.struck == count, process.deaths
-    await process.ready()
-
-
-async def deaths_of(*processes: ServiceProcess) -> Sequence[object]:
-    return [death for process in processes for death in process.deaths]
 
 
 async def was_killed(process: ServiceProcess) -> bool:

@@ -13,8 +13,7 @@ from tests.faults.clinic import UNDER_WAY
 from tests.faults.installation import Installation
 from tests.faults.report import Report
 from tests.faults.scenario import scenario
-from tests.faults.test_frozen import is_frozen
-from tests.faults.test_kills import BEFORE_MARK, killed_at_each, killed_once
+from tests.faults.strikes import BEFORE_MARK, is_frozen, killed_at_each, killed_once
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
