@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.followup.calls import Counted
+from services.followup.calls import SCOPES, Counted
 from services.followup.intake_client import IntakeClient
 from services.followup.service_token import ServiceToken
 from services.followup.sessions_client import SessionsClient
+from services.secrets import SERVICE_CLIENTS
 from shared.errors import Unavailable
 from shared.telemetry import Metrics
 
@@ -125,6 +126,10 @@ def intake(http: httpx.AsyncClient, token: ServiceToken) -> IntakeClient:
 @pytest.fixture
 def sessions(http: httpx.AsyncClient, token: ServiceToken) -> SessionsClient:
     return SessionsClient(http, token, "http://sessions.test")
+
+
+def test_what_followup_asks_for_is_what_an_installation_gives_it() -> None:
+    assert SERVICE_CLIENTS["followup"] == SCOPES
 
 
 async def test_one_token_serves_until_shortly_before_it_expires(others: Others, intake: IntakeClient) -> None:
