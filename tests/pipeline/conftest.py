@@ -1,12 +1,9 @@
 """The running product with an operator, and ways to spoil what its consumers are given."""
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,23 +15,18 @@ from services.demo.client import ClinicSystem
 from shared.bus import Headers, Record, cloud_event_headers
 from shared.clock import FrozenClock
 from tests.conftest import NEW_YORK_MORNING
+from tests.support.commands import Ended, afterglow
 from tests.support.databases import Databases
 from tests.support.house import Clinic, House, house_on
 
 Json = dict[str, Any]  # Any: a decoded JSON document
 
-ROOT = Path(__file__).parents[2]
 MARKER = "Zebulon Quackenbush"
 """Stands for what an operator must never see; planted wherever a record can hold something."""
 
 
-@dataclass(frozen=True)
-class Ran:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
+class Ran(Ended):
+    """A command that has ended, as one that answers with JSON."""
 
     def json(self) -> Any:  # Any: as above
         return json.loads(self.out)
@@ -51,13 +43,8 @@ class Installation:
     async def run(self, *arguments: str, url: str | None = None, secrets: str | None = None) -> Ran:
         """``afterglow pipeline ...``, beside the running product."""
         where = ["pipeline", "--url", url or self.house.origin, "--secrets", secrets or str(self.house.folder / "secrets")]
-        piped = asyncio.subprocess.PIPE
-        ran = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services", *where, *arguments, cwd=ROOT, stdout=piped, stderr=piped
-        )  # fmt: skip
-        out, err = await ran.communicate()
-        assert ran.returncode is not None
-        return Ran(ran.returncode, out.decode(), err.decode())
+        ended = await afterglow(*where, *arguments)
+        return Ran(ended.code, ended.out, ended.err)
 
     async def give(self, *records: Record) -> None:
         """Give records to followup's consumer as its bus would."""
