@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.__main__ import main
+
 _ROOT = Path(__file__).parents[2]
 _IMPORTED = multiprocessing.get_context("forkserver")
-_IMPORTED.set_forkserver_preload(["services.__main__", "services.pipeline.cli"])
+_IMPORTED.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,6 @@ async def afterglow(*arguments: str) -> Ended:
 
 def _run(arguments: Sequence[str], said: Path, environment: Mapping[str, str]) -> None:
     """In the process of the command: as an interpreter of its own would find things."""
-    from services.__main__ import main
-
     for name, descriptor in (("out", 1), ("err", 2)):
         os.dup2(os.open(said / name, os.O_CREAT | os.O_WRONLY), descriptor)
     os.environ.clear()
