@@ -29,6 +29,9 @@ from shared.service import Service
 from shared.settings import UnsafeSettings, refuse
 from shared.web import application
 
+_FOR_PRODUCTION, _NOT_FOR_PRODUCTION = "for-production", "not-for-production"
+"""Files in a data folder that say whose it is."""
+
 
 class FolderInUse(Exception):
     """Another process runs on this data folder."""
@@ -60,10 +63,14 @@ class Embedding:
 
 
 async def prepare(embedding: Embedding) -> None:
-    """Make the folder ready for a fast start: secrets, database server, roles, schema. Raises FolderInUse."""
+    """Make the folder ready for a fast start: secrets, database server, roles, schema. Raises FolderInUse, and UnsafeSettings for a
+    folder that is not of this environment.
+    """
     with _lock(embedding.folder):
+        _refuse_others_folder(embedding)
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
+        _mark(embedding)
         await server.start()
         try:
             await prepare_databases(server, embedding.secrets)
@@ -78,10 +85,11 @@ async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
     ``listening_at`` is told the address once it listens.
     """
     with _lock(embedding.folder), ports(embedding) as listeners:
-        _keep_apart(embedding)
+        _refuse_others_folder(embedding)
         secrets.generate(embedding.secrets)
         server = private_postgres(embedding)
         safe_settings(embedding, server)
+        _mark(embedding)
         await server.start()
         try:
             await prepare_databases(server, embedding.secrets)
@@ -90,13 +98,23 @@ async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
             await asyncio.to_thread(server.stop)
 
 
-def _keep_apart(embedding: Embedding) -> None:
-    """A folder on which anything but production has run never becomes production's: its people and secrets are made up."""
-    mark = embedding.folder / "not-for-production"
-    if embedding.env != "production":
-        mark.touch()
-    elif mark.exists():
-        raise UnsafeSettings("AFTERGLOW_FOLDER", "a demo or test has run on this folder; production takes another")
+def _refuse_others_folder(embedding: Embedding) -> None:
+    """A folder is production's or that of made-up people, for good. Raises UnsafeSettings for the other's.
+
+    A database without a mark was made by a release that did not mark production's folder, so it may hold patients.
+    """
+    folder = embedding.folder
+    made_up = (folder / _NOT_FOR_PRODUCTION).exists()
+    if embedding.env == "production":
+        if made_up:
+            raise UnsafeSettings("AFTERGLOW_FOLDER", "a demo or test has run on this folder; production takes another")
+    elif (folder / _FOR_PRODUCTION).exists() or ((folder / "postgres").exists() and not made_up):
+        raise UnsafeSettings("AFTERGLOW_FOLDER", f"{folder} is production's, and AFTERGLOW_ENV says {embedding.env}; give another --folder")
+
+
+def _mark(embedding: Embedding) -> None:
+    """Say whose the folder is, before there is a database in it. A start that is refused has made it nobody's."""
+    (embedding.folder / (_FOR_PRODUCTION if embedding.env == "production" else _NOT_FOR_PRODUCTION)).touch()
     (embedding.folder / ".gitignore").write_text("*\n")  # patients' data is not committed by accident
 
 

@@ -19,6 +19,7 @@ from services.embedded import Embedding, ports, prepare, private_postgres
 from shared.failpoints import IN_ORDER, parse
 from shared.listeners import PortTaken
 from shared.private_postgres import PrivatePostgres
+from shared.settings import UnsafeSettings
 
 DAY_RATE, NIGHT_RATE = 1800.0, 9000.0
 """An hour of the clinic day passes in two seconds, an hour of the days after in less than half a second."""
@@ -98,7 +99,10 @@ class EmbeddedProduct:
         except PortTaken as taken:
             raise ProductFailed(f"{taken}; --port and --ops-port choose others, with make: PORT=8001 OPS_PORT=9001") from taken
         began = time.monotonic()
-        await prepare(self._embedding)
+        try:
+            await prepare(self._embedding)
+        except UnsafeSettings as refused:
+            raise ProductFailed(str(refused)) from refused
         self._prepared_seconds = time.monotonic() - began
 
     async def start(self, clock: DayClock) -> None:

@@ -15,7 +15,7 @@ from tests.deploy.stack import INSIDE, ROOT, Ran, Stack, environment
 
 PAGE = ROOT / "docs/operations.md"
 BEFORE = "Before you type"
-_LEFT_OUT = (".git", ".venv", "node_modules", "secrets", "afterglow-data", "__pycache__", ".*_cache", ".hypothesis", ".env")
+_LEFT_OUT = (".git", ".venv", "node_modules", "secrets", "afterglow-*", "__pycache__", ".*_cache", ".hypothesis", ".env")
 _ADMIN = "org.apache.kafka.common.security.scram.ScramLoginModule required username=admin password="
 
 

@@ -30,7 +30,7 @@ class Running:
 @pytest_asyncio.fixture(loop_scope="session")
 async def product(tmp_path: Path) -> AsyncIterator[Running]:
     """The product, by the page's own command."""
-    (command,) = re.findall(r"^AFTERGLOW_ENV=demo (\S+ -m services) --folder afterglow-data$", PAGE, flags=re.MULTILINE)
+    (command,) = re.findall(r"^AFTERGLOW_ENV=demo (\S+ -m services) --folder afterglow-trial$", PAGE, flags=re.MULTILINE)
     port, ops_port = free_port(), free_port()
     folder = tmp_path / "data"
     process = await asyncio.create_subprocess_exec(
