@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.events import sessions as events
-from tests.sessions.clinic import CALM, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json, mg
+from tests.sessions.clinic import CALM, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json, kg, mg
 
 
 async def versions(clinic: Clinic, infusion_id: str) -> list[Json]:
@@ -74,6 +74,11 @@ async def test_a_dose_corrected_to_nothing_is_told_as_no_drug_given(clinic: Clin
         ({"pump_started_at": "2026-11-23T03:00:00Z"}, 422, "interval-invalid"),
         ({"pump_started_at": "2020-11-23T03:00:00Z"}, 422, "time-out-of-range"),
         ({"departed_at": "2026-11-23T12:00:00Z"}, 422, "interval-invalid"),
+        ({"departed_at": "2026-11-23T13:00:00Z"}, 409, "observation-not-over"),
+        ({"pump_ended_at": "2026-11-23T13:30:00Z"}, 409, "observation-not-over"),
+        ({"pump_started_at": "2026-11-23T11:00:00Z"}, 422, "interval-invalid"),
+        ({"arrived_at": "2026-11-23T12:10:00Z"}, 422, "interval-invalid"),
+        ({"arrived_at": "2020-11-23T03:00:00Z"}, 422, "time-out-of-range"),
         ({"departed_at": "2026-11-24T12:00:00Z"}, 422, "time-out-of-range"),
         ({"outcome": "not-done"}, 422, "not-one-of"),
         ({"state": "completed"}, 422, "unknown-field"),
@@ -97,15 +102,43 @@ async def test_an_unusual_correction_needs_a_prescribers_reason(clinic: Clinic) 
     assert amended["clinical"]["overrides"][0]["rule"] == "needs-override"
 
 
+async def test_a_discharge_corrected_to_before_the_observation_was_over_needs_a_prescribers_reason(clinic: Clinic) -> None:
+    infusion_id = await clinic.completed()
+    decided = {"departed_at": clinic.at(-30), "observation_override": {"reason": "Went back to the ward"}}
+    by_nurse = await clinic.post(f"/infusions/{infusion_id}/amend", {"reason": "Typing mistake", **decided})
+    assert (by_nurse.status_code, by_nurse.json()["code"]) == (403, "prescriber-needed")
+    amended = await amend(clinic, infusion_id, acting=PRESCRIBER, **decided)
+    assert amended["clinical"]["overrides"][0]["rule"] == "observation-not-over"
+    assert await amend(clinic, infusion_id, dose_given=mg(38), acting=PRESCRIBER, observation_override={"reason": "As before"})
+    assert (await amend(clinic, infusion_id, weight=kg(81)))["clinical"]["weight"]["value"] == 81
+
+
+@pytest.mark.parametrize(("end", "status"), [("left-against-advice", 200), ("transferred", 200), ("stopped-early", 409)])
+async def test_only_a_discharge_waits_for_the_observation(clinic: Clinic, end: str, status: int) -> None:
+    infusion_id = await clinic.completed()
+    body = {"reason": "Wrong end", "outcome": end, "departed_at": clinic.at(-60)}
+    assert (await clinic.post(f"/infusions/{infusion_id}/amend", body)).status_code == status
+    back = {"reason": "Right after all", "outcome": "completed"}
+    assert (await clinic.post(f"/infusions/{infusion_id}/amend", back)).status_code == (409 if status == 200 else 422)
+
+
+async def test_an_arrival_and_a_start_are_corrected_together(clinic: Clinic) -> None:
+    infusion_id = await clinic.completed()
+    amended = await amend(clinic, infusion_id, arrived_at=clinic.at(-300), pump_started_at=clinic.at(-290))
+    assert [datetime.fromisoformat(amended[name]) for name in ("arrived_at", "pump_started_at")] == [
+        datetime.fromisoformat(clinic.at(minutes)) for minutes in (-300, -290)
+    ]
+
+
 async def test_a_start_corrected_onto_another_infusion_is_held_as_a_duplicate(clinic: Clinic) -> None:
     person = await clinic.patient()
     first = await clinic.completed(person)
     clinic.clock.advance(timedelta(hours=10))
     second = await clinic.completed(person)
-    body = {"reason": "Wrong time", "pump_started_at": clinic.at(-400)}
+    body = {"reason": "Wrong time", "arrived_at": clinic.at(-420), "pump_started_at": clinic.at(-400)}
     answer = await clinic.post(f"/infusions/{second}/amend", body)
     assert (answer.status_code, answer.json()["infusion_ids"]) == (409, [first])
-    confirmed = await amend(clinic, second, pump_started_at=clinic.at(-400), duplicate_confirmation={"reason": "Two that day"})
+    confirmed = await amend(clinic, second, **body, duplicate_confirmation={"reason": "Two that day"})
     assert confirmed["version"] == 6
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.sessions.infusions import rules
 from services.sessions.infusions.limits import shipped_infusion_limits
-from services.sessions.infusions.rules import CourseMember, PumpEnd
+from services.sessions.infusions.rules import CourseMember, Observation, PumpEnd
 from services.sessions.vitals.limits import shipped_vital_limits
 
 LIMITS = shipped_infusion_limits()
@@ -151,7 +151,7 @@ def test_patient_and_course_may_forbid_it(patient: str, course: str, starting: b
 
 @pytest.mark.parametrize(("minutes", "dose", "enough"), [(60, "40", True), (59, "40", False), (1, "0", True)])
 def test_patients_are_watched_for_an_hour_after_the_pump(minutes: int, dose: str, enough: bool) -> None:
-    assert rules.observed_long_enough(NOON, NOON + timedelta(minutes=minutes), Decimal(dose), LIMITS) is enough
+    assert rules.observed_long_enough(Observation(NOON, NOON + timedelta(minutes=minutes), Decimal(dose)), LIMITS) is enough
 
 
 def test_pointers_lead_into_the_part_that_was_sent() -> None:

@@ -7,20 +7,32 @@ from services.sessions.corrections.schemas import AmendInfusion, ConfirmEnteredI
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.commands import load, record, review_course
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.refusals import refuse, refuse_duplicate, refuse_unusual_dose
-from services.sessions.infusions.rules import PumpEnd
-from services.sessions.infusions.states import Step
+from services.sessions.infusions.refusals import refuse, refuse_duplicate, refuse_short_observation, refuse_unusual_dose
+from services.sessions.infusions.rules import Observation, PumpEnd
+from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
 from shared.web import CallContext
 
+_DISCHARGED = (InfusionState.COMPLETED, InfusionState.STOPPED_EARLY)
+"""Ends of a visit by a discharge; who left or was transferred was watched for as long as they could be."""
+
+_OBSERVED = frozenset({"state", "pump_ended_at", "departed_at", "dose_given_mg"})
+"""What a discharge is judged by; a correction of none of these leaves a prescriber's decision as it was."""
+
 
 async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limits: Limits) -> Infusion:
-    """Correct an ended record. The corrected whole must hold before every rule that its steps were held before."""
+    """Correct an ended record. The corrected whole must hold before every rule on what may have happened.
+
+    Consent and the readings before the start are not asked for again: they allowed a start, and the record says that there was one.
+    """
     infusion, subject = await load(call, infusion_id, Step.AMEND)
     corrections = body.corrections()
     corrected = {**infusion.model_dump(), **corrections}
     _refuse_impossible(call, corrected, limits)
     refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], corrected["weight_kg"], body.dose_override, limits)
+    if corrected["state"] in _DISCHARGED and not _OBSERVED.isdisjoint(corrections):
+        observation = Observation(corrected["pump_ended_at"], corrected["departed_at"], corrected["dose_given_mg"])
+        refuse_short_observation(call, infusion, observation, body.observation_override, limits)
     if "pump_started_at" in corrections:
         await refuse_duplicate(call, infusion, corrected["pump_started_at"], body.duplicate_confirmation, limits)
     others = await queries.started_beside(call.db, infusion)
@@ -54,7 +66,9 @@ def _refuse_impossible(call: CallContext, corrected: dict[str, Any], limits: Lim
     refuse(
         rules.impossible_weight(weight, limits.infusions.weight_kg, "/weight"),
         rules.not_positive(dose, "/dose_given", zero_allowed=True),
+        rules.impossible_fact_time(corrected["arrived_at"], call.now, times, "/arrived_at"),
         rules.impossible_fact_time(started_at, call.now, times, "/pump_started_at"),
+        rules.out_of_order(corrected["arrived_at"], started_at, "/pump_started_at"),
         *rules.wrong_with_pump(started_at, weight, pump, call.now, limits.infusions),
         rules.impossible_fact_time(corrected["departed_at"], call.now, times, "/departed_at"),
         rules.out_of_order(pump.pump_ended_at, corrected["departed_at"], "/departed_at"),

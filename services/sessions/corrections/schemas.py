@@ -16,6 +16,7 @@ class AmendInfusion(Body):
 
     reason: Reason
     outcome: Literal["completed", "stopped-early", "left-against-advice", "transferred"] | None = None
+    arrived_at: Moment | None = None
     pump_started_at: Moment | None = None
     pump_ended_at: Moment | None = None
     departed_at: Moment | None = None
@@ -24,12 +25,14 @@ class AmendInfusion(Body):
     volume_given: Millilitres | None = None
     concentration: MilligramsPerMillilitre | None = None
     dose_override: Override | None = None
+    observation_override: Override | None = None
     duplicate_confirmation: Override | None = None
 
     def corrections(self) -> dict[str, Any]:  # Any: columns of several types
         """What was sent, by column."""
         sent = {
             "state": None if self.outcome is None else InfusionState(self.outcome),
+            "arrived_at": self.arrived_at,
             "pump_started_at": self.pump_started_at,
             "pump_ended_at": self.pump_ended_at,
             "departed_at": self.departed_at,

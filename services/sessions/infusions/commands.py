@@ -13,7 +13,7 @@ from services.sessions.infusions.refusals import (
     refuse_short_observation,
     refuse_unusual_dose,
 )
-from services.sessions.infusions.rules import Order, PumpEnd
+from services.sessions.infusions.rules import Observation, Order, PumpEnd
 from services.sessions.infusions.schemas import (
     CancelInfusion,
     CheckIn,
@@ -134,7 +134,10 @@ async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion,
     """Close the record after discharge, as completed or, when it was aborted, as stopped-early."""
     infusion, subject = await load(call, infusion_id, Step.COMPLETE)
     _refuse_departure(call, infusion, body.discharged_at, limits, "/discharged_at")
-    refuse_short_observation(call, infusion, body.discharged_at, body.observation_override, limits)
+    assert infusion.pump_ended_at is not None
+    assert infusion.dose_given_mg is not None
+    observation = Observation(infusion.pump_ended_at, body.discharged_at, infusion.dose_given_mg)
+    refuse_short_observation(call, infusion, observation, body.observation_override, limits)
     return await record(call, infusion, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
 
 

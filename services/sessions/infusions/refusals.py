@@ -5,7 +5,7 @@ from decimal import ROUND_UP, Decimal
 
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.rules import Finding
+from services.sessions.infusions.rules import Finding, Observation
 from services.sessions.infusions.schemas import Override
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
@@ -86,11 +86,11 @@ def refuse_unusual_dose(
     by_prescriber(call, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
 
 
-def refuse_short_observation(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits) -> None:
+def refuse_short_observation(
+    call: CallContext, infusion: Infusion, observation: Observation, override: Override | None, limits: Limits
+) -> None:
     """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided otherwise."""
-    assert infusion.pump_ended_at is not None
-    assert infusion.dose_given_mg is not None
-    if rules.observed_long_enough(infusion.pump_ended_at, at, infusion.dose_given_mg, limits.infusions):
+    if rules.observed_long_enough(observation, limits.infusions):
         return
     needed = limits.infusions.visit.observation_minutes
     detail = f"Discharge is due {needed.value} min after the pump ended; a prescriber may repeat the step with observation_override."

@@ -42,6 +42,15 @@ class PumpEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Observation:
+    """How a patient was watched: from the pump's end until discharge, after so much."""
+
+    pump_ended_at: datetime
+    discharged_at: datetime
+    dose_given_mg: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class CourseMember:
     """One started infusion of a course, as far as its place in the course is concerned. A dose not recorded yet is None."""
 
@@ -147,9 +156,10 @@ def barred(patient_status: str, course_status: str, *, starting: bool) -> str | 
     return f"course-{course_status}"
 
 
-def observed_long_enough(pump_ended_at: datetime, discharged_at: datetime, dose_mg: Decimal, limits: InfusionLimits) -> bool:
+def observed_long_enough(observation: Observation, limits: InfusionLimits) -> bool:
     """Whether the patient was watched for the whole time after the pump's end. Nothing given, nothing to watch for."""
-    return dose_mg == 0 or discharged_at - pump_ended_at >= limits.visit.observation_minutes.minutes
+    watched = observation.discharged_at - observation.pump_ended_at
+    return observation.dose_given_mg == 0 or watched >= limits.visit.observation_minutes.minutes
 
 
 def first_of_course(members: Iterable[CourseMember]) -> UUID | None:
