@@ -81,7 +81,9 @@ async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, no
     The state of the check-in does not matter; where it takes no answers any more, those on the page are read and not kept.
     """
     check_in = await get_locked(db, check_in_id)
-    query = select(CheckInPartial).where(CheckInPartial.check_in_id == check_in_id, col(CheckInPartial.help_now))
+    query = select(CheckInPartial).where(
+        CheckInPartial.clinic_id == check_in.clinic_id, CheckInPartial.check_in_id == check_in_id, col(CheckInPartial.help_now)
+    )
     last = (await db.exec(query.order_by(col(CheckInPartial.received_at).desc()).limit(1))).first()
     again = {HELP_NOW} if last is not None and now - last.received_at >= setup.policy.help_again_after else set()
     form = form_of(check_in, setup)

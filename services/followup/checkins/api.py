@@ -22,7 +22,7 @@ def check_in_routes(forms: Forms) -> Router:
     async def list_check_ins(patient_id: UUID, page: Page, call: Call) -> Listing[CheckInOut]:
         """A patient's check-ins, oldest first: where they stand and how worrying the answers are."""
         call.patient(patient_id)
-        return (await page_of(call, queries.check_ins_of(patient_id), page)).listing(shown)
+        return (await page_of(call, queries.check_ins_of(call.db, patient_id), page)).listing(shown)
 
     @router.get("/check-ins/{check_in_id}", response_model=CheckInDetail)
     @access(SCOPE, roles=READERS, phi="read")

@@ -46,7 +46,7 @@ async def place_of(db: AsyncSession, token_sha256: bytes) -> LinkPlace | None:
 
 async def find_link(db: AsyncSession, token_sha256: bytes, *, lock: bool = False) -> PatientLink | None:
     """The link of a token, inside its clinic."""
-    query = select(PatientLink).where(PatientLink.token_sha256 == token_sha256)
+    query = select(PatientLink).where(PatientLink.clinic_id == clinic_of(db), PatientLink.token_sha256 == token_sha256)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
     return (await db.exec(query)).first()

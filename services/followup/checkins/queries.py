@@ -46,7 +46,7 @@ class CheckInRecord:
 
 async def get_check_in(db: AsyncSession, check_in_id: UUID) -> CheckIn:
     """A check-in. Raises NotFound."""
-    check_in = (await db.exec(select(CheckIn).where(CheckIn.check_in_id == check_in_id))).first()
+    check_in = (await db.exec(select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.check_in_id == check_in_id))).first()
     if check_in is None:
         raise NotFound
     return check_in
@@ -54,16 +54,17 @@ async def get_check_in(db: AsyncSession, check_in_id: UUID) -> CheckIn:
 
 async def get_locked(db: AsyncSession, check_in_id: UUID) -> CheckIn:
     """A check-in, locked until the end of the transaction. Raises NotFound."""
-    query = select(CheckIn).where(CheckIn.check_in_id == check_in_id).with_for_update()
+    query = select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.check_in_id == check_in_id).with_for_update()
     check_in = (await db.exec(query.execution_options(populate_existing=True))).first()
     if check_in is None:
         raise NotFound
     return check_in
 
 
-def check_ins_of(patient_id: UUID) -> SelectOfScalar[CheckIn]:
+def check_ins_of(db: AsyncSession, patient_id: UUID) -> SelectOfScalar[CheckIn]:
     """A patient's check-ins, oldest first."""
-    return select(CheckIn).where(CheckIn.patient_id == patient_id).order_by(col(CheckIn.opens_at), col(CheckIn.check_in_id))
+    query = select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.patient_id == patient_id)
+    return query.order_by(col(CheckIn.opens_at), col(CheckIn.check_in_id))
 
 
 async def find_zone(db: AsyncSession) -> ZoneInfo | None:
@@ -77,7 +78,8 @@ async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID], kinds: Coll
 
     By default only where they cannot be answered through a link. An attempt that reached nobody does not count: the next one does.
     """
-    query = select(CareTask.focus_id).where(col(CareTask.focus_id).in_(check_in_ids), col(CareTask.kind).in_(kinds))
+    about = select(CareTask.focus_id).where(CareTask.clinic_id == clinic_of(db), col(CareTask.focus_id).in_(check_in_ids))
+    query = about.where(col(CareTask.kind).in_(kinds))
     reached_nobody = func.coalesce(col(CareTask.outcome).in_([Outcome.NO_ANSWER, Outcome.LEFT_MESSAGE]), False)
     return set(await db.exec(query.where(CareTask.status != TaskStatus.CANCELLED, ~reached_nobody)))
 
@@ -87,7 +89,8 @@ async def get_record(db: AsyncSession, check_in_id: UUID, *, roles: frozenset[st
     check_in = await get_check_in(db, check_in_id)
     if not roles & CLINICAL_ROLES:
         return CheckInRecord(check_in, None, (), may_see_answers=False)
-    answers = (await db.exec(select(CheckInAnswers).where(CheckInAnswers.check_in_id == check_in_id))).first()
-    query = select(CheckInWorry).where(CheckInWorry.check_in_id == check_in_id)
+    given = select(CheckInAnswers).where(CheckInAnswers.clinic_id == check_in.clinic_id, CheckInAnswers.check_in_id == check_in_id)
+    answers = (await db.exec(given)).first()
+    query = select(CheckInWorry).where(CheckInWorry.clinic_id == check_in.clinic_id, CheckInWorry.check_in_id == check_in_id)
     worries = await db.exec(query.order_by(col(CheckInWorry.raised_at), col(CheckInWorry.rule_id), col(CheckInWorry.item)))
     return CheckInRecord(check_in, answers, tuple(worries), may_see_answers=True)

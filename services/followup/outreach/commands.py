@@ -80,7 +80,7 @@ async def forget(db: AsyncSession, message_ids: Sequence[UUID]) -> None:
 
 async def find_message(db: AsyncSession, message_id: UUID) -> Message | None:
     """A message, locked until the end of the transaction."""
-    query = select(Message).where(Message.message_id == message_id).with_for_update()
+    query = select(Message).where(Message.clinic_id == clinic_of(db), Message.message_id == message_id).with_for_update()
     return (await db.exec(query.execution_options(populate_existing=True))).first()
 
 

@@ -57,9 +57,11 @@ def queue_routes(policy: TaskPolicy) -> Router:
         return found.listing(lambda task: TaskOut.of(task, call.now))
 
     @router.get("/tasks/counts", response_model=TaskCounts)
-    @access(READ)
+    @access(READ, phi="read")
     async def count_tasks(call: Call, wanted: Wanted) -> TaskCounts:
         """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named."""
+        if wanted.patient_id is not None:  # a count of one patient's tasks tells as much as their list
+            call.patient(wanted.patient_id)
         return TaskCounts.of(await queries.count(call.db, wanted), COUNT_LIMIT)
 
     @router.get("/tasks/{task_id}", response_model=TaskDetail)

@@ -117,10 +117,11 @@ def test_every_rule_names_an_item_that_exists_and_a_clock_that_exists() -> None:
         (calm(AFTER, craving=7), "2026-11-26 16:00", "Mon 30 16:00"),
         (calm(AFTER, craving=7), "2026-11-28 16:00", "Wed 02 08:00"),
         (calm(AFTER, craving=7, call_today="yes"), "2026-11-23 09:00", "Mon 23 20:00"),
+        (calm(AFTER, urine_blood="yes", drove="yes"), "2026-11-23 19:00", "Mon 23 21:00"),
         (calm(AFTER, distress=8), "2026-11-23 09:00", "Mon 23 20:00"),
     ],
     ids=["four hours", "evening", "evening, exactly two hours", "two hours", "two business days", "over a weekend", "from a weekend",
-         "the earlier clock", "distress is for the same day"],
+         "the earlier clock", "the earlier clock, of the lower worry", "distress is for the same day"],
 )  # fmt: skip
 def test_the_clock_of_a_worry(answers: dict[str, Answer], answered: str, expected: str) -> None:
     assert due(answers, answered) == expected

@@ -221,3 +221,11 @@ _MANY = text(
     FROM generate_series(1, 2000) AS n
     """
 )
+
+
+async def test_counting_one_patients_tasks_leaves_an_audit_row_that_names_the_patient(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.task("left-against-advice", visit)
+    await clinic.get("tasks/counts", patient_id=str(visit.patient_id), kind="left-against-advice")
+    (row,) = await clinic.rows("SELECT * FROM audit_event WHERE operation = 'count_tasks'")
+    assert (row["phi"], row["patient_id"], row["outcome"]) == ("read", visit.patient_id, 200)

@@ -17,7 +17,7 @@ from shared.settings import ServiceSettings
 from shared.telemetry import Metrics
 from shared.web import application
 from tests.shared.web import tiny
-from tests.shared.web.client import CLIENT, CLINIC, JWKS, NOW, NURSE, ORIGIN, OTHER_CLINIC, PRESCRIBER_ELSEWHERE, Client
+from tests.shared.web.client import CLIENT, CLINIC, JWKS, NOW, NURSE, ORIGIN, OTHER_CLINIC, PRESCRIBER_ELSEWHERE, SECOND_NURSE, Client
 from tests.support.databases import Databases
 
 
@@ -66,8 +66,11 @@ async def _introduce(database: Database, clock: FrozenClock) -> None:
     async with database.transaction(CLINIC) as db:
         known = [ClientChanged(client_id=CLIENT, client_version=1, active=True, may_act_for_practitioners=True, occurred_at=now)]
         await upsert_client(db, CLINIC, known)
-        nurse = PractitionerChanged(practitioner_id=NURSE, practitioner_version=1, roles=["nurse"], active=True, occurred_at=now)
-        await upsert_practitioner(db, CLINIC, [nurse])
+        nurses = [
+            PractitionerChanged(practitioner_id=nurse, practitioner_version=1, roles=["nurse"], active=True, occurred_at=now)
+            for nurse in (NURSE, SECOND_NURSE)
+        ]
+        await upsert_practitioner(db, CLINIC, nurses)
     async with database.transaction(OTHER_CLINIC) as db:
         stranger = PractitionerChanged(
             practitioner_id=PRESCRIBER_ELSEWHERE, practitioner_version=1, roles=["prescriber"], active=True, occurred_at=now

@@ -17,7 +17,7 @@ from shared.db import Database
 from shared.service import Service
 from shared.telemetry import Metrics
 from shared.web import Call, Router, access, application, idempotency
-from tests.shared.web.client import CLIENT, CLINIC, ORIGIN, OTHER_CLINIC, Client, bearer, note
+from tests.shared.web.client import CLIENT, CLINIC, ORIGIN, OTHER_CLINIC, SECOND_NURSE, Client, bearer, note
 from tests.shared.web.tiny import Note
 
 SLOW_PATIENT = uuid4()
@@ -73,8 +73,9 @@ async def test_a_key_stands_for_one_request(client: Client) -> None:
         await client.write_note({**body, "dose_mg": 36}, Idempotency_Key=key),
         await client.post(f"{first.headers['location']}/sign", Idempotency_Key=key),
         await client.write_note(body, Idempotency_Key=key, If_Match='W/"1"'),
+        await client.write_note(body, Idempotency_Key=key, Afterglow_Practitioner=str(SECOND_NURSE)),
     ]
-    assert [(answer.status_code, answer.json()["code"]) for answer in others] == [(422, "idempotency-key-reused")] * 3
+    assert [(answer.status_code, answer.json()["code"]) for answer in others] == [(422, "idempotency-key-reused")] * 4
     assert written(await client.rows("public.note"), body) == 1
 
 

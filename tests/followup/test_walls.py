@@ -1,0 +1,97 @@
+"""Between clinics: the service's own check, as a role that row-level security does not bind, so that it stands alone."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from sqlalchemy import make_url
+
+from services.followup.checkins.commands import locked
+from services.followup.checkins.links import find_link
+from services.followup.checkins.models import CheckIn, CheckInStatus
+from services.followup.checkins.queries import get_locked, telephoned
+from services.followup.outreach.commands import find_message
+from shared.db import Database
+from shared.errors import NotFound
+from shared.service import Service
+from tests.followup.clinic import COORDINATOR, NURSE, Clinic, Visit
+from tests.followup.conftest import asked
+from tests.support.databases import PASSWORD, Databases
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def unguarded(databases: Databases, followup: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """The service's edge, on the role that owns the tables."""
+    guarded = followup.database
+    name = make_url(guarded.url).database
+    assert name is not None
+    admin = await databases.server.admin()
+    await admin.execute(f"GRANT CONNECT ON DATABASE {name} TO followup_owner")
+    await admin.close()
+    followup.database = Database(databases.server.url("followup_owner", PASSWORD, name), name="followup")
+    try:
+        async with asked(followup) as client:
+            yield client
+    finally:
+        await followup.database.close()
+        followup.database = guarded
+
+
+@pytest.fixture
+async def theirs(open_clinic: Callable[[], Awaitable[Clinic]]) -> tuple[Clinic, Visit]:
+    """Another clinic's patient, who was called and asked to answer."""
+    clinic = await open_clinic()
+    visit = clinic.visit()
+    await clinic.patient(visit)
+    await clinic.task(visit=visit)
+    await clinic.pass_time(timedelta(hours=26))
+    return clinic, visit
+
+
+async def test_no_request_finds_anything_of_another_clinic_even_when_the_database_would_show_it(
+    theirs: tuple[Clinic, Visit], clinic: Clinic, unguarded: httpx.AsyncClient
+) -> None:
+    owner, visit = theirs
+    items = await owner.items(visit)
+    task_id, check_in_id = items["integration-session"]["task_id"], items["C24"]["check_in_id"]
+    (plan,) = await owner.rows("SELECT plan_id FROM plan WHERE infusion_id = :id", id=visit.infusion_id)
+    ours = replace(clinic, http=unguarded)
+    their_own = replace(owner, http=unguarded)
+    for path in (f"tasks/{task_id}", f"plans/{plan['plan_id']}", f"check-ins/{check_in_id}"):
+        assert (await their_own.get(path, role=NURSE)).status_code == 200
+        for role in (COORDINATOR, NURSE):
+            assert (await ours.get(path, role=role)).status_code == 404, path
+    whose = {"patient_id": str(visit.patient_id)}
+    for path in ("plans", "check-ins", "tasks"):
+        assert (await their_own.get(path, **whose)).json()["items"] != []
+        assert (await ours.get(path, **whose)).json()["items"] == [], path
+    for path in ("tasks", f"tasks/{task_id}/history", "completeness"):
+        answer = await ours.get(path)
+        assert answer.status_code == 404 or answer.json()["items"] == [], path
+    assert set((await ours.get("tasks/counts")).json()["counts"].values()) == {0}
+    for step in ("claim", "release", "resume", "complete"):
+        answer = await ours.post(f"tasks/{task_id}/{step}", {"outcome": "done"} if step == "complete" else None)
+        assert answer.status_code in (404, 422), step
+
+
+async def test_no_query_behind_the_edge_finds_anything_of_another_clinic(
+    theirs: tuple[Clinic, Visit], clinic: Clinic, followup: Service, unguarded: httpx.AsyncClient
+) -> None:
+    owner, visit = theirs
+    (message,) = await owner.rows("SELECT message_id FROM message WHERE patient_id = :id LIMIT 1", id=visit.patient_id)
+    check_in_id: UUID = (await owner.items(visit))["C24"]["check_in_id"]
+    for clinic_id, found in ((owner.clinic_id, True), (clinic.clinic_id, False)):
+        async with followup.database.transaction(clinic_id) as db:
+            assert (await find_message(db, message["message_id"]) is not None) is found
+            assert bool(await locked(db, CheckIn.check_in_id == check_in_id, set(CheckInStatus))) is found  # type: ignore[arg-type]
+            await db.rollback()
+    async with followup.database.transaction(clinic.clinic_id) as db:
+        with pytest.raises(NotFound):
+            await get_locked(db, check_in_id)
+        assert await telephoned(db, [check_in_id, visit.infusion_id], ("integration-session",)) == set()
+        assert await find_link(db, uuid4().bytes) is None
+        await db.rollback()
