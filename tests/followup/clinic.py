@@ -20,6 +20,7 @@ from shared.events import Delivery, Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
 from shared.service import Service
+from tests.support.waiting import eventually
 
 Json = dict[str, Any]  # Any: a decoded JSON document
 
@@ -200,6 +201,19 @@ class Statements:
 
     def __exit__(self, *_error: object) -> None:
         sqlalchemy_event.remove(self._engine, "before_cursor_execute", self._note)
+
+
+async def all_wait(database: Database, number: int) -> None:
+    """Until so many connections wait for a lock; with each of them this says that what it does has come as far as it can."""
+
+    async def waiting() -> int:
+        async with database.transaction() as db:  # a new one each time: what it sees of others does not change inside it
+            return int((await db.execute(_WAITING)).scalar_one())
+
+    await eventually(waiting, lambda found: found == number)
+
+
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0")
 
 
 def at(row: Json, column: str) -> datetime:

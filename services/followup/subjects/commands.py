@@ -47,7 +47,9 @@ async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict
     """Lock patients, in one statement and one order, whether anything was heard of them or not.
 
     Whatever makes or cancels follow-up comes through here first, so that a death and an infusion that arrive from two topics at the
-    same moment are handled one after the other.
+    same moment are handled one after the other. So does what a person does with a task and what a patient answers. Check-ins are
+    locked next, and tasks last. A call about a check-in that stayed silent or cannot be sent is made under the check-in's lock alone:
+    whatever cancels tasks has locked the check-ins before.
     """
     rows = await _LOCK.rows(db, clinic_id=clinic_of(db), ids=sorted(set(patient_ids)))
     return {row["patient_id"]: _standing(**row) for row in rows}
