@@ -76,14 +76,17 @@ async def cancel_open(
     *,
     patient_ids: Sequence[UUID] = (),
     infusion_ids: Sequence[UUID] = (),
+    check_in_ids: Sequence[UUID] = (),
     codes: Sequence[str] | None = None,
     reason: str,
 ) -> list[CancelledItem]:
-    """Call off everything unanswered of these patients and infusions: check-ins, messages that have not left, and all open links.
+    """Call off what is unanswered of these patients and infusions, or among these check-ins, with unsent messages and all open links.
 
     With ``codes`` only check-ins of these codes.
     """
-    whose = or_(col(CheckIn.patient_id).in_(patient_ids), col(CheckIn.infusion_id).in_(infusion_ids))
+    whose = or_(
+        col(CheckIn.patient_id).in_(patient_ids), col(CheckIn.infusion_id).in_(infusion_ids), col(CheckIn.check_in_id).in_(check_in_ids)
+    )
     if codes is not None:
         whose &= col(CheckIn.code).in_(codes)
     return await _end(db, whose, UNANSWERED | {CheckInStatus.EXPIRED}, CheckInStatus.CANCELLED, reason)

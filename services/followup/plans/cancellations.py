@@ -53,16 +53,41 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     noted = await note_infusions(db, [event])
     if not noted:
         return
-    ids, kept = [event.infusion_id], means.policy.kept_after(CancelCause.ENTERED_IN_ERROR)
-    cancelled = await check_ins.cancel_open(db, infusion_ids=ids, reason=reason)
-    cancelled += await tasks.cancel_open(
-        db, now=now, infusion_ids=ids, kept=kept, reason=reason, status=TaskStatus.ENTERED_IN_ERROR, caused_by=delivery.event_id
+    cancelled = await call_off_infusion(
+        db, means, CancelCause.ENTERED_IN_ERROR, event.infusion_id, now, status=TaskStatus.ENTERED_IN_ERROR, caused_by=delivery.event_id
     )
-    await weeks.stop(db, ids)
-    await _revoke_plans(db, "infusion_id", ids, PlanStatus.ENTERED_IN_ERROR, reason, now)
+    await _revoke_plans(db, "infusion_id", [event.infusion_id], PlanStatus.ENTERED_IN_ERROR, reason, now)
     whose = Whose.of_event(event, delivery.event_id)
     await tasks.add(db, _review(means, whose, standings[event.patient_id], cancelled, reason, now, event.infusion_version))
     await next_infusion.make_way(db, means, noted.values(), standings, now)
+
+
+async def call_off_infusion(
+    db: AsyncSession,
+    means: Means,
+    cause: CancelCause,
+    infusion_id: UUID,
+    now: datetime,
+    *,
+    status: TaskStatus = TaskStatus.CANCELLED,
+    caused_by: UUID,
+) -> list[CancelledItem]:
+    """Call off what is open about an infusion that gave nothing, or never was, and about the weeks of its course; returns it.
+
+    The weeks stay where another infusion of the course gave drug. The patient is locked before, and that infusion's record taken over.
+    """
+    weekly, ids, reason = await weeks.stop(db, infusion_id), [infusion_id], REASON_OF[cause]
+    cancelled = await check_ins.cancel_open(db, infusion_ids=ids, check_in_ids=weekly, reason=reason)
+    return cancelled + await tasks.cancel_open(
+        db,
+        now=now,
+        infusion_ids=ids,
+        focus_ids=weekly,
+        kept=means.policy.kept_after(cause),
+        reason=reason,
+        status=status,
+        caused_by=caused_by,
+    )
 
 
 def _review(

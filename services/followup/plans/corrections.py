@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.checkins import commands as check_ins
 from services.followup.checkins.models import UNANSWERED, CheckIn
 from services.followup.plans import items, weeks
+from services.followup.plans.cancellations import call_off_infusion
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import Plan
@@ -112,10 +113,8 @@ async def _nothing_given(db: AsyncSession, means: Means, told: Told, plan: Plan 
 
 async def _call_off(db: AsyncSession, case: _Case) -> list[NewTask]:
     """Call off a plan whose infusion gave nothing; returns the task that lists what was called off."""
-    ids, kept = [case.infusion.infusion_id], case.means.policy.kept_after(CancelCause.NO_DRUG_GIVEN)
-    cancelled = await check_ins.cancel_open(db, infusion_ids=ids, reason=_NOTHING_GIVEN)
-    cancelled += await tasks.cancel_open(db, now=case.now, infusion_ids=ids, kept=kept, reason=_NOTHING_GIVEN, caused_by=case.told.event_id)
-    await weeks.stop(db, ids)
+    cause, infusion_id = CancelCause.NO_DRUG_GIVEN, case.infusion.infusion_id
+    cancelled = await call_off_infusion(db, case.means, cause, infusion_id, case.now, caused_by=case.told.event_id)
     case.plan.revoke(_NOTHING_GIVEN, case.now)
     case.plan.infusion_version = case.told.version
     if not cancelled:

@@ -55,10 +55,14 @@ async def begin(db: AsyncSession, means: Means, told: Sequence[Told], now: datet
     await arm(db, *(_timer(Week(**row, course_status=None), means) for row in begun))
 
 
-async def stop(db: AsyncSession, infusion_ids: Sequence[UUID]) -> None:
-    """These infusions begin no course any more: they gave nothing, or never were."""
-    stopped = (await db.execute(_STOP, {"clinic_id": clinic_of(db), "ids": list(infusion_ids)})).all()
+async def stop(db: AsyncSession, infusion_id: UUID) -> list[UUID]:
+    """This infusion begins no course any more: it gave nothing, or never was. The patient is locked before.
+
+    Returns the weekly check-ins that nothing stands behind any more, for no other infusion of the course has given drug.
+    """
+    stopped = (await db.execute(_STOP, {"clinic_id": clinic_of(db), "infusion_id": infusion_id})).all()
     await disarm(db, *(key_of(row.course_id, row.next_week) for row in stopped))
+    return list((await db.execute(_LEFT_ALONE, {"clinic_id": clinic_of(db), "infusion_id": infusion_id})).scalars())
 
 
 async def take_up(db: AsyncSession, means: Means, course_id: UUID) -> None:
@@ -157,6 +161,17 @@ _GO_ON = text(
 _STOP = text(
     """
     UPDATE weekly_series SET active = false
-    WHERE clinic_id = CAST(:clinic_id AS uuid) AND infusion_id = ANY(CAST(:ids AS uuid[])) AND active RETURNING course_id, next_week
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND infusion_id = CAST(:infusion_id AS uuid) AND active RETURNING course_id, next_week
+    """
+)
+_LEFT_ALONE = text(
+    """
+    SELECT c.check_in_id FROM infusion i
+    JOIN check_in c ON c.clinic_id = i.clinic_id AND c.course_id = i.course_id AND c.infusion_id IS NULL
+    WHERE i.clinic_id = CAST(:clinic_id AS uuid) AND i.infusion_id = CAST(:infusion_id AS uuid) AND NOT EXISTS (
+        SELECT FROM infusion other
+        WHERE other.clinic_id = i.clinic_id AND other.patient_id = i.patient_id AND other.course_id = i.course_id
+          AND other.infusion_id <> i.infusion_id AND other.drug_given AND other.state <> 'entered-in-error'
+    )
     """
 )

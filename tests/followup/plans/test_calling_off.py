@@ -215,6 +215,21 @@ async def test_what_is_done_stays_done_when_a_patient_leaves(clinic: Clinic) -> 
     assert (call["status"], call["outcome"]) == ("completed", "reached")
 
 
+async def test_a_task_that_is_called_off_on_hold_has_waited_until_then(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    task = await clinic.task("rebook", visit)
+    path = f"tasks/{task['task_id']}"
+    assert (await clinic.post(f"{path}/claim")).status_code == 200
+    until = (clinic.clock.now() + timedelta(hours=5)).isoformat()
+    assert (await clinic.post(f"{path}/hold", {"until": until, "reason": "waiting-for-patient"})).status_code == 200
+    clinic.clock.advance(timedelta(hours=2))
+    await clinic.tell(death(visit))
+    kept = "SELECT status, held_seconds, held_since, held_until FROM care_task WHERE task_id = :id"
+    assert await clinic.rows(kept, id=task["task_id"]) == [
+        {"status": "cancelled", "held_seconds": 2 * 60 * 60, "held_since": None, "held_until": None}
+    ]
+
+
 async def test_no_new_visit_is_booked_for_who_has_left(clinic: Clinic) -> None:
     visit = clinic.visit()
     await clinic.tell(withdrawal(visit), visit.told(infusions.InfusionNoShow))

@@ -319,6 +319,16 @@ async def test_an_attempt_that_reached_nobody_does_not_stand_for_the_next_one_th
     assert (completed[1], called_off[1], anew) == ("completed", "cancelled", ("staff-check-in", "requested"))
 
 
+async def test_of_a_dose_that_was_nothing_and_then_was_not_only_the_c72_that_was_made_anew_is_asked_after_all(clinic: Clinic) -> None:
+    first = await infused(clinic)
+    ended_at = clinic.clock.now()
+    following = await begun(clinic, first, HOUR)
+    for version, given in ((5, False), (6, True)):
+        await clinic.tell(first.told(AMENDED, version, drug_given=given, pump_ended_at=ended_at))
+    await clinic.tell(following.told(VOID, 5))
+    assert [row["status"] for row in await clinic.rows(_C72S, id=first.infusion_id)] == ["superseded", "planned"]
+
+
 async def test_that_call_is_due_by_the_protocol_of_the_plan_not_by_the_newest(clinic: Clinic) -> None:
     ours = shipped_protocols().default
     newer = ours.model_copy(
@@ -386,4 +396,4 @@ async def test_the_starts_of_twenty_take_as_many_statements_as_those_of_two(clin
     assert counted[0] == counted[1]
 
 
-_C72S = "SELECT status FROM check_in WHERE infusion_id = :id AND code = 'C72'"
+_C72S = "SELECT status FROM check_in WHERE infusion_id = :id AND code = 'C72' ORDER BY ordinal"

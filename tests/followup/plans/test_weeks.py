@@ -2,6 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from sqlalchemy import text
+
+from services.followup.checkins.queries import get_check_in
+from services.followup.checkins.rules import Level
+from services.followup.checkins.work import review_task
+from services.followup.tasks import commands as tasks
 from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
@@ -141,3 +148,92 @@ async def test_the_patients_present_zone_counts(clinic: Clinic) -> None:
     await clinic.pass_time(WEEK)
     [asked] = await clinic.rows("SELECT opens_at FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
     assert at(asked, "opens_at") == datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
+
+
+ENTERED_IN_ERROR, AMENDED = infusions.InfusionEnteredInError, infusions.InfusionAmended
+
+
+def not_counting(visit: Visit, why: str, version: int = 8) -> Event:
+    """The news that an infusion should never have been recorded, or gave nothing."""
+    return visit.told(ENTERED_IN_ERROR, version) if why == "void" else visit.told(AMENDED, version, drug_given=False, first_of_course=False)
+
+
+async def another(clinic: Clinic, visit: Visit, *, drug_given: bool = True) -> Visit:
+    """A further infusion of the same course."""
+    made = clinic.visit(patient_id=visit.patient_id, course_id=visit.course_id)
+    await clinic.tell(made.told(first_of_course=False, drug_given=drug_given))
+    return made
+
+
+async def weekly(clinic: Clinic, visit: Visit) -> dict[int, str]:
+    """The course's weekly check-ins as they stand, by week."""
+    rows = await clinic.rows("SELECT ordinal, status FROM check_in WHERE course_id = :id AND infusion_id IS NULL", id=visit.course_id)
+    return {row["ordinal"]: row["status"] for row in rows}
+
+
+@pytest.mark.parametrize("why", ["void", "nothing given"])
+async def test_the_weeks_end_with_the_only_infusion_that_gave_drug_and_are_listed(clinic: Clinic, why: str) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await another(clinic, visit, drug_given=False)
+    await clinic.pass_time(WEEK)
+    [asked] = await clinic.rows("SELECT check_in_id FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
+    await clinic.tell(not_counting(visit, why))
+    assert await weekly(clinic, visit) == {1: "cancelled"}
+    [review] = await clinic.rows(
+        "SELECT details FROM care_task WHERE kind = 'cancellation-review' AND patient_id = :id", id=visit.patient_id
+    )
+    reason = "infusion-entered-in-error" if why == "void" else "no-drug-given"
+    assert {"kind": "check-in", "code": "WK", "id": str(asked["check_in_id"]), "reason": reason} in review["details"]["items"]
+    await clinic.pass_time(WEEK)
+    about_it = "SELECT kind FROM care_task WHERE focus_id = :id"
+    assert await clinic.rows(about_it, id=asked["check_in_id"]) == []
+
+
+@pytest.mark.parametrize("why", ["void", "nothing given"])
+async def test_the_call_about_a_week_ends_with_its_infusion_and_what_an_answer_raised_stays(clinic: Clinic, why: str) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.pass_time(WEEK + timedelta(days=2))
+    [asked] = await clinic.rows("SELECT check_in_id FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        check_in, now = await get_check_in(db, asked["check_in_id"]), clinic.clock.now()
+        await tasks.add(db, [review_task(check_in, Level.URGENT, now, now, number=1)])
+    await clinic.tell(not_counting(visit, why))
+    rows = await clinic.rows("SELECT kind, status FROM care_task WHERE focus_id = :id", id=asked["check_in_id"])
+    assert {row["kind"]: row["status"] for row in rows} == {
+        "check-in-overdue-call": "entered-in-error" if why == "void" else "cancelled",
+        "safety-review": "requested",
+    }
+
+
+@pytest.mark.parametrize("why", ["void", "nothing given"])
+async def test_the_weeks_of_a_course_with_another_infusion_that_gave_drug_stay(clinic: Clinic, why: str) -> None:
+    first = clinic.visit()
+    await clinic.tell(first.told())
+    second = await another(clinic, first)
+    await clinic.pass_time(WEEK)
+    await clinic.tell(not_counting(first, why))
+    assert await weekly(clinic, first) == {1: "open"}
+    await clinic.tell(not_counting(second, why))
+    assert await weekly(clinic, first) == {1: "cancelled"}, "nothing stands behind it any more"
+
+
+async def test_the_weeks_of_the_patients_other_course_stay(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    other = clinic.visit(patient_id=visit.patient_id)
+    await clinic.tell(visit.told(), other.told())
+    await clinic.pass_time(WEEK)
+    await clinic.tell(not_counting(visit, "void"))
+    assert (await weekly(clinic, visit), await weekly(clinic, other)) == ({1: "cancelled"}, {1: "open"})
+
+
+async def test_a_week_that_was_answered_stays_answered(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    await clinic.pass_time(WEEK)
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        answered = "UPDATE check_in SET status = 'submitted', submitted_at = :now WHERE course_id = :id AND code = 'WK'"
+        await db.execute(text(answered), {"id": visit.course_id, "now": clinic.clock.now()})
+    await clinic.tell(not_counting(visit, "void"))
+    assert await weekly(clinic, visit) == {1: "submitted"}
