@@ -1,10 +1,11 @@
 """After a restore: the versions that a producer tells are lifted above all that it had told before, so that what is new is taken as new.
 
 Who reads events keeps of each record the newest version and nothing older. A producer that comes from a backup goes on from the numbers
-of the backup, while the others know those that came after it.
+of the backup, while the others know those that came after it. What was told last of an infusion is lifted with it: told again when the
+audit asks, it is then newer than what the others know, and they go back to the backup's word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL, pool, text
@@ -16,11 +17,14 @@ from shared import telemetry
 STEP = 1_000_000
 """More than the changes that any record sees between two backups, and so little that two thousand restores fit into a column."""
 
-TOLD = {
-    "intake": ("clinic", "practitioner", "patient", "consent", "course", "platform.registered_client"),
-    "sessions": ("infusion",),
+_VERSION = ("version",)
+TOLD: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "intake": dict.fromkeys(("clinic", "practitioner", "patient", "consent", "course", "platform.registered_client"), _VERSION),
+    "sessions": {"infusion": ("version", "told_version", "ended_version")},
 }
-"""Tables of records whose versions a service counts itself and tells. Copies of what others told keep the numbers of those."""
+"""Tables, with their columns, of records whose versions a service counts itself and tells. Copies of what others told keep the numbers
+of those.
+"""
 
 
 async def lift_all(host: str, port: int, folder: Path, services: Sequence[str]) -> None:
@@ -38,8 +42,9 @@ async def lift_versions(service: str, owner_url: str) -> int:
     try:
         async with engine.begin() as connection:
             lifted = 0
-            for table in TOLD[service]:
-                changed = await connection.execute(text(f"UPDATE {table} SET version = version + {STEP}"))  # noqa: S608 - names of our own
+            for table, columns in TOLD[service].items():
+                lift = ", ".join(f"{column} = {column} + {STEP}" for column in columns)
+                changed = await connection.execute(text(f"UPDATE {table} SET {lift}"))  # noqa: S608 - names of our own
                 lifted += changed.rowcount
             return lifted
     finally:

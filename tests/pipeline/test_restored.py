@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import make_url
 
-from services.restored import TOLD, lift_versions
+from services.restored import STEP, TOLD, lift_versions
 from tests.pipeline.conftest import Installation
 from tests.support.databases import PASSWORD
 from tests.support.house import Clinic, Patient
@@ -75,3 +75,75 @@ async def test_an_infusion_goes_on_after_its_version_was_lifted(installation: In
     now = clinic.house.clock.advance(timedelta(minutes=65))
     await patient.step("complete", {"discharged_at": now.isoformat()}, by="prescriber")
     await eventually(patient.plans, lambda plans: len(plans) == 1)
+
+
+async def missing(clinic: Clinic) -> list[str]:
+    return [code for gap in (await clinic.system.get("/followup/v1/completeness"))["items"] for code in gap["missing"]]
+
+
+async def open_items(patient: Patient) -> list[tuple[str, str, str]]:
+    """Of the infusion's plan: kind, code and due time."""
+    [plan] = await patient.plans()
+    shown = await patient.clinic.system.get(f"/followup/v1/plans/{plan['plan_id']}", acting=patient.clinic.staff["coordinator"])
+    over = ("cancelled", "completed", "entered-in-error")
+    return sorted((item["kind"], item["code"], item["due_at"]) for item in shown["items"] if item["status"] not in over)
+
+
+async def version_told(installation: Installation, patient: Patient) -> int:
+    [row] = await installation.house.rows(
+        "followup", patient.clinic.clinic_id, "SELECT version FROM infusion WHERE CAST(infusion_id AS text) = :id", id=patient.infusion_id
+    )
+    return int(row["version"])
+
+
+async def lose_amendment(installation: Installation, patient: Patient) -> None:
+    """Amend the dose to nothing, and take sessions back to a backup of before that."""
+    admin = await installation.admin("sessions")
+    await admin.execute("CREATE TEMPORARY TABLE backup AS TABLE infusion")
+    record = await patient.clinic.system.get(f"/sessions/v1/infusions/{patient.infusion_id}", acting=patient.clinic.staff["prescriber"])
+    body = {"reason": "Pump log read", "dose_given": {"value": 0, "unit": "mg"}}
+    await patient.step("amend", body, by="prescriber", version=int(record["version"]))
+    await eventually(patient.plans, lambda plans: plans[0]["status"] == "revoked")
+    await admin.execute("DELETE FROM infusion_version v USING backup b WHERE v.infusion_id = b.infusion_id AND v.version > b.version")
+    await admin.execute(
+        """
+        UPDATE infusion i SET version = b.version, told_version = b.told_version, changed_at = b.changed_at,
+                              dose_given_mg = b.dose_given_mg, first_of_course = b.first_of_course
+        FROM backup b WHERE b.infusion_id = i.infusion_id
+        """
+    )
+    await admin.close()
+
+
+async def test_a_lost_amendment_is_told_of_by_the_audit_and_taken_back_once_the_versions_are_lifted(
+    installation: Installation, clinic: Clinic
+) -> None:
+    patient = await clinic.admit()
+    await patient.complete()
+    await eventually(patient.plans)
+    planned = await open_items(patient)
+    assert {code for _, code, _ in planned} == {"integration-session", "C24", "C72"}
+    await lose_amendment(installation, patient)
+    assert not set(planned) & set(await open_items(patient))
+    clinic.house.clock.advance(timedelta(minutes=3))
+    await eventually(partial(missing, clinic), lambda codes: codes == ["sessions-behind"])
+    await lift(installation, "sessions")
+    clinic.house.clock.advance(timedelta(minutes=5))
+    await eventually(partial(missing, clinic), lambda codes: codes == [])
+    [plan] = await patient.plans()
+    assert plan["status"] == "active"
+    assert set(planned) <= set(await open_items(patient))
+
+
+async def test_what_was_told_before_is_told_again_under_the_lifted_version_and_changes_nothing(
+    installation: Installation, clinic: Clinic
+) -> None:
+    patient = await clinic.admit()
+    await patient.complete()
+    await eventually(patient.plans)
+    before = await open_items(patient)
+    await lift(installation, "sessions")
+    clinic.house.clock.advance(timedelta(minutes=3))
+    await eventually(partial(version_told, installation, patient), lambda version: version > STEP)
+    await eventually(partial(missing, clinic), lambda codes: codes == [])
+    assert await open_items(patient) == before

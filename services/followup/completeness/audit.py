@@ -26,7 +26,8 @@ class Sessions(Protocol):
 class Auditor:
     """Looks at what ended or was corrected between ``look_back`` and ``grace`` before now, in business time.
 
-    It looks every ``every_seconds`` of real time.
+    It reaches further back to what has never been compared, after an outage, and to what is missing. It looks every ``every_seconds`` of
+    real time.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class Auditor:
         """Compare one clinic; None when sessions did not answer. Sessions is asked outside of transactions."""
         now = self._clock.now()
         async with self._database.transaction(clinic_id) as db:
-            oldest = await commands.oldest_open_gap(db)
-        window = (min(filter(None, (oldest, now - self._look_back))), now - self._grace)
+            unsettled = (await commands.oldest_open_gap(db), await queries.compared_until(db))
+        window = (min(filter(None, (*unsettled, now - self._look_back))), now - self._grace)
         total, outcome = Compared(0, 0, 0), RunOutcome.COMPARED
         try:
             async for page in self._sessions.ended_infusions(clinic_id, *window):

@@ -84,7 +84,7 @@ def _ended(one: EndedInfusion) -> Ended:
 
 async def _known(db: AsyncSession, infusion_ids: Sequence[UUID]) -> dict[UUID, Known]:
     rows = await db.execute(_KNOWN, {"clinic_id": clinic_of(db), "ids": list(infusion_ids)})
-    return {row.infusion_id: Known(row.version, row.has_plan, frozenset(row.codes)) for row in rows}
+    return {row.infusion_id: Known(row.version, row.state == _VOID, row.has_plan, frozenset(row.codes)) for row in rows}
 
 
 async def _settle(db: AsyncSession, infusion_ids: Sequence[UUID], now: datetime) -> None:
@@ -118,7 +118,7 @@ async def _note_asked(db: AsyncSession, again: Mapping[UUID, datetime], now: dat
 
 _KNOWN = text(
     """
-    SELECT i.infusion_id, i.version, p.plan_id IS NOT NULL AS has_plan,
+    SELECT i.infusion_id, i.version, i.state, p.plan_id IS NOT NULL AS has_plan,
            ARRAY(SELECT t.kind FROM care_task t
                  WHERE t.clinic_id = i.clinic_id AND t.infusion_id = i.infusion_id AND t.focus_kind = 'Infusion')
            || ARRAY(SELECT c.code FROM check_in c WHERE c.clinic_id = i.clinic_id AND c.infusion_id = i.infusion_id) AS codes

@@ -32,7 +32,7 @@ class CompletenessGap(Table, table=True):
     patient_id: UUID
     ended_at: datetime = Field(sa_column=utc_column())
     missing: list[str] = Field(sa_column=Column(ARRAY(VARCHAR), nullable=False))
-    """Codes: event, plan, integration-session, C24, C72."""
+    """Codes: event, sessions-behind, plan, integration-session, C24, C72."""
     first_seen_at: datetime = Field(sa_column=utc_column())
     last_seen_at: datetime = Field(sa_column=utc_column())
     times_asked: int
@@ -53,3 +53,8 @@ class CompletenessRun(Table, table=True):
     outcome: RunOutcome = Field(sa_column=code_column(RunOutcome))
     compared: int
     gaps: int
+
+    @property
+    def compared_until(self) -> datetime:
+        """From when on nothing has been compared: a look that got no answer has left its own window open, and what was before that."""
+        return self.window_to if self.outcome is RunOutcome.COMPARED else self.window_from

@@ -1,5 +1,6 @@
 """Reading what the audit of completeness found."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -22,6 +23,12 @@ def open_gaps(db: AsyncSession) -> SelectOfScalar[CompletenessGap]:
 async def last_run(db: AsyncSession) -> CompletenessRun | None:
     """The last look at this clinic."""
     return (await db.exec(select(CompletenessRun).where(CompletenessRun.clinic_id == clinic_of(db)))).first()
+
+
+async def compared_until(db: AsyncSession) -> datetime | None:
+    """Up to when this clinic has been compared; None before the first look."""
+    run = await last_run(db)
+    return None if run is None else run.compared_until
 
 
 async def clinics(db: AsyncSession) -> list[UUID]:

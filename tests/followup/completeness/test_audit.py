@@ -25,7 +25,7 @@ class Told:
 
     ended: dict[UUID, list[EndedInfusion]] = field(default_factory=dict)
     away: bool = False
-    windows: list[tuple[datetime, datetime]] = field(default_factory=list)
+    windows: list[tuple[UUID, datetime, datetime]] = field(default_factory=list)
 
     def add(self, clinic: Clinic, visit: Visit, *, version: int = 4, ago: timedelta = timedelta(hours=1), **facts: object) -> None:
         at = clinic.clock.now() - ago
@@ -44,12 +44,16 @@ class Told:
         self.ended[clinic.clinic_id] = [*others, one]
 
     async def ended_infusions(self, clinic_id: UUID, ended_from: datetime, ended_to: datetime) -> AsyncIterator[list[EndedInfusion]]:
-        self.windows.append((ended_from, ended_to))
+        self.windows.append((clinic_id, ended_from, ended_to))
         if self.away:
             raise Unavailable
         found = [one for one in self.ended.get(clinic_id, []) if ended_from <= one.ended_at < ended_to]
         for start in range(0, len(found), 2):
             yield found[start : start + 2]
+
+    def last_window(self, clinic: Clinic) -> tuple[datetime, datetime]:
+        """From when to when this clinic was asked about last; others are as well."""
+        return next((begin, end) for clinic_id, begin, end in reversed(self.windows) if clinic_id == clinic.clinic_id)
 
 
 @pytest.fixture
@@ -200,6 +204,62 @@ async def test_what_is_missing_is_looked_for_until_it_is_found(clinic: Clinic, s
     await auditor.look()
     [gap] = (await shown(clinic))["items"]
     assert (gap["infusion_id"], gap["times_asked"]) == (str(lost.infusion_id), 2)
+
+
+async def test_what_ended_while_nobody_looked_is_compared_afterwards(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
+    await auditor.look()
+    _, until = sessions.last_window(clinic)
+    lost = clinic.visit()
+    sessions.add(clinic, lost, ago=timedelta(0))
+    clinic.clock.advance(timedelta(days=30))
+    await auditor.look()
+    assert await asked_for(clinic) == [str(lost.infusion_id)]
+    assert sessions.last_window(clinic)[0] == until
+
+
+async def test_a_look_without_an_answer_leaves_open_what_it_was_to_compare(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
+    await auditor.look()
+    lost = clinic.visit()
+    sessions.add(clinic, lost, ago=timedelta(0))
+    sessions.away = True
+    for _ in range(3):
+        clinic.clock.advance(timedelta(days=10))
+        await auditor.look()
+    assert await asked_for(clinic) == []
+    sessions.away = False
+    await auditor.look()
+    assert await asked_for(clinic) == [str(lost.infusion_id)]
+    await clinic.tell(lost.told())
+    await auditor.look()
+    await auditor.look()
+    assert clinic.clock.now() - sessions.last_window(clinic)[0] == timedelta(days=7), "once all is compared, it looks back as far as always"
+
+
+async def test_what_sessions_has_forgotten_is_named_and_settled_by_news(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(version=4), visit.told(infusions.InfusionAmended, 5, drug_given=False))
+    sessions.add(clinic, visit, version=4)
+    await auditor.look()
+    [gap] = (await shown(clinic))["items"]
+    assert gap["missing"] == ["sessions-behind"]
+    sessions.add(clinic, visit, version=1_000_004)
+    await clinic.tell(visit.told(version=1_000_004))
+    await auditor.look()
+    assert (await shown(clinic))["items"] == []
+
+
+async def test_what_is_void_here_is_whole_only_if_sessions_says_so_under_whatever_version(
+    clinic: Clinic, sessions: Told, auditor: Auditor
+) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), visit.told(infusions.InfusionEnteredInError, 5))
+    sessions.add(clinic, visit, version=1_000_004)
+    await auditor.look()
+    [gap] = (await shown(clinic))["items"]
+    assert gap["missing"] == ["sessions-behind"]
+    sessions.add(clinic, visit, version=1_000_006, outcome="entered-in-error")
+    await auditor.look()
+    assert (await shown(clinic))["items"] == []
 
 
 async def test_when_sessions_is_away_the_last_look_says_so_and_gaps_stay(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
