@@ -146,7 +146,7 @@ class Day:
 
     async def _leave(self, person: Person, pump_ended: datetime) -> None:
         ending = person.role.ending
-        leaves = pump_ended + timedelta(minutes={"left-against-advice": 20, "transferred": 15}.get(ending, 65))
+        leaves = pump_ended + timedelta(minutes={"left-against-advice": 20, "transferred": 15}.get(ending, 75))
         await self.until(leaves)
         if ending == "left-against-advice":
             await self._step(person, "leave-against-advice", {"left_at": leaves.isoformat(), "reason": "Did not want to wait"}, ending)
@@ -178,7 +178,7 @@ class Day:
                 self._mark(person, patient="opted out")
 
     async def _amend(self, person: Person) -> None:
-        """The pump stopped ten minutes later than charted."""
+        """The pump stopped ten minutes later than charted; the patient was watched for an hour after that too."""
         record = await self.system.get(f"/sessions/v1/infusions/{person.infusion_id}", acting=UUID(self.staff.nurse))
         later = datetime.fromisoformat(record["pump_ended_at"]) + timedelta(minutes=10)
         body = {"reason": "Pump log read", "pump_ended_at": later.isoformat()}

@@ -105,7 +105,7 @@ async def record_of(patient: Patient) -> dict[str, str]:
 
 async def amended(patient: Patient, person: Person) -> None:
     record = await record_of(patient)
-    later = datetime.fromisoformat(record["pump_ended_at"]) + timedelta(minutes=10)
+    later = datetime.fromisoformat(record["pump_ended_at"]) + timedelta(minutes=4)
     body = {"reason": "Pump log read", "pump_ended_at": later.isoformat()}
     await patient.step("amend", body, by="prescriber", version=int(record["version"]))
     person.pump_ended_at = later
