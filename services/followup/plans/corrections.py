@@ -86,7 +86,8 @@ async def correct(db: AsyncSession, means: Means, told: Told, standing: Standing
 
 
 async def _plan_of(db: AsyncSession, infusion_id: UUID) -> Plan | None:
-    query = select(Plan).where(Plan.clinic_id == clinic_of(db), Plan.infusion_id == infusion_id).with_for_update()
+    """The plan, locked, but so that others may go on to make tasks that refer to it: they hold a check-in that is wanted here next."""
+    query = select(Plan).where(Plan.clinic_id == clinic_of(db), Plan.infusion_id == infusion_id).with_for_update(key_share=True)
     return (await db.exec(query.execution_options(populate_existing=True))).first()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
-from tests.followup.clinic import COORDINATOR, NURSE, Clinic, Visit, all_wait
+from tests.followup.clinic import COORDINATOR, NURSE, Clinic, Visit, all_wait, at
 
 NEWS: dict[str, Callable[[Visit], Event]] = {
     "death": lambda visit: people.PatientDeceased(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=2),
@@ -63,3 +63,24 @@ async def test_the_version_that_somebody_saw_is_held_in_the_same_order_so_that_n
     visit = clinic.visit()
     seen = {"If_Match": 'W/"2"'}
     assert await met(clinic, visit, "same-evening-call", NURSE, NEWS["death"](visit), **seen) == ["completed", "cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("news", "status"), [("death", "cancelled"), ("entered in error", "entered-in-error"), ("nothing given", "cancelled")]
+)
+async def test_a_call_that_silence_makes_while_the_patient_leaves_is_called_off_too(clinic: Clinic, news: str, status: str) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    check_in = (await clinic.items(visit))["C24"]
+    await clinic.pass_time(at(check_in, "due_at") - clinic.clock.now())
+    clinic.clock.advance(timedelta(hours=2))
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text("SELECT 1 FROM check_in WHERE check_in_id = :id FOR UPDATE"), {"id": check_in["check_in_id"]})
+        firing = asyncio.ensure_future(clinic.service.firing.fire_due())
+        await all_wait(clinic.database, 1)
+        telling = asyncio.ensure_future(clinic.tell(NEWS[news](visit)))
+        await all_wait(clinic.database, 2)
+    assert await firing == 1
+    await telling
+    made = "SELECT kind, status FROM care_task WHERE focus_id = :id"
+    assert await clinic.rows(made, id=check_in["check_in_id"]) == [{"kind": "check-in-overdue-call", "status": status}]
