@@ -132,7 +132,7 @@ def work_routes(policy: TaskPolicy) -> Router:
 async def _unchanged(call: CallContext, task_id: UUID) -> None:
     """Holds the task at the version that the caller has seen, if they say which one."""
     if call.if_match is not None:
-        call.require_version((await queries.get_locked(call.db, task_id)).version)
+        call.require_version((await work.get_locked(call.db, task_id)).version)
 
 
 def _shown(call: CallContext, policy: TaskPolicy, task: CareTask) -> TaskDetail:

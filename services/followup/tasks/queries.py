@@ -13,7 +13,6 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from services.followup.subjects.commands import lock_patients
 from services.followup.tasks.models import (
     IS_ACCEPTED,
     IS_CANCELLED,
@@ -77,11 +76,7 @@ async def get_task(db: AsyncSession, task_id: UUID) -> CareTask:
 
 
 async def get_locked(db: AsyncSession, task_id: UUID) -> CareTask:
-    """A task of this clinic, locked until the end of the transaction, and its patient before it. Raises NotFound.
-
-    What is told of the patient meanwhile waits, and so finds the next attempt that a completion makes; it locks in the same order.
-    """
-    await lock_patients(db, [(await get_task(db, task_id)).patient_id])
+    """A task of this clinic, locked until the end of the transaction. Raises NotFound. A person's step locks the patient before it."""
     locked = _one(db, task_id).with_for_update().execution_options(populate_existing=True)
     return _found((await db.exec(locked)).first())
 

@@ -7,10 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.subjects.commands import lock_patients
+from services.followup.tasks import queries
 from services.followup.tasks.commands import CLOCK, WAKE, NewTask, add, key
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import KindPolicy, TaskPolicy
-from services.followup.tasks.queries import get_locked, get_task
+from services.followup.tasks.queries import get_task
 from services.followup.tasks.rules import Completion, HoldReason, Refusal, TaskStatus, hold_refusal, may_work, retry_refusal
 from services.followup.tasks.statements import CLAIM
 from shared.db import clinic_of
@@ -37,6 +39,15 @@ class Worker:
         if caller.practitioner_id is None:
             raise practitioner_required()
         return cls(caller.practitioner_id, caller.roles, caller.actor)
+
+
+async def get_locked(db: AsyncSession, task_id: UUID) -> CareTask:
+    """A task, locked until the end of the transaction, and its patient before it. Raises NotFound.
+
+    What is told of the patient meanwhile waits, and so finds the next attempt that a completion makes; it locks in the same order.
+    """
+    await lock_patients(db, [(await get_task(db, task_id)).patient_id])
+    return await queries.get_locked(db, task_id)
 
 
 async def claim(db: AsyncSession, policy: TaskPolicy, task_id: UUID, worker: Worker, now: datetime) -> CareTask:
