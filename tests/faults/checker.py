@@ -98,6 +98,7 @@ async def judge(installation: Installation, ledger: Ledger, *, foreign: Collecti
         _judge_way(verdict, state, frozenset(foreign))
     _judge_sets(verdict, state)
     _judge_weeks(verdict, state)
+    _judge_clocks(verdict, state)
     _judge_projections(verdict, state)
     _judge_books(verdict, state, ledger)
     _judge_parked(verdict, state)
@@ -204,6 +205,13 @@ def _judge_weeks(verdict: Verdict, state: State) -> None:
     verdict.doubled += [f"course {course} has {count} of week {week}" for (course, week), count in weeks.items() if count > 1]
 
 
+def _judge_clocks(verdict: Verdict, state: State) -> None:
+    """What time should have done has happened, whatever became of the timers for it: they are not looked at."""
+    verdict.lost += [f"course {row['course_id']} stands at week {row['next_week']}, which has come" for row in state.followup["standing"]]
+    verdict.lost += [f"check-in {row['check_in_id']} never opened" for row in state.followup["unopened"]]
+    verdict.lost += [f"check-in {row['check_in_id']} never expired" for row in state.followup["unexpired"]]
+
+
 def _of_each(rows: Sequence[asyncpg.Record]) -> dict[UUID, tuple[int, str]]:
     """Version and status. A restore lifts what is told from then on; until then the others know a record by the number that it had."""
     return {row["id"]: (row["version"] % STEP, row["status"]) for row in rows}
@@ -284,6 +292,8 @@ async def _read(installation: Installation) -> State:
 _OFFSETS = "SELECT topic, partition, next_offset FROM platform.consumer_offset"
 _LOG = "SELECT event_id, type, key, key_version, subject, causation_id FROM platform.event_log ORDER BY seq"
 _ENDED = "('completed', 'stopped-early', 'left-against-advice', 'transferred')"
+_PAST = "now() - interval '5 seconds'"
+"""Timers are looked for every second; what came due after all was quiet may still be on its way."""
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "intake": {
         "patient": "SELECT patient_id AS id, version, status FROM patient",
@@ -315,5 +325,11 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "claims": "SELECT task_id FROM task_history WHERE action = 'claimed'",
         "series": "SELECT course_id, next_week FROM weekly_series",
         "weeks": "SELECT course_id, ordinal FROM check_in WHERE code = 'WK'",
+        "standing": f"""
+            SELECT course_id, next_week FROM weekly_series
+            WHERE active AND (day_0 + 7 * next_week + 1)::timestamp AT TIME ZONE patient_time_zone <= {_PAST}
+        """,  # noqa: S608 - ours
+        "unopened": f"SELECT check_in_id FROM check_in WHERE status = 'planned' AND opens_at <= {_PAST}",  # noqa: S608 - ours
+        "unexpired": f"SELECT check_in_id FROM check_in WHERE status IN ('open', 'overdue') AND expires_at <= {_PAST}",  # noqa: S608 - ours
     },
 }

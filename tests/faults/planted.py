@@ -32,6 +32,7 @@ from shared.kafka.partition import Partition  # noqa: E402
 from shared.outbox import Relay, outgoing_of, write_emitted  # noqa: E402
 from shared.reading import Chunk, Readable  # noqa: E402
 from shared.service import Service  # noqa: E402
+from shared.timers import _DUE, _FIRED, DueTimer, Timers  # noqa: E402
 from shared.turns import Part  # noqa: E402
 from shared.web import idempotency  # noqa: E402
 
@@ -116,6 +117,23 @@ def offset_before_effects() -> None:
         await transaction(self, chunk, records, None, None)
 
     _replace(Inbox, "_transaction", moved_first)
+
+
+def fired_before_effects() -> None:
+    """A timer counts as fired, and then what it was for is done."""
+
+    async def fired_first(self: Timers, limit: int) -> int:
+        async with self._database.transaction() as db:
+            rows = (await db.execute(_DUE, {"now": self._clock.now(), "limit": limit})).mappings().all()
+            due = [DueTimer(**row) for row in rows]
+            await db.execute(_FIRED, {"keys": [timer.timer_key for timer in due], "dues": [timer.due_at for timer in due]})
+        if due:
+            window()
+        async with self._database.transaction() as db:
+            await self._fire(db, due)
+        return len(due)
+
+    _replace(Timers, "_round", fired_first)
 
 
 def no_idempotency_key() -> None:
@@ -224,7 +242,7 @@ _TAKE_OUT = text(
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
-        no_inbox, no_compare_and_set, neither, mark_before_acknowledgement, offset_before_effects, no_idempotency_key,
+        no_inbox, no_compare_and_set, neither, mark_before_acknowledgement, offset_before_effects, fired_before_effects, no_idempotency_key,
         outbox_outside_the_transaction, dual_write, fenced_partition_dropped, lost_answers,
     )
 }  # fmt: skip

@@ -28,6 +28,7 @@ PLANTED = "planted"
         pytest.param("no-inbox", "followup", BEFORE_MARK, "doubled"),
         pytest.param("mark-before-acknowledgement", "sessions", PLANTED, "lost", marks=pytest.mark.long),
         pytest.param("offset-before-effects", "followup", PLANTED, "lost"),
+        pytest.param("fired-before-effects", "followup", PLANTED, "lost", marks=pytest.mark.long),
         pytest.param("no-idempotency-key", "sessions", PLANTED, "doubled"),
         pytest.param("outbox-outside-the-transaction", "sessions", PLANTED, "lost", marks=pytest.mark.long),
         pytest.param("dual-write", "sessions", PLANTED, "lost", marks=pytest.mark.long),
