@@ -59,7 +59,7 @@ up: secrets images ## start everything with Docker; without a .env as a demo; AF
 	@$(compose) up --detach --wait --wait-timeout 300 --quiet-pull || { \
 		$(compose) logs --no-log-prefix 2>/dev/null | grep '^Refused' | sort -u >&2; false; } \
 		$(call or_say,'What a part says about it: make logs')
-	@echo "Running on $${AFTERGLOW_PUBLIC_URL:-https://127.0.0.1:$${AFTERGLOW_PORT:-8443}}; callers trust $(secrets)/gateway-ca.crt"
+	@echo "Running on https://$$($(compose) port gateway 8443); callers trust $(secrets)/gateway-ca.crt"
 
 down: ## stop what `make up` started; its data stays
 	@$(compose) down --remove-orphans $(call or_say,'The lines above name what could not be stopped.')

@@ -17,7 +17,7 @@ from services.pipeline.cli import pipeline
 from shared import telemetry
 from shared.listeners import EXIT_IN_USE, PortTaken
 from shared.postgres import SERVICES
-from shared.settings import EXIT_UNSAFE, UnsafeSettings
+from shared.settings import EXIT_UNSAFE, LOG_LEVELS, UnsafeSettings
 
 cli = typer.Typer(
     name="afterglow",
@@ -48,7 +48,8 @@ def start(folder: Path, port: int, ops_port: int) -> int:
     from services import embedded
 
     env = os.environ.get("AFTERGLOW_ENV", "production")
-    telemetry.configure_logs(level=os.environ.get("AFTERGLOW_LOG_LEVEL", "INFO"))
+    level = os.environ.get("AFTERGLOW_LOG_LEVEL", "INFO")
+    telemetry.configure_logs(level=level if level in LOG_LEVELS else "INFO")  # the settings refuse another one
     embedding = embedded.Embedding(
         folder=folder.resolve(),
         port=port,

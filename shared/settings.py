@@ -6,7 +6,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -19,6 +19,10 @@ EXIT_UNSAFE = 78
 """Exit code of a start that was refused for its configuration (EX_CONFIG)."""
 
 MIN_SECRET_BYTES = 32
+
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING"]
+LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 
 class UnsafeSettings(Exception):
@@ -63,7 +67,7 @@ class ServiceSettings(BaseSettings):
     """Origin under which clinic systems and patients reach the installation; also the issuer of tokens."""
     clock: Annotated[str, Field(validation_alias="AFTERGLOW_CLOCK")] = ""
     """Empty for the system's clock; an accelerated one only in a demo."""
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING"], Field(validation_alias="AFTERGLOW_LOG_LEVEL")] = "INFO"
+    log_level: Annotated[LogLevel, Field(validation_alias="AFTERGLOW_LOG_LEVEL")] = "INFO"
     kafka_bootstrap: Annotated[str, Field(validation_alias="AFTERGLOW_KAFKA_BOOTSTRAP")] = ""
 
     database_password: SecretStr = SecretStr("")

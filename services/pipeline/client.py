@@ -127,6 +127,8 @@ class Operator:
     def _unreachable(self, error: Exception) -> Failed:
         if isinstance(error, httpx.ReadTimeout):
             return Failed(f"{self._url} took too long to answer.", "Look at the service's log, then run this again.", status=504)
+        if "mismatch" in str(error):
+            return Failed(f"The certificate of {self._url} is for another name.", "Ask by the name in AFTERGLOW_HOST: --url")
         if "CERTIFICATE" in str(error).upper():
             return Failed(
                 f"The certificate of {self._url} is not trusted.", f"Its authority's {GATEWAY_CERTIFICATE} must lie in --secrets."

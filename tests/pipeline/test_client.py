@@ -21,9 +21,12 @@ class Installation:
         self.ended: set[str] = set()
         self.seen: list[tuple[str, str]] = []
         self.slow = False
+        self.untrusted = ""
         self.refusal: dict[str, object] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.untrusted:
+            raise httpx.ConnectError(f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {self.untrusted} (_ssl.c:1006)")
         if request.url.path.endswith("smart-configuration"):
             return httpx.Response(200, json={"token_endpoint": "http://intake/oauth/token"})
         if request.url.path.endswith("/oauth/token"):
@@ -106,3 +109,19 @@ def test_a_refused_value_is_told_by_the_name_of_its_option(installation: Install
 
 def test_advice_to_look_into_the_log_names_the_request(installation: Installation, operator: Operator) -> None:
     assert "request_id 7f3a" in refused(operator, installation, code="refused", errors=[]).advice
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("IP address mismatch, certificate is not valid for '127.0.0.1'.", "for another name"),
+        ("Hostname mismatch, certificate is not valid for 'localhost'.", "for another name"),
+        ("unable to get local issuer certificate", "not trusted"),
+    ],
+)
+def test_a_certificate_for_another_name_is_told_apart_from_one_of_nobody_we_know(
+    installation: Installation, operator: Operator, said: str, told: str
+) -> None:
+    installation.untrusted = said
+    with pytest.raises(Failed, match=told):
+        operator.get("/intake/v1/pipeline/status")
