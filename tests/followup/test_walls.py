@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import make_url
+from sqlalchemy.exc import NoResultFound
 
 from services.followup.checkins.commands import locked
-from services.followup.checkins.links import find_link
-from services.followup.checkins.models import CheckIn, CheckInStatus
+from services.followup.checkins.links import find_link, keep
+from services.followup.checkins.models import CheckIn, CheckInStatus, PatientLink
 from services.followup.checkins.queries import get_locked, telephoned
 from services.followup.outreach.commands import find_message
+from services.followup.outreach.delivery import Claim, wanted
+from services.followup.outreach.policy import load_policy
 from shared.db import Database
 from shared.errors import NotFound
 from shared.service import Service
@@ -52,6 +55,23 @@ async def theirs(open_clinic: Callable[[], Awaitable[Clinic]]) -> tuple[Clinic, 
     return clinic, visit
 
 
+def link_to(clinic_id: UUID, check_in_id: UUID, token_sha256: bytes, now: datetime) -> PatientLink:
+    """A link as a message takes it along."""
+    return PatientLink(
+        clinic_id=clinic_id,
+        check_in_id=check_in_id,
+        issue=99,
+        token_sha256=token_sha256,
+        birth_date_salt="salt",
+        birth_date_hash="hash",
+        language="en",
+        sender_name="Care team",
+        clinic_phone="+1 555 0100",
+        crisis_line="988",
+        created_at=now,
+    )
+
+
 async def test_no_request_finds_anything_of_another_clinic_even_when_the_database_would_show_it(
     theirs: tuple[Clinic, Visit], clinic: Clinic, unguarded: httpx.AsyncClient
 ) -> None:
@@ -84,14 +104,20 @@ async def test_no_query_behind_the_edge_finds_anything_of_another_clinic(
     owner, visit = theirs
     (message,) = await owner.rows("SELECT message_id FROM message WHERE patient_id = :id LIMIT 1", id=visit.patient_id)
     check_in_id: UUID = (await owner.items(visit))["C24"]["check_in_id"]
+    token = uuid4().bytes
+    async with followup.database.transaction(owner.clinic_id) as db:
+        await keep(db, link_to(owner.clinic_id, check_in_id, token, followup.clock.now()))
+    claim = Claim(message["message_id"], owner.clinic_id, 1, 0)
     for clinic_id, found in ((owner.clinic_id, True), (clinic.clinic_id, False)):
         async with followup.database.transaction(clinic_id) as db:
             assert (await find_message(db, message["message_id"]) is not None) is found
             assert bool(await locked(db, CheckIn.check_in_id == check_in_id, set(CheckInStatus))) is found  # type: ignore[arg-type]
+            assert (await find_link(db, token) is not None) is found
+            assert bool(await telephoned(db, [visit.infusion_id], ("integration-session",))) is found
             await db.rollback()
     async with followup.database.transaction(clinic.clinic_id) as db:
         with pytest.raises(NotFound):
             await get_locked(db, check_in_id)
-        assert await telephoned(db, [check_in_id, visit.infusion_id], ("integration-session",)) == set()
-        assert await find_link(db, uuid4().bytes) is None
+        with pytest.raises(NoResultFound):
+            await wanted(db, claim, followup.clock.now(), load_policy().quiet)
         await db.rollback()

@@ -18,6 +18,7 @@ from services.followup.outreach.models import Message, MessageStatus
 from services.followup.outreach.rules import QuietHours, Recipient, Unreachable
 from services.followup.outreach.texts import MessageText
 from services.followup.tasks.commands import add
+from shared.db import clinic_of
 from shared.events.zones import zone_of
 
 
@@ -137,14 +138,14 @@ def _link(message: Message, recipient: Recipient, token_sha256: bytes, now: date
 
 async def _load(db: AsyncSession, claim: Claim) -> tuple[CheckIn, Message]:
     """The check-in and the message, both locked, the check-in first as everywhere."""
-    check_in_id = (await db.execute(_CHECK_IN_OF, {"message_id": claim.message_id})).scalar_one()
+    check_in_id = (await db.execute(_CHECK_IN_OF, {"clinic_id": clinic_of(db), "message_id": claim.message_id})).scalar_one()
     check_in = await get_locked(db, check_in_id)
     message = await find_message(db, claim.message_id)
     assert message is not None
     return check_in, message
 
 
-_CHECK_IN_OF = text("SELECT check_in_id FROM message WHERE message_id = :message_id")
+_CHECK_IN_OF = text("SELECT check_in_id FROM message WHERE clinic_id = CAST(:clinic_id AS uuid) AND message_id = :message_id")
 _POSTPONE = text(
     "UPDATE platform.message_queue SET leaves_at = :leaves_at, attempts = 0, free_at = clock_timestamp() WHERE message_id = :message_id"
 )
