@@ -12,10 +12,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import NoResultFound
 
 from services.followup.checkins.commands import locked
-from services.followup.checkins.links import find_link, keep
-from services.followup.checkins.models import CheckIn, CheckInStatus, PatientLink
+from services.followup.checkins.links import close, find_link, keep
+from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.queries import get_locked, telephoned
-from services.followup.outreach.commands import find_message
+from services.followup.outreach.commands import cancel, find_message, move
 from services.followup.outreach.delivery import Claim, wanted
 from services.followup.outreach.policy import load_policy
 from shared.db import Database
@@ -121,3 +121,27 @@ async def test_no_query_behind_the_edge_finds_anything_of_another_clinic(
         with pytest.raises(NoResultFound):
             await wanted(db, claim, followup.clock.now(), load_policy().quiet)
         await db.rollback()
+
+
+async def test_no_write_behind_the_edge_reaches_another_clinic(
+    theirs: tuple[Clinic, Visit], clinic: Clinic, followup: Service, unguarded: httpx.AsyncClient
+) -> None:
+    owner, visit = theirs
+    check_in_id: UUID = (await owner.items(visit))["C24"]["check_in_id"]
+    now = followup.clock.now()
+    async with followup.database.transaction(owner.clinic_id) as db:
+        await keep(db, link_to(owner.clinic_id, check_in_id, uuid4().bytes, now))
+
+    async def leaves_at() -> list[datetime]:
+        statement = "SELECT leaves_at FROM message WHERE check_in_id = :id AND status = 'queued'"
+        return [row["leaves_at"] for row in await owner.rows(statement, id=check_in_id)]
+
+    for acting, reached in ((clinic, False), (owner, True)):
+        later = now + timedelta(hours=5)
+        async with followup.database.transaction(acting.clinic_id) as db:
+            await move(db, {check_in_id: later})
+        assert (await leaves_at() == [later]) is reached
+        async with followup.database.transaction(acting.clinic_id) as db:
+            assert (await close(db, [check_in_id], LinkStatus.DEAD) > 0) is reached
+            assert bool(await cancel(db, [check_in_id], "check-in-superseded")) is reached
+        assert (await leaves_at() == []) is reached
