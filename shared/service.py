@@ -44,6 +44,8 @@ class Service:
     workers: Mapping[str, Worker] = field(default_factory=dict)
     samples: Mapping[str, Part] = field(default_factory=dict)
     """What of the service's own is measured besides its backlogs, by name."""
+    beginnings: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    """What must have been done before requests are answered: whether it is still to be done, by the reason that ``ready`` gives."""
     jwks: JwksSource | None = None
     """Keys that verify access tokens; None to fetch them from intake."""
 
@@ -125,4 +127,4 @@ class Service:
         except Exception:  # noqa: BLE001 - whatever it is, the database does not answer
             return ["database-away"]
         skew = abs((datetime.now(UTC) - database_now).total_seconds())
-        return ["clock-skew"] if skew > _CLOCK_SKEW_SECONDS else []
+        return [*(["clock-skew"] if skew > _CLOCK_SKEW_SECONDS else []), *(reason for reason, waits in self.beginnings.items() if waits())]

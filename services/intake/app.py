@@ -49,6 +49,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             directory.router,
         ],
         workers={"identity": housekeeping.run},
+        beginnings={"clients-unregistered": housekeeping.registering},
     )
     return with_pipeline(service)
 

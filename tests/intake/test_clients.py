@@ -1,5 +1,6 @@
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from services.intake.identity.rules import ClientKind
 from services.intake.identity.tokens import SigningKeys
 from services.intake.identity.workers import Housekeeping
 from shared.errors import Conflict
+from shared.telemetry import Metrics
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, course_body, registered_patient, settings_with
 
 
@@ -177,6 +179,14 @@ async def test_built_in_clients_are_registered_at_the_start(intake: Intake) -> N
     housekeeping = Housekeeping(intake.service.database, intake.service.clock, [wanted], intake.service.metrics)
     await housekeeping.register_built_in()
     assert [kind for kind, _ in await intake.events(of=wanted.client_id)] == ["client.changed"]
+
+
+async def test_intake_is_not_ready_before_its_built_in_clients_are_known(intake: Intake) -> None:
+    housekeeping = Housekeeping(intake.service.database, intake.service.clock, [registration()], intake.service.metrics)
+    service = replace(intake.service, beginnings={"clients-unregistered": housekeeping.registering}, metrics=Metrics("intake"))
+    assert await service.ready() == ["clients-unregistered"]
+    await housekeeping.register_built_in()
+    assert await service.ready() == []
 
 
 async def test_replicas_that_start_together_register_a_built_in_client_once(intake: Intake) -> None:

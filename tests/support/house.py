@@ -282,6 +282,8 @@ async def house_on(databases: Databases, clock: FrozenClock, *, bus_of: Callable
         for app in apps.values():
             await stack.enter_async_context(app.router.lifespan_context(app))
         await stack.enter_async_context(_listening(Origin(apps), port))
+        for started in services:
+            await eventually(started.ready, lambda reasons: not reasons)
         house = House(embedding.origin, services, clock, folder)
         house.apps = apps
         stack.push_async_callback(house.close)

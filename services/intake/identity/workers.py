@@ -28,6 +28,10 @@ class Housekeeping:
         self._metrics = metrics
         self._log = telemetry.logger("identity", service=database.name)
 
+    def registering(self) -> bool:
+        """Whether a client of the settings is still unknown: its key would be refused as a stranger's."""
+        return bool(self._registrations)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Register first, since nobody can do anything before; then keep the table of used assertions small."""
         while not stop.is_set():
