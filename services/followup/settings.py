@@ -53,5 +53,9 @@ class Settings(ServiceSettings):
             yield UnsafeSettings("FOLLOWUP_OUTBOX_FOLDER", "messages to patients would end in a folder")
         if not self.smtp_host or not self.smtp_sender:
             yield UnsafeSettings("FOLLOWUP_SMTP_HOST", "needs the mail server and FOLLOWUP_SMTP_SENDER the address that messages come from")
+        elif "@" not in self.smtp_sender:
+            yield UnsafeSettings("FOLLOWUP_SMTP_SENDER", "is no mail address")
+        if self.smtp_username and not self.smtp_password.get_secret_value():
+            yield UnsafeSettings("FOLLOWUP_SMTP_USERNAME", "comes with FOLLOWUP_SMTP_PASSWORD_FILE")
         if self.smtp_tls == "none":
             yield UnsafeSettings("FOLLOWUP_SMTP_TLS", "mail leaves over TLS only")

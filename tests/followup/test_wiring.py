@@ -64,6 +64,8 @@ def test_production_takes_safe_settings() -> None:
         ({"outbox_folder": Path("/tmp/messages")}, "FOLLOWUP_OUTBOX_FOLDER"),  # noqa: S108 - never written to
         ({"smtp_host": ""}, "FOLLOWUP_SMTP_HOST"),
         ({"smtp_sender": ""}, "FOLLOWUP_SMTP_HOST"),
+        ({"smtp_sender": "appointments"}, "FOLLOWUP_SMTP_SENDER"),
+        ({"smtp_username": "clinic"}, "FOLLOWUP_SMTP_USERNAME"),
         ({"smtp_tls": "none"}, "FOLLOWUP_SMTP_TLS"),
         ({"link_secret": "too short"}, "link_secret"),
         ({"link_secret": SAFE["cursor_key"]}, "link_secret"),
