@@ -159,6 +159,44 @@ async def test_one_bad_timer_holds_up_no_other_and_comes_back(service: Receiver,
     assert await fired(service) == ["before", "after", "now", "bad"]
 
 
+async def test_one_that_is_moved_after_it_failed_keeps_its_new_time(service: Receiver, clock: FrozenClock) -> None:
+    class MovedMeanwhile(Timers):
+        async def _postpone(self, timer: DueTimer, error: Exception) -> None:
+            await armed(service, at(10, timer.timer_key))
+            await super()._postpone(timer, error)
+
+    async def fail(_db: AsyncSession, _due: Sequence[DueTimer]) -> None:
+        raise RuntimeError
+
+    await armed(service, at(0, "moved"))
+    assert await MovedMeanwhile(service.database, clock, {"reminder": fail}, service.metrics).fire_due() == 0
+    timers = timers_of(service, clock)
+    clock.advance(9 * HOUR)
+    assert await timers.fire_due() == 0, "the wait of the failed one is no time for it any more"
+    clock.advance(HOUR)
+    assert await timers.fire_due() == 1
+    assert await fired(service) == ["moved"]
+
+
+async def test_one_that_is_disarmed_after_its_batch_failed_does_not_fire(service: Receiver, clock: FrozenClock) -> None:
+    class DisarmedMeanwhile(Timers):
+        async def _fire_or_postpone(self, timer: DueTimer) -> int:
+            async with service.database.transaction(CLINIC) as db:
+                await disarm(db, "called-off")
+            return await super()._fire_or_postpone(timer)
+
+    async def fail_together(db: AsyncSession, due: Sequence[DueTimer]) -> None:
+        if len(due) > 1:
+            raise RuntimeError
+        await note(db, due)
+
+    await armed(service, at(-1, "called-off"), at(0, "wanted"))
+    assert await DisarmedMeanwhile(service.database, clock, {"reminder": fail_together}, service.metrics).fire_due() == 1
+    assert await fired(service) == ["wanted"]
+    states = await service.admin.fetch("SELECT timer_key, state FROM platform.timer")
+    assert {row["timer_key"]: row["state"] for row in states} == {"called-off": "disarmed", "wanted": "fired"}
+
+
 async def test_one_whose_statement_takes_too_long_is_a_bad_one_too(service: Receiver, clock: FrozenClock) -> None:
     async def dawdle(db: AsyncSession, due: Sequence[DueTimer]) -> None:
         await note(db, due)

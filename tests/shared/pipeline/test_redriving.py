@@ -14,6 +14,7 @@ from shared.pipeline.redriving import Choice, Outcome
 from tests.support.mending import give_up, redrive, redrive_key
 from tests.support.parties import Reaction, Utterance, raw, said
 from tests.support.pipeline import TOPIC, HastyInbox, LocalPipeline, Pipeline
+from tests.support.waiting import eventually
 
 
 class Indigestible(Exception):
@@ -98,6 +99,40 @@ async def test_two_who_redrive_at_once_apply_nothing_twice(pipeline: Pipeline) -
         await asyncio.gather(*(redrive_key(inbox, poisoned) for _ in range(4)))
         await redrive_key(inbox, poisoned)
     assert await pipeline.receiver.story(poisoned) == list(range(1, 13))
+
+
+async def test_who_redrives_a_key_waits_for_what_is_just_being_parked_behind_it(local: LocalPipeline) -> None:
+    """Otherwise it would settle the key, and the record would stay parked behind nothing, with nobody to try it again."""
+    poisoned, other = uuid4(), uuid4()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def dwell_on_the_other(_db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        if delivery.event.conversation_id == other:
+            reached.set()
+            await go_on.wait()
+
+    inbox = local.inbox(local.receiver, HastyInbox)
+    local.receiver.reaction = stumbles_over((poisoned, 2))
+    await inbox.handle([record_at(1, said(poisoned, 1))])  # whose the key is, is known from here on: nobody waits for that
+    await inbox.handle([record_at(2, said(poisoned, 2))])
+    local.receiver.reaction = dwell_on_the_other
+    handling = asyncio.create_task(inbox.handle([record_at(3, said(poisoned, 3)), record_at(4, said(other, 1))]))
+    await asyncio.wait_for(reached.wait(), 40)
+    redriving_it = asyncio.create_task(redrive_key(inbox, poisoned))
+    await eventually(lambda: waits_or_is_done(local, redriving_it))
+    go_on.set()
+    await handling
+    assert await redriving_it == 2
+    assert await local.receiver.story(poisoned) == [1, 2, 3]
+    assert await local.receiver.parked() == []
+
+
+async def waits_or_is_done(pipeline: Pipeline, task: "asyncio.Task[int]") -> bool:
+    """Whether somebody waits for a row of the receiver's, or the task did not have to."""
+    waiting = await pipeline.receiver.admin.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(waiting) or task.done()
 
 
 async def test_a_long_redrive_is_done_in_parts(pipeline: Pipeline) -> None:
