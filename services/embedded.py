@@ -3,8 +3,8 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,15 +67,8 @@ async def prepare(embedding: Embedding) -> None:
     folder that is not of this environment.
     """
     with _lock(embedding.folder):
-        _refuse_others_folder(embedding)
-        secrets.generate(embedding.secrets)
-        server = private_postgres(embedding)
-        _mark(embedding)
-        await server.start()
-        try:
-            await prepare_databases(server, embedding.secrets)
-        finally:
-            await asyncio.to_thread(server.stop)
+        async with _databases(embedding, _server(embedding)):
+            pass
 
 
 async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
@@ -85,17 +78,29 @@ async def run(embedding: Embedding, listening_at: Callable[[str], None]) -> int:
     ``listening_at`` is told the address once it listens.
     """
     with _lock(embedding.folder), ports(embedding) as listeners:
-        _refuse_others_folder(embedding)
-        secrets.generate(embedding.secrets)
-        server = private_postgres(embedding)
+        server = _server(embedding)
         safe_settings(embedding, server)
-        _mark(embedding)
-        await server.start()
-        try:
-            await prepare_databases(server, embedding.secrets)
+        async with _databases(embedding, server):
             return await _serve(embedding, server, listeners, listening_at)
-        finally:
-            await asyncio.to_thread(server.stop)
+
+
+def _server(embedding: Embedding) -> PrivatePostgres:
+    """The folder's database server, not started, with the secrets that it needs. Raises UnsafeSettings for a folder that is another's."""
+    _refuse_others_folder(embedding)
+    secrets.generate(embedding.secrets)
+    return private_postgres(embedding)
+
+
+@asynccontextmanager
+async def _databases(embedding: Embedding, server: PrivatePostgres) -> AsyncIterator[None]:
+    """The server with every role and schema while the block runs; from here on the folder is of this environment."""
+    _mark(embedding)
+    await server.start()
+    try:
+        await prepare_databases(server, embedding.secrets)
+        yield
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 def _refuse_others_folder(embedding: Embedding) -> None:

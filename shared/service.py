@@ -127,4 +127,5 @@ class Service:
         except Exception:  # noqa: BLE001 - whatever it is, the database does not answer
             return ["database-away"]
         skew = abs((datetime.now(UTC) - database_now).total_seconds())
-        return [*(["clock-skew"] if skew > _CLOCK_SKEW_SECONDS else []), *(reason for reason, waits in self.beginnings.items() if waits())]
+        to_be_done = [reason for reason, waits in self.beginnings.items() if waits()]
+        return ["clock-skew", *to_be_done] if skew > _CLOCK_SKEW_SECONDS else to_be_done

@@ -46,19 +46,13 @@ class CheckInRecord:
 
 async def get_check_in(db: AsyncSession, check_in_id: UUID) -> CheckIn:
     """A check-in. Raises NotFound."""
-    check_in = (await db.exec(select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.check_in_id == check_in_id))).first()
-    if check_in is None:
-        raise NotFound
-    return check_in
+    return _found((await db.exec(_one(db, check_in_id))).first())
 
 
 async def get_locked(db: AsyncSession, check_in_id: UUID) -> CheckIn:
     """A check-in, locked until the end of the transaction. Raises NotFound."""
-    query = select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.check_in_id == check_in_id).with_for_update()
-    check_in = (await db.exec(query.execution_options(populate_existing=True))).first()
-    if check_in is None:
-        raise NotFound
-    return check_in
+    locked = _one(db, check_in_id).with_for_update().execution_options(populate_existing=True)
+    return _found((await db.exec(locked)).first())
 
 
 def check_ins_of(db: AsyncSession, patient_id: UUID) -> SelectOfScalar[CheckIn]:
@@ -94,3 +88,13 @@ async def get_record(db: AsyncSession, check_in_id: UUID, *, roles: frozenset[st
     query = select(CheckInWorry).where(CheckInWorry.clinic_id == check_in.clinic_id, CheckInWorry.check_in_id == check_in_id)
     worries = await db.exec(query.order_by(col(CheckInWorry.raised_at), col(CheckInWorry.rule_id), col(CheckInWorry.item)))
     return CheckInRecord(check_in, answers, tuple(worries), may_see_answers=True)
+
+
+def _one(db: AsyncSession, check_in_id: UUID) -> SelectOfScalar[CheckIn]:
+    return select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), CheckIn.check_in_id == check_in_id)
+
+
+def _found(check_in: CheckIn | None) -> CheckIn:
+    if check_in is None:
+        raise NotFound
+    return check_in

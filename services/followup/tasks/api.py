@@ -34,7 +34,9 @@ async def filters_of(
     overdue: bool | None = None,
     due_before: Annotated[Moment | None, Query()] = None,
 ) -> Filters:
-    """The filters that lists and counts share."""
+    """The filters that lists and counts share. A count of one patient's tasks tells as much as their list: both name the patient."""
+    if patient_id is not None:
+        call.patient(patient_id)
     return Filters(call.now, call.caller.practitioner_id, owner_id, kind, priority, patient_id, overdue, due_before)
 
 
@@ -51,8 +53,6 @@ def queue_routes(policy: TaskPolicy) -> Router:
         """One view of the queue. ``mine`` needs the header Afterglow-Practitioner."""
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
-        if wanted.patient_id is not None:
-            call.patient(wanted.patient_id)
         found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
         return found.listing(lambda task: TaskOut.of(task, call.now))
 
@@ -60,8 +60,6 @@ def queue_routes(policy: TaskPolicy) -> Router:
     @access(READ, phi="read")
     async def count_tasks(call: Call, wanted: Wanted) -> TaskCounts:
         """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named."""
-        if wanted.patient_id is not None:  # a count of one patient's tasks tells as much as their list
-            call.patient(wanted.patient_id)
         return TaskCounts.of(await queries.count(call.db, wanted), COUNT_LIMIT)
 
     @router.get("/tasks/{task_id}", response_model=TaskDetail)
