@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.deploy.stack import INSIDE, ROOT, Ran, Stack, environment
+from tests.deploy.stack import INSIDE, ROOT, Stack, environment
+from tests.support.commands import Ran
 
 PAGE = ROOT / "docs/operations.md"
 BEFORE = "Before you type"

@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey
 
 from services import secrets
 from services.demo.client import ClinicSystem
+from tests.support.commands import Ran
 
 ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
@@ -34,15 +35,6 @@ PROJECT = f"afterglow-test-{RUN}"
 _UP_SECONDS = 480
 _PORTS = range(20000, 32000)
 """Below those that a kernel gives to outgoing connections: a port chosen here is not taken a minute later by one of these."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from services.demo.compose_product import PARTS
-from tests.deploy.stack import ROOT, Ran, Stack
+from tests.deploy.stack import ROOT, Stack
+from tests.support.commands import Ran
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

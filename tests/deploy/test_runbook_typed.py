@@ -12,7 +12,8 @@ import pytest
 
 from services.demo.client import ClinicSystem
 from tests.deploy.runbook import BEFORE, PAGE, Command, Installation, commands, described, waited
-from tests.deploy.stack import SERVICES, Ran, docker, free_port, until
+from tests.deploy.stack import SERVICES, docker, free_port, until
+from tests.support.commands import Ran
 
 TEXT = PAGE.read_text()
 LOOKS = re.compile(r"alerts|afterglow pipeline (status|parked|show|audit)")

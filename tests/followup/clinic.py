@@ -14,6 +14,10 @@ from joserfc.jwk import ECKey
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
+from services.followup.checkins.queries import get_check_in
+from services.followup.checkins.rules import Level
+from services.followup.checkins.work import review_task
+from services.followup.tasks import commands as tasks
 from shared.clock import FrozenClock
 from shared.db import Database
 from shared.events import Delivery, Event
@@ -174,6 +178,12 @@ class Clinic:
     async def post(self, path: str, body: Json | None = None, role: str | UUID | None = COORDINATOR, **headers: str) -> httpx.Response:
         keyed = {"Idempotency-Key": f'"{uuid4()}"', **{name.replace("_", "-"): value for name, value in headers.items()}}
         return await self.http.post(f"/followup/v1/{path}", json=body if body is not None else {}, headers=self.headers(role, **keyed))
+
+    async def worry(self, check_in_id: UUID) -> None:
+        """An urgent worry about a check-in's answers, with its review."""
+        async with self.database.transaction(self.clinic_id) as db:
+            check_in, now = await get_check_in(db, check_in_id), self.clock.now()
+            await tasks.add(db, [review_task(check_in, Level.URGENT, now, now, number=1)])
 
     async def task(self, kind: str = "integration-session", visit: Visit | None = None, **facts: Any) -> Json:
         """A task of this kind, from an infusion that makes one."""

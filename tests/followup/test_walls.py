@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import make_url
 from sqlalchemy.exc import NoResultFound
 
 from services.followup.checkins.commands import locked
@@ -23,19 +22,14 @@ from shared.errors import NotFound
 from shared.service import Service
 from tests.followup.clinic import COORDINATOR, NURSE, Clinic, Visit
 from tests.followup.conftest import asked
-from tests.support.databases import PASSWORD, Databases
+from tests.support.databases import Databases
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def unguarded(databases: Databases, followup: Service) -> AsyncIterator[httpx.AsyncClient]:
     """The service's edge, on the role that owns the tables."""
     guarded = followup.database
-    name = make_url(guarded.url).database
-    assert name is not None
-    admin = await databases.server.admin()
-    await admin.execute(f"GRANT CONNECT ON DATABASE {name} TO followup_owner")
-    await admin.close()
-    followup.database = Database(databases.server.url("followup_owner", PASSWORD, name), name="followup")
+    followup.database = Database(await databases.unguarded(guarded.url, "followup"), name="followup")
     try:
         async with asked(followup) as client:
             yield client

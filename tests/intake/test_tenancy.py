@@ -30,7 +30,7 @@ from tests.intake.conftest import (
     signed_consent,
     started_course,
 )
-from tests.support.databases import PASSWORD, Databases
+from tests.support.databases import Databases
 
 
 @pytest.fixture
@@ -177,12 +177,7 @@ async def test_what_is_kept_for_ever_cannot_be_changed_by_the_service(inside: As
 
 @pytest.fixture
 async def unguarded(databases: Databases, intake: Intake, clinic: Caller) -> AsyncIterator[AsyncSession]:
-    name = intake.service.database.engine.url.database
-    assert name is not None
-    admin = await databases.server.admin()
-    await admin.execute(f"GRANT CONNECT ON DATABASE {name} TO intake_owner")
-    await admin.close()
-    owner = Database(databases.server.url("intake_owner", PASSWORD, name), name="intake")
+    owner = Database(await databases.unguarded(intake.service.database.url, "intake"), name="intake")
     async with owner.transaction(clinic.clinic_id) as db:
         yield db
         await db.rollback()

@@ -15,7 +15,7 @@ from services.demo.client import ClinicSystem
 from shared.bus import Headers, Record, cloud_event_headers
 from shared.clock import FrozenClock
 from tests.conftest import NEW_YORK_MORNING
-from tests.support.commands import Ended, afterglow
+from tests.support.commands import Ran, afterglow
 from tests.support.databases import Databases
 from tests.support.house import Clinic, House, house_on
 
@@ -23,13 +23,6 @@ Json = dict[str, Any]  # Any: a decoded JSON document
 
 MARKER = "Zebulon Quackenbush"
 """Stands for what an operator must never see; planted wherever a record can hold something."""
-
-
-class Ran(Ended):
-    """A command that has ended, as one that answers with JSON."""
-
-    def json(self) -> Any:  # Any: as above
-        return json.loads(self.out)
 
 
 @dataclass
@@ -43,8 +36,7 @@ class Installation:
     async def run(self, *arguments: str, url: str | None = None, secrets: str | None = None) -> Ran:
         """``afterglow pipeline ...``, beside the running product."""
         where = ["pipeline", "--url", url or self.house.origin, "--secrets", secrets or str(self.house.folder / "secrets")]
-        ended = await afterglow(*where, *arguments)
-        return Ran(ended.code, ended.out, ended.err)
+        return await afterglow(*where, *arguments)
 
     async def give(self, *records: Record) -> None:
         """Give records to followup's consumer as its bus would."""

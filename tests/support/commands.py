@@ -4,6 +4,7 @@ A fresh interpreter needs half a second of processor time for its imports, and t
 """
 
 import asyncio
+import json
 import multiprocessing
 import os
 import sys
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from services.__main__ import main
 
@@ -20,15 +22,18 @@ _IMPORTED.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ran:
     """A command that has ended: its exit code and what it said."""
 
     code: int
     out: str
     err: str
 
+    def json(self) -> Any:  # Any: a decoded JSON document
+        return json.loads(self.out)
 
-async def afterglow(*arguments: str) -> Ended:
+
+async def afterglow(*arguments: str) -> Ran:
     """Run ``afterglow <arguments>`` in the root of the repository, with this process's environment and without a terminal."""
     with tempfile.TemporaryDirectory(prefix="afterglow-command-") as name:
         said = Path(name)
@@ -36,7 +41,7 @@ async def afterglow(*arguments: str) -> Ended:
         command.start()
         await asyncio.to_thread(command.join)
         assert command.exitcode is not None
-        return Ended(command.exitcode, (said / "out").read_text(), (said / "err").read_text())
+        return Ran(command.exitcode, (said / "out").read_text(), (said / "err").read_text())
 
 
 def _run(arguments: Sequence[str], said: Path, environment: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import asyncpg
+from sqlalchemy import make_url
 
 from shared.migrations import migrate
 from shared.postgres import provision
@@ -48,6 +49,13 @@ class Databases:
         admin = await self.admin()
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {service}_owner")
         await admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {service}")
+
+    async def unguarded(self, url: str, service: str) -> str:
+        """URL of the same database for the role that owns its tables, which row-level security does not bind."""
+        name = make_url(url).database
+        assert name is not None
+        await (await self.admin()).execute(f"GRANT CONNECT ON DATABASE {name} TO {service}_owner")
+        return self.server.url(f"{service}_owner", PASSWORD, name)
 
     @asynccontextmanager
     async def clone(self, service: str) -> AsyncIterator[str]:

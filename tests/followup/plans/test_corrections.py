@@ -5,10 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from services.followup.checkins.queries import get_check_in
-from services.followup.checkins.rules import Level
-from services.followup.checkins.work import review_task
-from services.followup.tasks import commands as tasks
 from shared.events import sessions as infusions
 from tests.followup.clinic import DIRECTOR, NURSE, THERAPIST, Clinic, Json, Visit, at
 
@@ -249,9 +245,7 @@ async def test_an_infusion_entered_in_error_takes_its_open_work_with_it(clinic: 
 async def test_what_an_answer_raised_outlives_the_record_of_its_infusion(clinic: Clinic, why: str) -> None:
     visit = clinic.visit()
     await clinic.tell(visit.told())
-    async with clinic.database.transaction(clinic.clinic_id) as db:
-        check_in, now = await get_check_in(db, (await clinic.items(visit))["C24"]["check_in_id"]), clinic.clock.now()
-        await tasks.add(db, [review_task(check_in, Level.URGENT, now, now, number=1)])
+    await clinic.worry((await clinic.items(visit))["C24"]["check_in_id"])
     told = visit.told(infusions.InfusionEnteredInError, 5) if why == "entered in error" else visit.told(AMENDED, 5, drug_given=False)
     await clinic.tell(told)
     assert (await clinic.states(visit))["safety-review"] == "requested"

@@ -5,10 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from services.followup.checkins.queries import get_check_in
-from services.followup.checkins.rules import Level
-from services.followup.checkins.work import review_task
-from services.followup.tasks import commands as tasks
 from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
@@ -196,9 +192,7 @@ async def test_the_call_about_a_week_ends_with_its_infusion_and_what_an_answer_r
     await clinic.tell(visit.told())
     await clinic.pass_time(WEEK + timedelta(days=2))
     [asked] = await clinic.rows("SELECT check_in_id FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
-    async with clinic.database.transaction(clinic.clinic_id) as db:
-        check_in, now = await get_check_in(db, asked["check_in_id"]), clinic.clock.now()
-        await tasks.add(db, [review_task(check_in, Level.URGENT, now, now, number=1)])
+    await clinic.worry(asked["check_in_id"])
     await clinic.tell(not_counting(visit, why))
     rows = await clinic.rows("SELECT kind, status FROM care_task WHERE focus_id = :id", id=asked["check_in_id"])
     assert {row["kind"]: row["status"] for row in rows} == {
