@@ -66,11 +66,14 @@ class SmallDiskServer:
         return str(ended.output.decode())
 
     async def _answers(self) -> bool:
+        """The image's first start runs a server on the same socket that it ends again; only the real one listens on addresses."""
         try:
-            await (await self.admin()).close()
-        except (OSError, asyncpg.PostgresError):
+            admin = await self.admin()
+            listens = await admin.fetchval("SELECT current_setting('listen_addresses') <> ''")
+            await admin.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
-        return True
+        return bool(listens)
 
     def _run(self) -> Any:  # Any: as above
         import docker  # noqa: PLC0415 - most runs need no container
