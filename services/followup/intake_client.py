@@ -1,5 +1,8 @@
-"""The two read-only calls to intake's directory: names, which no page asks for yet, and contact details at the moment of sending."""
+"""The read-only calls to intake's directory: names, which no page asks for yet; contact details at the moment of sending; and what a
+patient's page shows at the moment when it is opened.
+"""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,6 +17,8 @@ from shared.errors import Unavailable
 _NAMES_KEPT_SECONDS = 60.0
 _NAMES_AT_MOST = 10_000
 _NAMES_AT_ONCE = 200
+_PAGE_WAITS_SECONDS = 2.0
+"""For what a page shows: somebody sits in front of it, and there are last known values."""
 
 
 class _Reply(BaseModel):
@@ -28,11 +33,27 @@ class Contact(_Reply):
     channel: str | None
     address: str | None
     language: str | None
+    time_zone: str | None = None
+    """None where nothing may be sent, and from an intake of the release before."""
     birth_date_salt: str | None
     birth_date_hash: str | None
     sender_name: str
     clinic_phone: str
     crisis_line: str
+    clinic_active: bool = True
+
+
+class PageFacts(_Reply):
+    """Intake's answer to what a patient's page shows and checks now. ``birth_date_hash`` as ``pages`` makes it from a date."""
+
+    birth_date_salt: str
+    birth_date_hash: str
+    language: str
+    time_zone: str
+    sender_name: str
+    clinic_phone: str
+    crisis_line: str
+    clinic_active: bool
 
 
 class Names(_Reply):
@@ -72,6 +93,14 @@ class IntakeClient:
     async def contact(self, clinic_id: UUID, patient_id: UUID) -> Contact:
         """Whether and how this patient may be reached right now. Raises Unavailable when intake does not say."""
         return await self._ask("contact", clinic_id, {"patient_id": str(patient_id)}, Contact)
+
+    async def page_facts(self, clinic_id: UUID, patient_id: UUID) -> PageFacts:
+        """What this patient's page shows and checks right now. Raises Unavailable when intake does not say, or not soon enough."""
+        try:
+            async with asyncio.timeout(_PAGE_WAITS_SECONDS):
+                return await self._ask("page-facts", clinic_id, {"patient_id": str(patient_id)}, PageFacts)
+        except TimeoutError:
+            raise Unavailable("Intake does not answer soon enough.") from None
 
     async def _ask(self, what: str, clinic_id: UUID, body: dict[str, object], reply: type[R]) -> R:
         headers = await self._token.headers() | {"Afterglow-Clinic": str(clinic_id), "Idempotency-Key": f'"{uuid4()}"'}

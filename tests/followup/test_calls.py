@@ -1,6 +1,8 @@
 """The calls that followup makes to the others: one token for a while, bounded by what is answered, never guessed."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +43,16 @@ CONTACT = {
     "clinic_phone": "+12125550100",
     "crisis_line": "988",
 }
+PAGE_FACTS = {
+    "birth_date_salt": "00",
+    "birth_date_hash": "11",
+    "language": "en",
+    "time_zone": "America/New_York",
+    "sender_name": "Harbor Appointments",
+    "clinic_phone": "+12125550100",
+    "crisis_line": "988",
+    "clinic_active": True,
+}
 
 
 @dataclass
@@ -56,6 +68,8 @@ class Others:
     """Answer so many calls with 401."""
     broken: Response | None = None
     """Answer the directory and the list with this."""
+    silent: bool = False
+    """Take a question and never answer it."""
 
     async def answer_nothing(self, _request: Request) -> Response:
         return Response()
@@ -77,8 +91,10 @@ class Others:
         if refused := self._refusal(request):
             return refused
         body = json.loads(await request.body())
+        if self.silent:
+            await asyncio.Event().wait()
         if "patient_id" in body:
-            return JSONResponse(CONTACT)
+            return JSONResponse(CONTACT if request.url.path.endswith("/contact") else PAGE_FACTS)
         self.asked.append(body["patient_ids"])
         return JSONResponse({"names": {one: self.names[UUID(one)] for one in body["patient_ids"] if UUID(one) in self.names}})
 
@@ -191,6 +207,27 @@ async def test_an_answer_that_is_none_is_never_guessed(
         await intake.contact(CLINIC, uuid4())
     with pytest.raises(Unavailable):
         await _ended(sessions)
+
+
+async def test_an_intake_of_the_release_before_tells_no_zone(intake: IntakeClient) -> None:
+    contact = await intake.contact(CLINIC, uuid4())
+    assert (contact.time_zone, contact.clinic_active) == (None, True)
+
+
+async def test_what_a_page_shows_is_asked_for_each_time(others: Others, intake: IntakeClient) -> None:
+    facts = await intake.page_facts(CLINIC, uuid4())
+    assert (facts.clinic_phone, facts.birth_date_hash, facts.clinic_active) == ("+12125550100", "11", True)
+    others.broken = JSONResponse({}, status_code=503)
+    with pytest.raises(Unavailable):
+        await intake.page_facts(CLINIC, uuid4())
+
+
+async def test_a_page_does_not_wait_long_for_an_intake_that_takes_the_question_and_is_silent(others: Others, intake: IntakeClient) -> None:
+    others.silent = True
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        await intake.page_facts(CLINIC, uuid4())
+    assert time.monotonic() - started < 4
 
 
 async def test_ended_infusions_come_page_by_page(others: Others, sessions: SessionsClient) -> None:

@@ -10,6 +10,7 @@ class Refusal(StrEnum):
 
     DECEASED = "deceased"
     WITHDRAWN = "withdrawn"
+    CLINIC_INACTIVE = "clinic-inactive"
     OPTED_OUT = "opted-out"
     CONSENT_MISSING = "consent-missing"
     CONSENT_REVOKED = "consent-revoked"
@@ -22,6 +23,7 @@ class Standing:
     """What the decision needs to know of a patient. ``messaging_consent`` is None when none was ever signed."""
 
     status: str
+    clinic_active: bool
     opted_out: bool
     messaging_consent: str | None
     address: str | None
@@ -31,6 +33,8 @@ def refusal(patient: Standing) -> Refusal | None:
     """The gravest reason not to send, or None when sending is allowed."""
     if patient.status != "active":
         return Refusal(patient.status)
+    if not patient.clinic_active:
+        return Refusal.CLINIC_INACTIVE
     if patient.opted_out:
         return Refusal.OPTED_OUT
     if patient.messaging_consent != "active":

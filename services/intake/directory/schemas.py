@@ -22,6 +22,10 @@ class AskContact(Body):
     patient_id: UUID
 
 
+class AskPageFacts(Body):
+    patient_id: UUID
+
+
 class Contact(Answer):
     """How to reach a patient now, or why not. Without ``may_send`` there is no address and no hash.
 
@@ -34,9 +38,28 @@ class Contact(Answer):
     channel: Channel | None
     address: str | None
     language: str | None
+    time_zone: str | None
+    """IANA name of where the patient is now: a message may leave by day only."""
     birth_date_salt: str | None
     birth_date_hash: str | None
     clinic_name: str
     sender_name: str
     clinic_phone: str
     crisis_line: str
+    clinic_active: bool
+
+
+class PageFacts(Answer):
+    """What a patient's page shows and checks, as it is now, of whatever status the patient is.
+
+    ``birth_date_hash`` is made as in ``Contact``, with a new salt in every answer.
+    """
+
+    birth_date_salt: str
+    birth_date_hash: str
+    language: str
+    time_zone: str
+    sender_name: str
+    clinic_phone: str
+    crisis_line: str
+    clinic_active: bool
