@@ -1,14 +1,15 @@
 """Types of fields that several bodies of intake share."""
 
+import re
 from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from shared.mail_address import MAX_CHARS, NotDeliverable, delivered_form
 from shared.web.schemas import Text
 
 
@@ -29,27 +30,43 @@ def _known_zone(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    """Checked by form alone: whether the domain takes mail is found out by sending, not by asking the network here."""
+    """The form that is delivered is the one that is kept and shown, so that everybody reads the address that a message goes to."""
     try:
-        return validate_email(value, check_deliverability=False, allow_smtputf8=False).normalized
-    except EmailNotValidError:
+        return delivered_form(value)
+    except NotDeliverable:
         raise PydanticCustomError("email-invalid", "Send an e-mail address such as name@example.org.") from None
 
 
 def _phone(value: str) -> str:
-    """E.164. A number without its country is refused, since a guess would reach a stranger."""
+    """E.164, with the very digits that were typed.
+
+    A number without its country is refused, since a guess would reach a stranger. So is whatever the library would read more out of
+    than digits: words, letters on a keypad, extensions, a trunk zero, a second number.
+    """
+    if not _PHONE.fullmatch(value):
+        raise _no_phone()
     try:
         number = phonenumbers.parse(value, None)
     except phonenumbers.NumberParseException:
-        number = None
-    if number is None or number.extension or not phonenumbers.is_valid_number(number):
-        raise PydanticCustomError("phone-invalid", "Send an existing number with its country code, such as +12125550123.")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        raise _no_phone() from None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if not phonenumbers.is_valid_number(number) or written != "+" + _NO_DIGIT.sub("", value):
+        raise _no_phone()
+    return written
 
+
+def _no_phone() -> PydanticCustomError:
+    detail = "Send one existing number with its country code and nothing else, such as +12125550123."
+    return PydanticCustomError("phone-invalid", detail)
+
+
+_PHONE_FORM = r"^\+[0-9](?:[ .()-]{0,3}[0-9])*$"
+_PHONE = re.compile(_PHONE_FORM)
+_NO_DIGIT = re.compile("[^0-9]")
 
 Name = Annotated[str, Text(100)]
 TimeZoneName = Annotated[str, Text(64), AfterValidator(_known_zone), Field(examples=["America/New_York"])]
-EmailAddress = Annotated[str, Text(254), AfterValidator(_email), Field(examples=["name@example.org"])]
-PhoneNumber = Annotated[str, Text(32), AfterValidator(_phone), Field(examples=["+12125550123"])]
+EmailAddress = Annotated[str, Text(MAX_CHARS), AfterValidator(_email), Field(examples=["name@example.org"])]
+PhoneNumber = Annotated[str, Text(32), AfterValidator(_phone), Field(examples=["+12125550123"], json_schema_extra={"pattern": _PHONE_FORM})]
 LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$", examples=["en", "es-MX"])]
 Reason = Annotated[str, Text(500, lines=True)]

@@ -46,6 +46,9 @@ async def test_a_changed_clinic_is_told_to_the_others_without_its_name(intake: I
     [
         ({"time_zone": "Mars/Olympus"}, "time-zone-unknown", "/time_zone"),
         ({"phone": "555-0100"}, "phone-invalid", "/phone"),
+        ({"phone": "+1 212 555 0100 Front desk"}, "phone-invalid", "/phone"),
+        ({"crisis_line": "Call us, whatever it is."}, "crisis-line-without-number", "/crisis_line"),
+        ({"crisis_line": "Call \uff19\uff18\uff18."}, "crisis-line-without-number", "/crisis_line"),
         ({"sender_name": "\u0000"}, "not-utf8", None),
         ({"name": ""}, "too-short", "/name"),
         ({"active": False}, "unknown-field", ""),

@@ -88,6 +88,64 @@ async def test_contact_details_are_normalised(clinic: Caller) -> None:
     assert (patient["email"], patient["phone"]) == ("Marisol@example.org", "+12125550123")
 
 
+async def test_an_internationalised_domain_is_kept_as_it_is_delivered(clinic: Caller) -> None:
+    patient = await registered_patient(clinic, email="marisol@b\u00fccher.example")
+    assert patient["email"] == "marisol@xn--bcher-kva.example"
+
+
+NOT_ONLY_A_NUMBER = [
+    "+49 30 123456 Tel",
+    "+43 1 5123456 home",
+    "+49 30 123456 (Buro)",
+    "+1 212 555 cell",
+    "+40721eeasd0",
+    "+1 212 555 0123 cell",
+    "+1 212 555 01 23 a",
+    "Tel +1 212 555 0123",
+    "tel:+12125550123",
+    "+1-800-FLOWERS",
+    "+12125550123x7",
+    "+12125550123;ext=7",
+    "+12125550123#7",
+    "+12125550123,,7",
+    "+12125550123/+12125550124",
+    "+49 30 123456/7",
+    "+12125550123 +12125550124",
+    "++12125550123",
+    "\uff0b12125550123",
+    "+\uff11\uff12\uff11\uff12\uff15\uff15\uff15\uff10\uff11\uff12\uff13",
+    "+1212555012\u0663",
+    "+49 (0)30 123456",
+    "+1 212 555\u00a00123",
+    "+1 212 555\u20110123",
+    "001 212 555 0123",
+    " +12125550123",
+    "+12125550123 ",
+    "+ 12125550123",
+    "+1212555012",
+    "+121255501234",
+    "+99912345678",
+]
+
+
+@pytest.mark.parametrize("phone", NOT_ONLY_A_NUMBER)
+async def test_what_is_not_only_a_telephone_number_is_refused_wherever_one_is_taken(intake: Intake, clinic: Caller, phone: str) -> None:
+    contact = {"name": "Theo", "relationship": "brother", "phone": phone}
+    for changes, pointer in (({"phone": phone}, "/phone"), ({"emergency_contact": contact}, "/emergency_contact/phone")):
+        answer = await clinic.post("/intake/v1/patients", patient_body(**changes))
+        assert_refused(answer, 422, "phone-invalid", pointer)
+    assert clinic.clinic_id is not None
+    assert await intake.count("patient", clinic.clinic_id) == 0
+
+
+@pytest.mark.parametrize(
+    "phone", ["+1 212 555 0123", "+1 (212) 555-0123", "+1.212.555.0123", "+39 06 6982", "+49-30-123456", "+447911123456"]
+)
+async def test_a_number_keeps_the_digits_that_were_typed(clinic: Caller, phone: str) -> None:
+    patient = await registered_patient(clinic, phone=phone)
+    assert patient["phone"] == "+" + "".join(one for one in phone if one.isdigit())
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "pointer"),
     [
@@ -103,6 +161,8 @@ async def test_contact_details_are_normalised(clinic: Caller) -> None:
         ({"phone": "+1312555"}, "phone-invalid", "/phone"),
         ({"phone": "+12125550123 ext. 7"}, "phone-invalid", "/phone"),
         ({"email": "marisol@"}, "email-invalid", "/email"),
+        ({"email": "=?utf-8?q?stranger?=@example.org"}, "email-invalid", "/email"),
+        ({"email": "mari\u00e9@example.org"}, "email-invalid", "/email"),
         ({"email": "marisol@example.org\r\nBcc: x@example.org"}, "text-not-allowed", "/email"),
         ({"language": "english"}, "format", "/language"),
         ({"preferred_channel": "pigeon"}, "not-one-of", "/preferred_channel"),

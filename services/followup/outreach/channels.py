@@ -18,6 +18,8 @@ from uuid import UUID
 import aiosmtplib
 import orjson
 
+from shared.mail_address import NotDeliverable, delivered_form
+
 
 class ChannelAway(Exception):
     """The message was not taken now; it may be tried again."""
@@ -79,8 +81,8 @@ class SmtpChannel:
         mail = EmailMessage()
         mail["From"] = formataddr((message.sender_name, self.sender))
         try:
-            mail["To"] = message.address
-        except ValueError as not_an_address:  # a line break in it
+            mail["To"] = delivered_form(message.address)
+        except NotDeliverable as not_an_address:
             raise AddressRefused from not_an_address
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(datetime.now(UTC))

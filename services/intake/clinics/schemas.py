@@ -1,6 +1,10 @@
+import re
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from services.intake.fields import Name, PhoneNumber, TimeZoneName, absent
 from shared.web.schemas import Answer, Body, Text
@@ -9,7 +13,17 @@ DEFAULT_CRISIS_LINE = (
     "If you are thinking of harming yourself, call or text 988 (Suicide and Crisis Lifeline) at any time. In an emergency, call 911."
 )
 
-CrisisLine = Annotated[str, Text(300)]
+_NUMBER = re.compile("[0-9]{3}")
+
+
+def _with_number(value: str) -> str:
+    """A crisis line is a sentence; without a number in digits that every telephone has, it helps nobody."""
+    if not _NUMBER.search(value) or any(one.isdecimal() and not one.isascii() for one in value):
+        raise PydanticCustomError("crisis-line-without-number", "Name a number to call, in the digits 0 to 9.")
+    return value
+
+
+CrisisLine = Annotated[str, Text(300), AfterValidator(_with_number)]
 
 
 class RegisterClinic(Body):
