@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shared import telemetry
+from shared.connections import BoundedConnection
 from shared.listeners import Listeners
 from shared.service import Service
 
@@ -57,7 +58,7 @@ async def serve(
     ``front`` answers the requests, ``apps`` have the lifespans; ``listening_at`` is told the address once it listens.
     """
     log = telemetry.logger("serve", service="+".join(service.name for service in services))
-    public, private = _server(front), _server(ops_application(services))
+    public, private = server_of(front), server_of(ops_application(services))
     asked_to_stop = _on_signals()
     async with AsyncExitStack() as stack:
         for app in apps:
@@ -88,11 +89,12 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """What answers on one port."""
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=BoundedConnection,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -101,8 +103,6 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         proxy_headers=False,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=32 * 1024,
         ws="none",
     )
     return _Quiet(config)
