@@ -76,7 +76,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             CLOCK: partial(task_timers.come_due, clock),
             WAKE: partial(task_timers.wake, clock),
             WEEK: partial(plan_timers.come_due, means),
-            **timer_handlers(clock, setup=setup, quiet=sending.quiet),
+            **timer_handlers(clock, setup=setup),
         },
         samples={"messages": outreach.measure},
         workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},

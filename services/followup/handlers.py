@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.outreach import commands as outreach
 from services.followup.plans import cancellations, weeks
 from services.followup.plans import commands as plans
 from services.followup.plans.items import Whose
@@ -55,9 +56,10 @@ async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged])
 
 
 async def on_patient_changed(means: Means, db: AsyncSession, delivery: Delivery[PatientChanged]) -> None:
-    """Know the patient's number and zone; the status too, should its own event not have come."""
+    """Know the patient's number and zone; the status too, should its own event not have come. What waits for a morning is judged anew."""
     news = await subjects.note_patient(db, delivery.event)
     await _on_status(means, db, delivery, PatientStatus(delivery.event.status), news=news)
+    await outreach.look_again(db, delivery.event.patient_id, means.clock.now())
 
 
 async def on_patient_deceased(means: Means, db: AsyncSession, delivery: Delivery[PatientDeceased]) -> None:

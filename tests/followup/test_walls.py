@@ -14,9 +14,8 @@ from services.followup.checkins.commands import locked
 from services.followup.checkins.links import close, find_link, keep
 from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.queries import get_locked, telephoned
-from services.followup.outreach.commands import cancel, find_message, move
+from services.followup.outreach.commands import cancel, find_message, look_again, move
 from services.followup.outreach.delivery import Claim, wanted
-from services.followup.outreach.policy import load_policy
 from shared.db import Database
 from shared.errors import NotFound
 from shared.service import Service
@@ -113,7 +112,7 @@ async def test_no_query_behind_the_edge_finds_anything_of_another_clinic(
         with pytest.raises(NotFound):
             await get_locked(db, check_in_id)
         with pytest.raises(NoResultFound):
-            await wanted(db, claim, followup.clock.now(), load_policy().quiet)
+            await wanted(db, claim, followup.clock.now())
         await db.rollback()
 
 
@@ -135,6 +134,9 @@ async def test_no_write_behind_the_edge_reaches_another_clinic(
         async with followup.database.transaction(acting.clinic_id) as db:
             await move(db, {check_in_id: later})
         assert (await leaves_at() == [later]) is reached
+        async with followup.database.transaction(acting.clinic_id) as db:
+            await look_again(db, visit.patient_id, now + timedelta(hours=4))
+        assert (await leaves_at() == [now + timedelta(hours=4)]) is reached
         async with followup.database.transaction(acting.clinic_id) as db:
             assert (await close(db, [check_in_id], LinkStatus.DEAD) > 0) is reached
             assert bool(await cancel(db, [check_in_id], "check-in-superseded")) is reached

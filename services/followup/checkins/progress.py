@@ -14,24 +14,20 @@ from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
 from services.followup.checkins.queries import find_zone, telephoned
 from services.followup.checkins.work import overdue_task
 from services.followup.outreach import commands as outreach
-from services.followup.outreach.rules import QuietHours
 from services.followup.tasks.commands import add
 from shared.events.zones import zone_of
 from shared.outbox import emit
 from shared.timers import arm
 
 
-async def open_due(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, forms: Forms, quiet: QuietHours) -> None:
-    """Open planned check-ins and queue their messages, for the end of the patient's quiet hours where they fall into them."""
+async def open_due(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, forms: Forms) -> None:
+    """Open planned check-ins and queue their messages; whether it is night where the patient is now is judged when they are sent."""
     opened = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), {CheckInStatus.PLANNED})
     for check_in in opened:
         check_in.open(forms.of_check_in[check_in.code], now)
     await db.flush()
     asked = [check_in for check_in in opened if check_in.expires_at > now]
-    messages = [
-        outreach.NewMessage(item.check_in_id, item.patient_id, quiet.leaves_at(now, zone_of(item.patient_time_zone))) for item in asked
-    ]
-    await outreach.queue(db, messages, now)
+    await outreach.queue(db, [outreach.NewMessage(item.check_in_id, item.patient_id, now) for item in asked], now)
     await arm(db, *(timer(OVERDUE, item.check_in_id, item.due_at) for item in opened))
     await arm(db, *(timer(EXPIRE, item.check_in_id, item.expires_at) for item in opened))
 

@@ -7,16 +7,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.checkins import progress
 from services.followup.checkins.commands import CALL, EXPIRE, OPEN, OVERDUE
 from services.followup.checkins.policy import CheckInSetup
-from services.followup.outreach.rules import QuietHours
 from shared.clock import Clock
 from shared.timers import DueTimer, TimerHandler
 
 
-def timer_handlers(clock: Clock, *, setup: CheckInSetup, quiet: QuietHours) -> Mapping[str, TimerHandler]:
+def timer_handlers(clock: Clock, *, setup: CheckInSetup) -> Mapping[str, TimerHandler]:
     """The timers that this slice arms, each with its handler."""
 
     async def on_open(db: AsyncSession, due: Sequence[DueTimer]) -> None:
-        await progress.open_due(db, [timer.subject_id for timer in due], clock.now(), forms=setup.forms, quiet=quiet)
+        await progress.open_due(db, [timer.subject_id for timer in due], clock.now(), forms=setup.forms)
 
     async def on_overdue(db: AsyncSession, due: Sequence[DueTimer]) -> None:
         await progress.go_overdue(db, [timer.subject_id for timer in due], clock.now(), policy=setup.policy)

@@ -72,6 +72,11 @@ async def move(db: AsyncSession, leaves_at: Mapping[UUID, datetime]) -> None:
         await db.execute(_MOVE, {"check_ins": list(leaves_at), "leaves": list(leaves_at.values()), "clinic_id": clinic_of(db)})
 
 
+async def look_again(db: AsyncSession, patient_id: UUID, now: datetime) -> None:
+    """Let what a patient has queued be judged anew at once, since where the patient is may have changed; the patient is locked before."""
+    await db.execute(_LOOK_AGAIN, {"clinic_id": clinic_of(db), "patient_id": patient_id, "now": now})
+
+
 async def forget(db: AsyncSession, message_ids: Sequence[UUID]) -> None:
     """Take messages out of the sending queue."""
     if message_ids:
@@ -97,6 +102,17 @@ _QUEUE = text(
     """
 )
 _FORGET = text("DELETE FROM platform.message_queue WHERE message_id = ANY(CAST(:ids AS uuid[]))")
+_LOOK_AGAIN = text(
+    """
+    WITH moved AS (
+        UPDATE message m SET leaves_at = greatest(c.opens_at, CAST(:now AS timestamptz)) FROM check_in c
+        WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.patient_id = :patient_id AND m.status = 'queued'
+          AND c.clinic_id = m.clinic_id AND c.check_in_id = m.check_in_id AND m.leaves_at > greatest(c.opens_at, CAST(:now AS timestamptz))
+        RETURNING m.message_id, m.leaves_at
+    )
+    UPDATE platform.message_queue q SET leaves_at = moved.leaves_at FROM moved WHERE q.message_id = moved.message_id
+    """
+)
 _MOVE = text(
     """
     WITH moved AS (

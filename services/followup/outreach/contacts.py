@@ -21,6 +21,8 @@ class Contact(Protocol):
     @property
     def language(self) -> str | None: ...
     @property
+    def time_zone(self) -> str | None: ...
+    @property
     def birth_date_salt(self) -> str | None: ...
     @property
     def birth_date_hash(self) -> str | None: ...
@@ -47,6 +49,7 @@ class KnownContact:
     channel: str | None = "email"
     address: str | None = "patient@example.org"
     language: str | None = "en-US"
+    time_zone: str | None = "America/New_York"
     birth_date_salt: str | None = None
     birth_date_hash: str | None = None
     sender_name: str = "North Street Office"

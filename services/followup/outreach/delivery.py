@@ -15,11 +15,10 @@ from services.followup.checkins.work import telephone_task
 from services.followup.outreach.channels import Outgoing
 from services.followup.outreach.commands import find_message, forget
 from services.followup.outreach.models import Message, MessageStatus
-from services.followup.outreach.rules import QuietHours, Recipient, Unreachable
+from services.followup.outreach.rules import Held, Recipient, Unreachable
 from services.followup.outreach.texts import MessageText
 from services.followup.tasks.commands import add
 from shared.db import clinic_of
-from shared.events.zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +58,29 @@ class Letters:
         )
 
 
-async def wanted(db: AsyncSession, claim: Claim, now: datetime, quiet: QuietHours) -> UUID | None:
-    """The patient to write to, or None when the message is settled already or has to wait for the end of the quiet hours."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whom a message is for. The zone is the one that was known when the check-in was planned."""
+
+    patient_id: UUID
+    known_zone: str
+
+
+async def wanted(db: AsyncSession, claim: Claim, now: datetime) -> Wanted | None:
+    """Whom to write to, or None when the message is settled already."""
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    leaves_at = quiet.leaves_at(now, zone_of(check_in.patient_time_zone))
-    if leaves_at == now:
-        return message.patient_id
-    message.leaves_at = leaves_at
-    await db.execute(_POSTPONE, {"message_id": message.message_id, "leaves_at": leaves_at})
-    return None
+    return Wanted(message.patient_id, check_in.patient_time_zone)
+
+
+async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> None:
+    """Look at the message again at a later time, should it still be queued then."""
+    check_in, message = await _load(db, claim)
+    if await _settled(db, check_in, message, now):
+        return
+    message.leaves_at = held.until
+    await db.execute(_POSTPONE, {"message_id": message.message_id, "leaves_at": held.until})
 
 
 async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters) -> Outgoing | None:

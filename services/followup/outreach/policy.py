@@ -17,4 +17,5 @@ def load_policy() -> OutreachPolicy:
         backoff=Backoff(timedelta(seconds=retry["first_seconds"]), timedelta(seconds=retry["longest_seconds"])),
         failures_at_most=retry["failures"],
         languages=tuple(document["languages"]),
+        look_again=timedelta(minutes=document["inactive_clinic"]["look_again_minutes"]),
     )

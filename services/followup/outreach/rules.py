@@ -1,4 +1,7 @@
-"""When a message may leave, and to whom: values in, values out."""
+"""When a message may leave, and to whom: values in, values out.
+
+Both are judged from what intake says at the moment of sending, never from what was known when the message was queued.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,9 +11,12 @@ from zoneinfo import ZoneInfo
 
 from services.followup.local_time import after_quiet_hours
 from services.followup.outreach.contacts import Contact
+from shared.events.zones import zone_of
 
 NOT_IN_CARE = frozenset({"deceased", "withdrawn"})
 """Intake's reasons after which nobody is to call either."""
+CLINIC_INACTIVE = "clinic-inactive"
+"""Intake's reason that may pass: the message waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class OutreachPolicy:
     failures_at_most: int
     """How often a message may fail for a reason of its own before a person takes over."""
     languages: tuple[str, ...]
+    look_again: timedelta
+    """How long a message of an inactive clinic waits before intake is asked again."""
 
     def speaks(self, language: str) -> str | None:
         """The language among ours that serves someone who wants ``language`` (BCP 47), or None."""
@@ -60,6 +68,7 @@ class Recipient:
     channel: str
     address: str
     language: str
+    zone: ZoneInfo
     birth_date_salt: str
     birth_date_hash: str
     sender_name: str
@@ -78,8 +87,31 @@ class Unreachable(NamedTuple):
         return self.reason not in NOT_IN_CARE
 
 
-def recipient_of(contact: Contact, channels: Collection[str], policy: OutreachPolicy) -> Recipient | Unreachable:
-    """Read intake's answer: somebody to send to over one of these channels, or the reason why not."""
+class Held(NamedTuple):
+    """Why a message must not leave yet, and when to look again; the reason is a code for the log."""
+
+    reason: str
+    until: datetime
+
+
+def judge(
+    contact: Contact, channels: Collection[str], policy: OutreachPolicy, now: datetime, *, known_zone: str
+) -> Recipient | Held | Unreachable:
+    """Read intake's answer: somebody to send to now over one of these channels, or the reason why not yet or why not at all."""
+    if contact.reason == CLINIC_INACTIVE:
+        return Held(CLINIC_INACTIVE, now + policy.look_again)
+    found = recipient_of(contact, channels, policy, known_zone=known_zone)
+    if isinstance(found, Unreachable):
+        return found
+    leaves_at = policy.quiet.leaves_at(now, found.zone)
+    return found if leaves_at == now else Held("quiet-hours", leaves_at)
+
+
+def recipient_of(contact: Contact, channels: Collection[str], policy: OutreachPolicy, *, known_zone: str) -> Recipient | Unreachable:
+    """Somebody to send to over one of these channels, at whatever time, or the reason why not.
+
+    ``known_zone`` is the zone that was known last; it counts only beside an intake of the release before, which tells none.
+    """
     if not contact.may_send:
         return Unreachable(contact.reason or "not-allowed")
     if contact.channel is None or contact.channel not in channels or not contact.address:
@@ -89,10 +121,15 @@ def recipient_of(contact: Contact, channels: Collection[str], policy: OutreachPo
     language = policy.speaks(contact.language or "")
     if language is None:
         return Unreachable("language-not-served")
+    try:
+        zone = zone_of(contact.time_zone or known_zone)
+    except ValueError:
+        return Unreachable("time-zone-unknown")
     return Recipient(
         channel=contact.channel,
         address=contact.address,
         language=language,
+        zone=zone,
         birth_date_salt=contact.birth_date_salt,
         birth_date_hash=contact.birth_date_hash,
         sender_name=contact.sender_name,

@@ -1,9 +1,10 @@
 """The worker that lets messages leave. All talking to intake and channels happens outside transactions.
 
-A message is claimed under a lease, so that one process at a time has it and a killed one loses it. Intake is asked at that moment;
-then the check-in is looked at again in the transaction that stores the link, and only then the message is handed over. A death or
-withdrawal that was handled before that transaction stops the message; one that comes in the milliseconds after cannot any more.
-A process that dies between handing over and marking repeats the message: same id, same link.
+A message is claimed under a lease, so that one process at a time has it and a killed one loses it. Intake is asked at that moment where
+to send it, what to say and where the patient is: none leaves at night there, and none while the clinic is inactive. Then the check-in is
+looked at again in the transaction that stores the link, and only then the message is handed over. A death or withdrawal that was handled
+before that transaction stops the message; one that comes in the milliseconds after cannot any more. A process that dies between handing
+over and marking repeats the message: same id, same link.
 
 Intake, the database or a channel that is away is waited for until the check-in expires; one that nobody answers is called about.
 A message that fails for a reason of its own, a defect, is given up after a number of failures, and somebody asks by telephone.
@@ -19,7 +20,7 @@ from services.followup.outreach import delivery
 from services.followup.outreach.channels import AddressRefused, Channel, ChannelAway
 from services.followup.outreach.contacts import Contacts
 from services.followup.outreach.delivery import Claim, Letters
-from services.followup.outreach.rules import OutreachPolicy, Unreachable, recipient_of
+from services.followup.outreach.rules import Held, OutreachPolicy, Unreachable, judge
 from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database
@@ -114,11 +115,14 @@ class Outreach:
     async def _send(self, claim: Claim) -> str:
         """Returns what became of it."""
         async with self._database.transaction(claim.clinic_id) as db:
-            patient_id = await delivery.wanted(db, claim, self._clock.now(), self._policy.quiet)
-        if patient_id is None:
-            return "not-now"
-        contact = await self._contacts.contact(claim.clinic_id, patient_id)
-        recipient = recipient_of(contact, self._channels.keys(), self._policy)
+            wanted = await delivery.wanted(db, claim, self._clock.now())
+        if wanted is None:
+            return "called-off"
+        contact = await self._contacts.contact(claim.clinic_id, wanted.patient_id)
+        now = self._clock.now()
+        recipient = judge(contact, self._channels.keys(), self._policy, now, known_zone=wanted.known_zone)
+        if isinstance(recipient, Held):
+            return await self._hold(claim, recipient)
         if isinstance(recipient, Unreachable):
             return await self._give_up(claim, recipient)
         async with self._database.transaction(claim.clinic_id) as db:
@@ -134,6 +138,12 @@ class Outreach:
         async with self._database.transaction(claim.clinic_id) as db:
             await delivery.mark_sent(db, claim, self._clock.now())
         return "sent"
+
+    async def _hold(self, claim: Claim, held: Held) -> str:
+        async with self._database.transaction(claim.clinic_id) as db:
+            await delivery.hold(db, claim, held, self._clock.now())
+        self._log.info("outreach.held", message_id=str(claim.message_id), reason=held.reason)
+        return "not-now"
 
     async def _give_up(self, claim: Claim, why: Unreachable) -> str:
         async with self._database.transaction(claim.clinic_id) as db:

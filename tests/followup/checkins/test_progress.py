@@ -49,11 +49,11 @@ async def test_one_that_expires_at_the_hour_of_its_call_is_called_about(world: W
 
 async def test_a_message_that_falls_into_the_night_leaves_in_the_morning(world: World) -> None:
     new = await world.opened("C72", opens_at=datetime(2026, 11, 24, 2, 0, tzinfo=UTC))
-    (message,) = await world.messages()
     assert new.opens_at.hour == 2, "21:00 in New York"
-    assert message.leaves_at == datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
     await world.outreach.send_due()
     assert world.outbox() == []
+    (message,) = await world.messages()
+    assert message.leaves_at == datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
     await world.until(datetime(2026, 11, 24, 13, 0, tzinfo=UTC))
     await world.outreach.send_due()
     assert len(world.outbox()) == 1

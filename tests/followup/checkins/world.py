@@ -58,8 +58,7 @@ class World:
     def __post_init__(self) -> None:
         self.known(self.patient_id)
         metrics = Metrics("followup")
-        policy = load_policy()
-        handlers = {**timer_handlers(self.clock, setup=self.setup, quiet=policy.quiet), CLOCK: _left_alone}
+        handlers = {**timer_handlers(self.clock, setup=self.setup), CLOCK: _left_alone}
         self.timers = Timers(self.database, self.clock, handlers, metrics)
         self.letters = Letters(SECRET, PUBLIC_URL, load_texts())
         self.channel = FileChannel(self.folder)
@@ -80,7 +79,7 @@ class World:
 
     def known(self, patient_id: UUID, **changed: Any) -> None:  # Any: what intake answers
         """What intake answers about a patient."""
-        contact = {"birth_date_salt": SALT, "birth_date_hash": birth_date_hash(BORN, SALT), **changed}
+        contact = {"birth_date_salt": SALT, "birth_date_hash": birth_date_hash(BORN, SALT), "time_zone": self.zone, **changed}
         self.contacts.contacts[patient_id] = KnownContact(**contact)
 
     async def found(self) -> None:

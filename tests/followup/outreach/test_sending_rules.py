@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -5,7 +6,7 @@ import pytest
 
 from services.followup.outreach.contacts import KnownContact
 from services.followup.outreach.policy import load_policy
-from services.followup.outreach.rules import Recipient, Unreachable, recipient_of
+from services.followup.outreach.rules import Held, Recipient, Unreachable, judge, recipient_of
 from services.followup.outreach.texts import load_texts
 
 POLICY = load_policy()
@@ -59,18 +60,39 @@ def test_failures_wait_twice_as_long_each_time_up_to_five_minutes() -> None:
         (KnownContact(address=None, birth_date_salt="aa", birth_date_hash="bb"), "channel-not-served", True),
         (KnownContact(), "birth-date-unknown", True),
         (KnownContact(language="es", birth_date_salt="aa", birth_date_hash="bb"), "language-not-served", True),
+        (KnownContact(time_zone="Mars/Olympus", birth_date_salt="aa", birth_date_hash="bb"), "time-zone-unknown", True),
     ],
 )
 def test_who_cannot_be_written_to_is_called_unless_out_of_care(contact: KnownContact, reason: str, to_be_called: bool) -> None:
-    found = recipient_of(contact, {"email"}, POLICY)
+    found = recipient_of(contact, {"email"}, POLICY, known_zone="America/New_York")
     assert isinstance(found, Unreachable)
     assert (found.reason, found.to_be_called) == (reason, to_be_called)
 
 
 def test_a_reachable_patient_is_written_to_in_a_language_that_we_have() -> None:
-    found = recipient_of(REACHABLE, {"email"}, POLICY)
+    found = recipient_of(REACHABLE, {"email"}, POLICY, known_zone="America/New_York")
     assert isinstance(found, Recipient)
     assert (found.address, found.language, found.sender_name) == ("patient@example.org", "en", "North Street Office")
+
+
+def judged(contact: KnownContact, *, known_zone: str = "America/New_York") -> Recipient | Held | Unreachable:
+    return judge(contact, {"email"}, POLICY, datetime(2026, 11, 23, 18, 0, tzinfo=UTC), known_zone=known_zone)
+
+
+def test_it_is_night_where_intake_says_that_the_patient_is_and_not_where_the_check_in_was_planned() -> None:
+    assert isinstance(judged(REACHABLE, known_zone="Asia/Tokyo"), Recipient)
+    held = judged(replace(REACHABLE, time_zone="Asia/Tokyo"))
+    assert held == Held("quiet-hours", datetime(2026, 11, 23, 23, 0, tzinfo=UTC)), "08:00 in Tokyo"
+
+
+def test_beside_an_intake_that_tells_no_zone_the_last_known_one_counts() -> None:
+    assert isinstance(judged(replace(REACHABLE, time_zone=None)), Recipient)
+    assert isinstance(judged(replace(REACHABLE, time_zone=None), known_zone="Asia/Tokyo"), Held)
+
+
+def test_a_message_of_an_inactive_clinic_waits_and_is_no_call() -> None:
+    held = judged(KnownContact(may_send=False, reason="clinic-inactive"))
+    assert held == Held("clinic-inactive", datetime(2026, 11, 23, 18, 15, tzinfo=UTC))
 
 
 def test_a_message_says_nothing_about_drug_condition_or_kind_of_clinic() -> None:
