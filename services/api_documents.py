@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from services import embedded, secrets
 from shared.bus import PARTITIONS
@@ -113,7 +114,7 @@ def _channel(topic: str, classes: Sequence[type[Event]]) -> Document:
 def _message(cls: type[Event]) -> Document:
     """One event type. Its schema is open: a consumer must accept what a newer producer adds."""
     schema = cls.model_json_schema(mode="serialization")
-    schema.pop("additionalProperties", None)
+    schema = _whole(schema, schema.pop("$defs", {}))
     headers = {"type": "object", "properties": {"ce_type": {"type": "string", "const": cls.type.full_name}}}
     key = {"type": "string", "description": f"{cls.type.key_field} of the event."}
     return {
@@ -126,6 +127,17 @@ def _message(cls: type[Event]) -> Document:
         "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
         "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
     }
+
+
+def _whole(node: Any, parts: Mapping[str, Any]) -> Any:  # Any: whatever a JSON schema holds
+    """A schema that refers to nothing outside it, and is open."""
+    if isinstance(node, list):
+        return [_whole(one, parts) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        node = {**parts[node["$ref"].removeprefix("#/$defs/")], **node}
+    return {name: _whole(value, parts) for name, value in node.items() if name not in ("$ref", "additionalProperties")}
 
 
 def _operations(classes: Sequence[type[Event]], subscriptions: Mapping[str, Sequence[type[Event]]]) -> Document:

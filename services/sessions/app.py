@@ -26,6 +26,7 @@ SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
     intake.PatientChanged: each(handlers.on_patient_changed),
     intake.PatientDeceased: each(handlers.on_patient_deceased),
     intake.PatientWithdrawn: each(handlers.on_patient_withdrawn),
+    intake.ConsentChanged: each(handlers.on_consent_changed),
     intake.ConsentSigned: each(handlers.on_consent_signed),
     intake.ConsentRevoked: each(handlers.on_consent_revoked),
     intake.CourseChanged: each(handlers.on_course_changed),

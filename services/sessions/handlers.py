@@ -11,6 +11,7 @@ from shared.events import Delivery
 from shared.events.followup import InfusionEventRequested
 from shared.events.intake import (
     ClinicChanged,
+    ConsentChanged,
     ConsentRevoked,
     ConsentSigned,
     CourseChanged,
@@ -43,13 +44,18 @@ async def on_patient_withdrawn(db: AsyncSession, delivery: Delivery[PatientWithd
     await subjects.note_patient_status(db, event.patient_id, PatientStatus.WITHDRAWN, event.patient_version)
 
 
+async def on_consent_changed(db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
+    """Know whether the consent stands without which nothing starts."""
+    await subjects.note_consent_standing(db, delivery.event)
+
+
 async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
-    """Know the consent without which nothing starts."""
+    """Know a signature; it counts only as long as nobody has told how the patient's consent stands."""
     await subjects.note_consent_signed(db, delivery.event)
 
 
 async def on_consent_revoked(db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
-    """Nothing starts under it any more."""
+    """Know a revocation; it too counts only as long as nobody has told how the patient's consent stands."""
     await subjects.note_consent_revoked(db, delivery.event)
 
 

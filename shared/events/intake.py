@@ -1,12 +1,27 @@
 """Events of intake: who the people, clients, consents and courses are, as far as others must know."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.events.registry import Event, event
 from shared.events.zones import ZoneName
+
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+"""Since when something was so, where no beginning is known: a record is often made after what it tells of."""
+
+
+class Span(BaseModel):
+    """A time in which something was so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    since: AwareDatetime
+    """The first moment; it is inside."""
+    until: AwareDatetime | None = None
+    """The first moment after it; None while it lasts."""
 
 
 @event("intake", "clinic.changed", subject=("Organization", "clinic_id"), key="clinic_id")
@@ -68,6 +83,11 @@ class PatientChanged(Event):
     """active, withdrawn or deceased."""
     messages_allowed: bool
     """False after an opt-out, or where no electronic channel was agreed."""
+    active: list[Span] | None = None
+    """When the patient was alive and in the programme, as recorded by now; None from a producer that did not tell it.
+
+    A death ends it with the day of the death where that is known, else when it was recorded; a withdrawal when it was recorded.
+    """
 
 
 @event("intake", "patient.deceased", subject=("Patient", "patient_id"), key="patient_id")
@@ -108,6 +128,28 @@ class ConsentRevoked(Event):
     consent_type: str
 
 
+@event("intake", "consent.changed", subject=("Patient", "patient_id"), key="patient_id")
+class ConsentChanged(Event):
+    """Whether a patient's consent of one type stands, all signatures and revocations taken together; carries the whole current state.
+
+    Intake alone decides it. Who acts on consent uses this, and not the single signatures.
+    """
+
+    patient_id: UUID
+    consent_type: str
+    """treatment, messaging or disclosure."""
+    consent_standing: int
+    """The version: grows with every change of one patient's consent of this type."""
+    standing: str
+    """active, expired or revoked, when it was told; an active one expires at ``until`` without a further event."""
+    since: AwareDatetime
+    """From when it stands so."""
+    until: AwareDatetime | None
+    """The first moment at which an active one stands no more; None for the others."""
+    stood: list[Span]
+    """When a consent stood, as recorded by now; the standing one is among them."""
+
+
 @event("intake", "course.changed", subject=("CarePlan", "course_id"), key="patient_id")
 class CourseChanged(Event):
     """A course of infusions was started, held, resumed, stopped or completed, or its care team changed; the whole current state."""
@@ -123,3 +165,5 @@ class CourseChanged(Event):
     responsible_clinician_id: UUID
     therapist_id: UUID | None
     coordinator_id: UUID | None
+    ran: list[Span] | None = None
+    """When infusions could be started under it, as recorded by now; None from a producer that did not tell it."""

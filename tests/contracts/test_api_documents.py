@@ -16,7 +16,8 @@ from shared.bus import cloud_event_headers
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/api"
-GOLDEN = sorted((ROOT / "tests/shared/events/golden").glob("*.json"))
+SAMPLES = ROOT / "tests/shared/events/golden"
+GOLDEN = sorted(SAMPLES.rglob("*.json"))
 OFFICIAL_SCHEMA = ROOT / "node_modules/@asyncapi/specs/schemas/3.0.0.json"
 OPENAPI = ["intake.openapi.json", "sessions.openapi.json", "followup.openapi.json"]
 
@@ -80,7 +81,7 @@ def references_in(node: object) -> list[str]:
     return [found for value in node for found in references_in(value)] if isinstance(node, list) else []
 
 
-@pytest.mark.parametrize("sample", GOLDEN, ids=lambda sample: sample.stem)
+@pytest.mark.parametrize("sample", GOLDEN, ids=lambda sample: str(sample.relative_to(SAMPLES)))
 def test_a_golden_sample_fits_its_described_payload(asyncapi: Json, sample: Path) -> None:
     message = asyncapi["components"]["messages"][sample.stem]
     validator = jsonschema.Draft202012Validator(message["payload"], format_checker=jsonschema.FormatChecker())

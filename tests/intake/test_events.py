@@ -1,10 +1,12 @@
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
 from services.intake.patients.queries import get_patient
+from shared.clock import FrozenClock
 from shared.errors import Conflict
 from shared.outbox import emit
 from tests.intake.conftest import Caller, Intake, assert_refused, practitioner, registered_patient, signed_consent, started_course
@@ -69,7 +71,58 @@ async def test_a_patients_events_carry_the_whole_state_in_order(intake: Intake, 
         "language": "es",
         "status": "active",
         "messages_allowed": True,
+        "active": [{"since": "1900-01-01T00:00:00Z", "until": None}],
     }
+
+
+@pytest.mark.parametrize(
+    ("died_on", "until"),
+    [
+        (None, "2026-11-23T14:00:00Z"),
+        ("2026-11-20", "2026-11-21T05:00:00Z"),
+        ("2026-11-23", "2026-11-23T14:00:00Z"),
+    ],
+)
+async def test_a_death_ends_the_patients_time_with_its_day_and_never_later_than_it_is_recorded(
+    intake: Intake, clinic: Caller, died_on: str | None, until: str
+) -> None:
+    patient = await registered_patient(clinic)
+    await clinic.post(f"/intake/v1/patients/{patient['patient_id']}/death", {"died_on": died_on})
+    kind, told = (await intake.events(of=patient["patient_id"]))[-1]
+    assert (kind, told["active"]) == ("patient.changed", [{"since": "1900-01-01T00:00:00Z", "until": until}])
+
+
+async def test_who_left_and_died_later_was_in_the_programme_until_they_left(intake: Intake, clinic: Caller, clock: FrozenClock) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    clock.advance(timedelta(days=3))
+    await clinic.post(f"{path}/death", {"died_on": "2026-11-25"})
+    assert (await intake.events(of=patient["patient_id"]))[-1][1]["active"][0]["until"] == "2026-11-23T14:00:00Z"
+
+
+async def test_a_course_tells_when_it_ran(intake: Intake, clinic: Caller, clock: FrozenClock) -> None:
+    course = await started_course(clinic, await registered_patient(clinic))
+    path = f"/intake/v1/courses/{course['course_id']}"
+    for step in ("hold", "resume", "complete"):
+        clock.advance(timedelta(days=1))
+        await clinic.post(f"{path}/{step}", {"reason": "Holiday"})
+    told = [data["ran"] for _, data in await intake.events(of=course["course_id"])]
+    assert told[0] == [{"since": "1900-01-01T00:00:00Z", "until": None}]
+    assert told[-1] == [
+        {"since": "1900-01-01T00:00:00Z", "until": "2026-11-24T14:00:00Z"},
+        {"since": "2026-11-25T14:00:00Z", "until": "2026-11-26T14:00:00Z"},
+    ]
+
+
+async def test_a_change_of_the_care_team_tells_when_the_course_ran_too(intake: Intake, clinic: Caller) -> None:
+    course = await started_course(clinic, await registered_patient(clinic))
+    path = f"/intake/v1/courses/{course['course_id']}"
+    await clinic.post(f"{path}/hold", {"reason": "Holiday"})
+    await clinic.patch(path, {"planned_infusions": 5}, 2)
+    assert (await intake.events(of=course["course_id"]))[-1][1]["ran"] == [
+        {"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}
+    ]
 
 
 async def test_a_change_that_is_refused_leaves_no_event(intake: Intake, clinic: Caller) -> None:

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 COPIES = {
     "intake": {"platform.client", "platform.practitioner"},
-    "sessions": {"clinic", "patient", "course", "platform.client", "platform.practitioner"},
+    "sessions": {"clinic", "patient", "course", "consent_standing", "platform.client", "platform.practitioner"},
 }
 """What a service knows from others, or from itself as from others, by the version that was told."""
 NEVER_CHANGED = {"platform.stream", "infusion_version"}

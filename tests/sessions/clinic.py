@@ -244,7 +244,13 @@ class Person:
         return self.clinic.clock.now()
 
     def described(
-        self, *, version: int = 1, status: str = "active", zone: str = "America/Chicago", number: str = "P-0042"
+        self,
+        *,
+        version: int = 1,
+        status: str = "active",
+        zone: str = "America/Chicago",
+        number: str = "P-0042",
+        active: list[facts.Span] | None = None,
     ) -> facts.PatientChanged:
         return facts.PatientChanged(
             occurred_at=self.now,
@@ -255,9 +261,12 @@ class Person:
             language="en",
             status=status,
             messages_allowed=True,
+            active=active,
         )
 
-    def course(self, *, version: int = 1, status: str = "active", protocol_version: int = 1) -> facts.CourseChanged:
+    def course(
+        self, *, version: int = 1, status: str = "active", protocol_version: int = 1, ran: list[facts.Span] | None = None
+    ) -> facts.CourseChanged:
         return facts.CourseChanged(
             occurred_at=self.now,
             course_id=self.course_id,
@@ -270,6 +279,7 @@ class Person:
             responsible_clinician_id=uuid4(),
             therapist_id=self.therapist_id,
             coordinator_id=self.coordinator_id,
+            ran=ran,
         )
 
     def consent(
@@ -284,6 +294,25 @@ class Person:
             signed_at=self.now + signed,
             valid_until=self.now + valid,
         )
+
+    def standing(
+        self, standing: str, *spans: facts.Span, version: int = 1, kind: str = "treatment", since: datetime | None = None
+    ) -> facts.ConsentChanged:
+        """What intake decided of all signatures and revocations."""
+        return facts.ConsentChanged(
+            occurred_at=self.now,
+            patient_id=self.patient_id,
+            consent_type=kind,
+            consent_standing=version,
+            standing=standing,
+            since=since or self.now,
+            until=spans[-1].until if standing == "active" else None,
+            stood=list(spans),
+        )
+
+    def span(self, since: timedelta = timedelta(days=-60), until: timedelta | None = None) -> facts.Span:
+        """From so long before now, to so long after or, negative, before it."""
+        return facts.Span(since=self.now + since, until=None if until is None else self.now + until)
 
     def revoked(self, *, at: timedelta = timedelta(0)) -> facts.ConsentRevoked:
         return facts.ConsentRevoked(

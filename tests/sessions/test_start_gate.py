@@ -60,6 +60,34 @@ async def test_a_revoked_consent_counts_no_more_whichever_came_first(clinic: Cli
         assert problem["code"] == "consent-missing"
 
 
+async def test_what_intake_decided_of_consent_counts_and_not_the_signatures(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    await clinic.tell(person.standing("revoked", person.span(until=timedelta(minutes=-121))))
+    problem = await refused(clinic, await clinic.arrived(person), clinic.start_body())
+    assert problem["code"] == "consent-missing"
+
+
+async def test_consent_that_stood_at_the_start_is_enough_though_it_was_taken_back_since(clinic: Clinic) -> None:
+    person = await clinic.patient(consented=False)
+    await clinic.tell(person.standing("revoked", person.span(until=timedelta(minutes=-60))))
+    await clinic.step(await clinic.arrived(person), "start", clinic.start_body())
+
+
+async def test_an_older_decision_on_consent_changes_nothing(clinic: Clinic) -> None:
+    person = await clinic.patient(consented=False)
+    revoked, active = person.standing("revoked", version=2), person.standing("active", person.span(until=timedelta(days=90)), version=1)
+    await clinic.tell(revoked, active)
+    problem = await refused(clinic, await clinic.arrived(person), clinic.start_body())
+    assert problem["code"] == "consent-missing"
+
+
+async def test_a_signature_of_the_release_before_that_arrives_late_changes_nothing_any_more(clinic: Clinic) -> None:
+    person = await clinic.patient(consented=False)
+    await clinic.tell(person.standing("revoked"), person.consent(), person.standing("active", person.span(), version=1, kind="messaging"))
+    problem = await refused(clinic, await clinic.arrived(person), clinic.start_body())
+    assert problem["code"] == "consent-missing"
+
+
 @pytest.mark.parametrize("status", ["on-hold", "stopped", "completed"])
 async def test_nothing_starts_on_a_course_that_does_not_run(clinic: Clinic, status: str) -> None:
     person = await clinic.patient()

@@ -1,8 +1,8 @@
 from collections.abc import Mapping
 from uuid import UUID, uuid4
 
-from services.intake.courses.models import Course, CourseChange
-from services.intake.courses.queries import find_open_course, get_course
+from services.intake.courses.models import Course
+from services.intake.courses.queries import find_open_course, get_course, steps_taken
 from services.intake.courses.rules import CARE_TEAM_ROLES, PLANNING_FIELDS, RESPONSIBLE_ROLES, CourseStep
 from services.intake.courses.schemas import ChangeCourse, StartCourse
 from services.intake.patients.queries import get_patient, referenced_patient
@@ -34,7 +34,7 @@ async def start(call: CallContext, body: StartCourse, policy: Policy) -> Course:
         **body.model_dump(),
     )
     call.db.add(course)
-    emit(call.db, course.changed(call.now))
+    emit(call.db, course.changed(call.now, []))
     return course
 
 
@@ -51,28 +51,20 @@ async def change(call: CallContext, course_id: UUID, body: ChangeCourse, policy:
     if "planned_infusions" in fields:
         _refuse_planned(body.planned_infusions, policy)
     await _refuse_unqualified(call, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})
-    emit(call.db, course.replan(call.now, **fields))
+    course.replan(**fields)
+    emit(call.db, course.changed(call.now, await steps_taken(call.db, course_id)))
     return course
 
 
 async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str | None) -> Course:
     """Hold, resume, stop or complete. Raises NotFound, 409 when the state does not allow it or, to resume, the patient's does not."""
     course = await _locked(call, course_id)
-    changed = course.take(step, reason, call.now, call.caller.actor)
+    change = course.take(step, reason, call.now, call.caller.actor)
     if step is CourseStep.RESUME:
         (await get_patient(call.db, course.patient_id, lock=True)).require_active()
-    call.db.add(
-        CourseChange(
-            clinic_id=call.clinic_id,
-            course_change_id=uuid4(),
-            course_id=course_id,
-            step=step,
-            changed_at=call.now,
-            changed_by=call.caller.actor,
-            reason=reason,
-        )
-    )
-    emit(call.db, changed)
+    taken = [*await steps_taken(call.db, course_id), change]
+    call.db.add(change)
+    emit(call.db, course.changed(call.now, taken))
     return course
 
 

@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlmodel import Field
 
-from services.intake.courses.rules import OPEN, STEPS, Cadence, CourseStatus, CourseStep
+from services.intake.courses.rules import OPEN, STEPS, Cadence, CourseStatus, CourseStep, ran
 from services.intake.tables import Table, code_column
 from shared.db import utc_column
 from shared.errors import Conflict
@@ -53,26 +54,34 @@ class Course(Table, table=True):
     version: int = 1
     started_at: datetime = Field(sa_column=utc_column())
 
-    def take(self, step: CourseStep, reason: str | None, at: datetime, by: str) -> CourseChanged:
+    def take(self, step: CourseStep, reason: str | None, at: datetime, by: str) -> "CourseChange":
         """Hold, resume, stop or complete. Raises Conflict, naming the state and the possible steps, when it is not one of them."""
         if step not in STEPS[self.status]:
             raise self._refusal()
         self.status = STEPS[self.status][step]
         self.status_changed_at, self.status_changed_by, self.status_reason = at, by, reason
         self.version += 1
-        return self.changed(at)
+        return CourseChange(
+            clinic_id=self.clinic_id,
+            course_change_id=uuid4(),
+            course_id=self.course_id,
+            course_version=self.version,
+            step=step,
+            changed_at=at,
+            changed_by=by,
+            reason=reason,
+        )
 
-    def replan(self, at: datetime, **fields: object) -> CourseChanged:
+    def replan(self, **fields: object) -> None:
         """Change the care team, the planned number or the cadence of a course that is open. Raises Conflict for an ended one."""
         if self.status not in OPEN:
             raise self._refusal()
         for name, value in fields.items():
             setattr(self, name, value)
         self.version += 1
-        return self.changed(at)
 
-    def changed(self, at: datetime) -> CourseChanged:
-        """The whole current state; reasons stay here."""
+    def changed(self, at: datetime, taken: "Sequence[CourseChange]") -> CourseChanged:
+        """The whole current state, with when it ran by the steps that it took, in their order; reasons stay here."""
         return CourseChanged(
             occurred_at=at,
             course_id=self.course_id,
@@ -85,6 +94,7 @@ class Course(Table, table=True):
             responsible_clinician_id=self.responsible_clinician_id,
             therapist_id=self.therapist_id,
             coordinator_id=self.coordinator_id,
+            ran=ran(taken),
         )
 
     def _refusal(self) -> Conflict:
@@ -96,11 +106,16 @@ class CourseChange(Table, table=True):
     """One step that a course took: when, by whom and why. Never changed."""
 
     __tablename__ = "course_change"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "course_id"], ["course.clinic_id", "course.course_id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "course_id"], ["course.clinic_id", "course.course_id"]),
+        Index("ix_course_change_course_id", "clinic_id", "course_id"),
+    )
 
     clinic_id: UUID = Field(primary_key=True)
     course_change_id: UUID = Field(primary_key=True)
     course_id: UUID
+    course_version: int | None = None
+    """The version that the step made; unknown of a step that the release before recorded."""
     step: CourseStep = Field(sa_column=code_column(CourseStep))
     changed_at: datetime = Field(sa_column=utc_column())
     changed_by: str

@@ -1,7 +1,9 @@
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
-from shared.events.intake import Role
+from shared.events.intake import BEGINNING, Role, Span
 
 
 class CourseStatus(StrEnum):
@@ -42,6 +44,34 @@ STEPS: Mapping[CourseStatus, Mapping[CourseStep, CourseStatus]] = {
     CourseStatus.COMPLETED: {},
 }
 """From each state, the possible steps and where they lead. A stopped or completed course is final."""
+
+
+class Taken(Protocol):
+    """What is to be known of a step that a course took."""
+
+    @property
+    def step(self) -> CourseStep: ...
+    @property
+    def changed_at(self) -> datetime: ...
+
+
+def ran(taken: Iterable[Taken]) -> list[Span]:
+    """When infusions could be started under a course that took these steps, in their order.
+
+    It counts from the beginning: an infusion given before the course was recorded is entered under it.
+    """
+    spans: list[Span] = []
+    since: datetime | None = BEGINNING
+    latest = BEGINNING
+    for change in taken:
+        latest = max(latest, change.changed_at)  # Replicas' clocks may differ; a step never comes before the one before it.
+        if change.step is CourseStep.RESUME:
+            since = since or latest
+        elif since is not None:
+            spans.append(Span(since=since, until=latest))
+            since = None
+    return [*spans, Span(since=since)] if since is not None else spans
+
 
 OPEN = frozenset(status for status, steps in STEPS.items() if steps)
 

@@ -1,12 +1,22 @@
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from services.intake.patients.rules import Change, Channel, PatientStatus, RequestedBy, allowed_changes, messages_allowed
+from services.intake.patients.rules import (
+    Change,
+    Channel,
+    PatientStatus,
+    RequestedBy,
+    active_spans,
+    allowed_changes,
+    end_of_life,
+    messages_allowed,
+)
 from services.intake.tables import Table, code_column
 from shared.db import utc_column
 from shared.errors import Conflict
@@ -37,6 +47,9 @@ class Patient(Table, table=True):
     status: PatientStatus = Field(default=PatientStatus.ACTIVE, sa_column=code_column(PatientStatus))
     status_changed_at: datetime = Field(sa_column=utc_column())
     status_changed_by: str
+    withdrawn_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    deceased_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    """When the death was recorded."""
     died_on: date | None = None
     opted_out: bool = False
     version: int = 1
@@ -46,13 +59,14 @@ class Patient(Table, table=True):
         """Record the death: final, and nothing may be sent any more. Raises Conflict when it is recorded already."""
         self._require(Change.DEATH)
         self._become(PatientStatus.DECEASED, at, by)
-        self.died_on = died_on
+        self.died_on, self.deceased_at = died_on, at
         return PatientDeceased(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
 
     def withdraw(self, at: datetime, by: str) -> PatientWithdrawn:
         """Record that the patient left the programme. Raises Conflict unless active."""
         self._require(Change.WITHDRAWAL)
         self._become(PatientStatus.WITHDRAWN, at, by)
+        self.withdrawn_at = at
         return PatientWithdrawn(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
 
     def opt(self, change: Change) -> None:
@@ -91,12 +105,20 @@ class Patient(Table, table=True):
             language=self.language,
             status=self.status,
             messages_allowed=messages_allowed(self.status, self.preferred_channel, opted_out=self.opted_out),
+            active=active_spans(self._ends()),
         )
 
     @property
     def display_name(self) -> str:
         """How coordinators see the patient."""
         return f"{self.preferred_name or self.given_name} {self.family_name}"
+
+    def _ends(self) -> list[datetime]:
+        """What ended the patient's time in the programme. The release before kept only the time of the last change of the status."""
+        ends = [self.withdrawn_at or self.status_changed_at] if self.withdrawn_at or self.status is PatientStatus.WITHDRAWN else []
+        if self.status is PatientStatus.DECEASED:
+            ends.append(end_of_life(self.died_on, self.deceased_at or self.status_changed_at, ZoneInfo(self.time_zone)))
+        return ends
 
     def _become(self, status: PatientStatus, at: datetime, by: str) -> None:
         self.status, self.status_changed_at, self.status_changed_by = status, at, by

@@ -1,6 +1,9 @@
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from shared.events.intake import BEGINNING, Span
 
 
 class PatientStatus(StrEnum):
@@ -53,6 +56,19 @@ def allowed_changes(status: PatientStatus, *, opted_out: bool) -> list[Change]:
 def messages_allowed(status: PatientStatus, channel: Channel, *, opted_out: bool) -> bool:
     """Whether anything may be sent by machine, as far as the patient's own record says; consent is asked for besides."""
     return status is PatientStatus.ACTIVE and channel in ELECTRONIC and not opted_out
+
+
+def end_of_life(died_on: date | None, recorded_at: datetime, zone: ZoneInfo) -> datetime:
+    """The first moment at which the patient counts as dead: after the whole day of the death, and never later than it was recorded."""
+    if died_on is None:
+        return recorded_at
+    return min(datetime.combine(died_on + timedelta(days=1), time.min, zone).astimezone(UTC), recorded_at)
+
+
+def active_spans(ends: Collection[datetime]) -> list[Span]:
+    """When a patient was alive and in the programme: until the first of these ends, of which there may be none."""
+    until = min(ends, default=None)
+    return [Span(since=BEGINNING, until=until)] if until is None or until > BEGINNING else []
 
 
 def missing_address(channel: Channel, *, email: str | None, phone: str | None) -> str | None:

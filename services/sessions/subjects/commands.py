@@ -8,9 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.sessions.subjects.models import Clinic, Consent, Course, Patient, PatientStatus
+from services.sessions.subjects.models import SPANS, Clinic, Consent, ConsentStanding, Course, Patient, PatientStatus
 from shared.db import clinic_of
-from shared.events.intake import ClinicChanged, ConsentRevoked, ConsentSigned, CourseChanged, PatientChanged
+from shared.events.intake import ClinicChanged, ConsentChanged, ConsentRevoked, ConsentSigned, CourseChanged, PatientChanged, Span
 
 
 async def note_clinic_settings(db: AsyncSession, event: ClinicChanged) -> None:
@@ -20,7 +20,7 @@ async def note_clinic_settings(db: AsyncSession, event: ClinicChanged) -> None:
 
 
 async def note_patient(db: AsyncSession, event: PatientChanged) -> None:
-    """Take over a patient's number and zone, and the status, each unless a newer one is known."""
+    """Take over a patient's number and zone, when they were active, and the status, each unless a newer one is known."""
     given = insert(Patient).values(
         clinic_id=clinic_of(db),
         patient_id=event.patient_id,
@@ -29,8 +29,10 @@ async def note_patient(db: AsyncSession, event: PatientChanged) -> None:
         version=event.patient_version,
         status=event.status,
         status_version=event.patient_version,
+        active=_kept(event.active),
+        active_version=event.patient_version,
     )
-    changes = {name: given.excluded[name] for name in ("patient_number", "time_zone", "version")}
+    changes = {name: given.excluded[name] for name in ("patient_number", "time_zone", "version", "active", "active_version")}
     newer = col(Patient.version) < given.excluded.version
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=changes, where=newer))
     await note_patient_status(db, event.patient_id, PatientStatus(event.status), event.patient_version)
@@ -42,6 +44,21 @@ async def note_patient_status(db: AsyncSession, patient_id: UUID, status: Patien
     changes = {name: given.excluded[name] for name in ("status", "status_version")}
     newer = col(Patient.status_version) < given.excluded.status_version
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=changes, where=newer))
+
+
+async def note_consent_standing(db: AsyncSession, event: ConsentChanged) -> None:
+    """Take over how a patient's consent of one type stands, unless a newer decision is known."""
+    values = {
+        "clinic_id": clinic_of(db),
+        "patient_id": event.patient_id,
+        "consent_type": event.consent_type,
+        "version": event.consent_standing,
+        "standing": event.standing,
+        "since": event.since,
+        "until": event.until,
+        "stood": _kept(event.stood),
+    }
+    await _upsert_newer(db, ConsentStanding, values, key=("clinic_id", "patient_id", "consent_type"))
 
 
 async def note_consent_signed(db: AsyncSession, event: ConsentSigned) -> None:
@@ -83,12 +100,23 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> None:
         "therapist_id": event.therapist_id,
         "coordinator_id": event.coordinator_id,
         "version": event.course_version,
+        "ran": _kept(event.ran),
+        "ran_version": event.course_version,
     }
     await _upsert_newer(db, Course, values, key=("clinic_id", "course_id"))
 
 
-async def _upsert_newer(db: AsyncSession, model: type[Clinic] | type[Course], values: dict[str, Any], *, key: tuple[str, ...]) -> None:
-    # Any: column values of several types, given by the functions above
+def _kept(spans: list[Span] | None) -> Any:  # Any: JSON
+    return None if spans is None else SPANS.dump_python(spans, mode="json")
+
+
+async def _upsert_newer(
+    db: AsyncSession,
+    model: type[Clinic | Course | ConsentStanding],
+    values: dict[str, Any],  # Any: column values of several types, given by the functions above
+    *,
+    key: tuple[str, ...],
+) -> None:
     given = insert(model).values(values)
     changes = {name: given.excluded[name] for name in values if name not in key}
     newer = col(model.version) < given.excluded.version

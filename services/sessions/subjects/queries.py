@@ -7,7 +7,8 @@ from sqlalchemy import exists, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.sessions.subjects.models import TREATMENT, Consent, Course, Patient, Subject
+from services.sessions.subjects.models import SPANS, TREATMENT, Clinic, Consent, ConsentStanding, Course, Patient, Subject
+from services.sessions.subjects.rules import stood_at
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
 
@@ -34,21 +35,30 @@ async def get_subject_for_booking(db: AsyncSession, patient_id: UUID, course_id:
 
 
 async def treatment_consented(db: AsyncSession, patient_id: UUID, at: datetime) -> bool:
-    """Whether a treatment consent of this patient was valid at that moment; its last moment is inside."""
-    return bool(
-        await db.scalar(
-            select(
-                exists().where(
-                    col(Consent.clinic_id) == clinic_of(db),
-                    col(Consent.patient_id) == patient_id,
-                    col(Consent.consent_type) == TREATMENT,
-                    col(Consent.signed_at) <= at,
-                    col(Consent.valid_until) >= at,
-                    or_(col(Consent.revoked_at).is_(None), col(Consent.revoked_at) > at),
-                )
-            )
-        )
+    """Whether consent to treatment stood at that moment, as intake decided it.
+
+    Where intake, of the release before, has only told signatures: whether one was valid; its last moment is inside.
+    """
+    told = select(col(ConsentStanding.stood)).where(
+        col(ConsentStanding.clinic_id) == clinic_of(db),
+        col(ConsentStanding.patient_id) == patient_id,
+        col(ConsentStanding.consent_type) == TREATMENT,
     )
+    signature = exists().where(
+        col(Consent.clinic_id) == clinic_of(db),
+        col(Consent.patient_id) == patient_id,
+        col(Consent.consent_type) == TREATMENT,
+        col(Consent.signed_at) <= at,
+        col(Consent.valid_until) >= at,
+        or_(col(Consent.revoked_at).is_(None), col(Consent.revoked_at) > at),
+    )
+    stood, signed = (await db.execute(select(told.scalar_subquery(), signature))).one()
+    return bool(signed) if stood is None else stood_at(SPANS.validate_python(stood), at)
+
+
+async def clinic_active(db: AsyncSession) -> bool:
+    """Whether the clinic of this transaction takes part; True as long as nothing was heard of it."""
+    return await db.scalar(select(col(Clinic.active)).where(col(Clinic.clinic_id) == clinic_of(db))) is not False
 
 
 def _unknown(pointer: str) -> FieldError:
