@@ -61,7 +61,7 @@ def _each(row: int, path: str, bodies: Sequence[Json | bytes], status: int, code
 
 
 _SOUND = json.dumps(person()).encode()
-_UNSEEN = ("A\u0000", "A\u202eB", "A" + "\u0301" * 50, "\u200b\u200d", "A\u0007")
+_UNSEEN = ("A\u0000", "A\u202eB", "A" + "\u0301" * 50, "\u200b\u200d", "A\u0007", "A\u2028B", "A\U000e0041", "A\u200dB", "=?utf-8?q?A?=")
 _NO_NUMBERS: tuple[object, ...] = (True, "35", [35], {})
 _NO_TIMES = ("2026-11-23T14:40:00", "2026-11-23", 1795444800, "2026-02-30T14:40:00Z", "2026-11-23T14:39:60Z")
 

@@ -1,8 +1,10 @@
 """Bodies and answers by themselves: strict without their author's doing."""
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
+from json import dumps
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from shared.web import moments
 from shared.web.schemas import Answer, Body, Moment, Text
 from shared.web.strict_json import parse
-from shared.web.text import allowed
+from shared.web.text import allowed, pattern
 
 
 class Colour(StrEnum):
@@ -151,24 +153,128 @@ def test_an_offset_may_be_written_small(text: str) -> None:
     assert read(f'{{"at": "2026-05-04t10:00:00{text}"}}').at == datetime(2026, 5, 4, 10, tzinfo=UTC)
 
 
+NEVER = {
+    "zero": "a\u0000",
+    "bell": "\u0007",
+    "next-line": "\u0085",
+    "line-separator": "a\u2028b",
+    "paragraph-separator": "a\u2029b",
+    "override": "abc\u202ecba",
+    "isolate": "\u2066x\u2069",
+    "deprecated": "a\u206ab",
+    "interlinear": "a\ufff9",
+    "no-character": "a\uffff",
+    "tag": "a\U000e0041",
+    "tag-begin": "a\U000e0001",
+    "unassigned-unseen": "a\U000e0fff",
+    "tower": "a" + "\u0301" * 9,
+}
+
+
 @pytest.mark.parametrize("field", ["name", "note", "plain"])
-@pytest.mark.parametrize(
-    "text",
-    ["a\\u0000", "\\u0007", "\\u0085", "abc\\u202ecba", "\\u2066x\\u2069", "\\ufff9", "a" + "\\u0301" * 9],
-    ids=["zero", "bell", "next-line", "override", "isolate", "interlinear", "tower"],
-)
+@pytest.mark.parametrize("text", NEVER.values(), ids=NEVER.keys())
 def test_characters_that_cannot_be_seen_are_refused(field: str, text: str) -> None:
-    assert codes(f'{{"{field}": "{text}"}}') == ["text-not-allowed"]
+    assert codes(dumps({field: text})) == ["text-not-allowed"]
 
 
-@pytest.mark.parametrize("text", [" ", "\\u200b", "\\u200d\\ufeff", "\\u3164", "\\u00a0\\u2003", "\\ufe0f"])
-def test_a_text_has_something_to_see(text: str) -> None:
-    assert codes(f'{{"name": "{text}"}}') == ["text-not-allowed"]
+UNSEEN = {
+    "soft-hyphen": "a\u00adb",
+    "grapheme-joiner": "a\u034fb",
+    "arabic-letter-mark": "a\u061cb",
+    "left-to-right-mark": "a\u200eb",
+    "right-to-left-mark": "\u05d0\u200f",
+    "space-without-width": "a\u200bb",
+    "word-joiner": "a\u2060b",
+    "byte-order-mark": "\ufeffab",
+    "hangul-filler": "\u1100\u1160",
+    "halfwidth-filler": "a\uffa0",
+    "khmer-vowel": "\u1780\u17b4",
+    "joiner-in-latin": "a\u200db",
+    "non-joiner-in-latin": "a\u200cb",
+    "joiner-first": "\u200d\u0645",
+    "two-joiners": "\u0645\u200d\u200d",
+    "selector-of-latin": "a\ufe0fb",
+    "ideograph-selector-of-latin": "a\U000e0100",
+    "mongolian-selector-of-latin": "a\u180bb",
+    "music": "a\U0001d173",
+    "shorthand": "a\U0001bca0",
+}
 
 
-@pytest.mark.parametrize("text", ["Nguyễn", "José", "שָׁלוֹם", "พี่", "👩‍⚕️", "a\u200fb", "O\u2019Neil", "=1+1", "<b>"])
+@pytest.mark.parametrize("text", UNSEEN.values(), ids=UNSEEN.keys())
+def test_two_names_that_look_the_same_are_the_same_and_a_note_may_hold_what_a_program_put_there(text: str) -> None:
+    assert codes(dumps({"name": text})) == codes(dumps({"plain": text})) == ["text-not-allowed"]
+    assert read(dumps({"note": text})).note == text
+
+
+@pytest.mark.parametrize("text", ["=?utf-8?q?x?=", "a =?utf-8?b?eA==?=", "=?a?="])
+def test_a_line_holds_no_encoded_word(text: str) -> None:
+    assert codes(dumps({"plain": text})) == ["text-not-allowed"]
+    assert read(dumps({"note": text})).note == text
+
+
+@pytest.mark.parametrize("text", [" ", "\u200b", "\u200d\ufeff", "\u3164", "\u00a0\u2003", "\ufe0f", "\u2800"])
+@pytest.mark.parametrize("field", ["name", "note"])
+def test_a_text_has_something_to_see(field: str, text: str) -> None:
+    assert codes(dumps({field: text})) == ["text-not-allowed"]
+
+
+WORLD = [
+    "Nguy\u1ec5n",
+    "Nguye\u0302\u0303n",
+    "Jos\u00e9",
+    "Jose\u0301",
+    "O\u2019Neil",
+    "O'Neil",
+    "Ng\u016bg\u0129",
+    "\u02bbOkina",
+    "Anne-Marie",
+    "Jean\u2011Luc",
+    "M\u00fcller",
+    "\u0141ukasz",
+    "Bj\u00f6rk",
+    "Jr., Ph.",
+    "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
+    "\u05d9\u05e2\u05e7\u05d1",
+    "\u0645\u062d\u0645\u062f",
+    "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+    "\u06f1\u0647\u200d.",
+    "\u0e1e\u0e35\u0e48",
+    "\u0930\u093e\u092e",
+    "\u0d28\u0d4d\u200d",
+    "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+    "\u0995\u09cd\u200c\u09b7",
+    "\u1780\u17d2\u200c\u1781",
+    "\u182a\u180b\u1820\u180e\u1820",
+    "\u8fbb\U000e0100\u5ddd",
+    "\u845b\ufe00",
+    "\U00020bb7\u91ce",
+    "\uae40\ubbfc\uc218",
+    "\u1112\u1161\u11ab",
+    "\u10d2\u10d8\u10dd",
+    "\u0531\u0576\u0561",
+    "\u12a0\u1260\u1260",
+    "\u0422\u0430\u0442\u044c\u044f\u043d\u0430",
+    "\U0001e900\U0001e901",
+    "X \u00c6 A-12",
+    "\U0001f469\u200d\u2695\ufe0f",
+    "1\ufe0f\u20e3",
+    "=1+1",
+    "<b>",
+]
+
+
+@pytest.mark.parametrize("text", WORLD, ids=ascii)
 def test_names_of_the_world_are_taken(text: str) -> None:
-    assert read(f'{{"name": "{text}"}}').name == text
+    assert read(dumps({"name": text})).name == text
+    assert read(dumps({"plain": text})).plain == text
+
+
+@pytest.mark.parametrize("text", [*WORLD, *NEVER.values(), *UNSEEN.values(), "=?utf-8?q?x?=", " ", "\u3164"], ids=ascii)
+@pytest.mark.parametrize("lines", [True, False])
+def test_the_description_says_of_a_text_what_is_done(text: str, lines: bool) -> None:
+    described = re.search(pattern(lines=lines, seen=False), text)
+    assert bool(described) == allowed(text, lines=lines)
 
 
 def test_a_line_end_is_for_notes_only() -> None:
@@ -181,8 +287,12 @@ def test_a_text_has_a_length() -> None:
     assert codes('{"name": "12345678901"}') == ["string_too_long"]
 
 
-def test_a_long_text_is_judged_in_linear_time() -> None:
-    assert allowed("a" * 60_000 + "\u0301" * 8, lines=True)
+@pytest.mark.parametrize(
+    "text", ["a" * 60_000 + "\u0301" * 8, "=?" + "a=?" * 20_000, "\u0645\u200c" * 30_000], ids=["marks", "words", "joiners"]
+)
+@pytest.mark.parametrize("lines", [True, False])
+def test_a_long_text_is_judged_in_linear_time(text: str, lines: bool) -> None:
+    assert allowed(text, lines=lines)
 
 
 def test_unknown_members_are_refused_at_every_depth() -> None:
