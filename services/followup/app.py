@@ -28,6 +28,7 @@ from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
 from services.followup.tasks.commands import CLOCK, WAKE
 from services.followup.tasks.policy import shipped_policy
+from services.followup.tasks.wording import shipped_texts
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
@@ -44,7 +45,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     metrics = Metrics("followup")
     database = Database(settings.database_url.get_secret_value(), name="followup", pool_size=settings.database_pool_size)
     means = Means(clock, shipped_protocols(), shipped_policy())
-    setup, sending = load_setup(), load_outreach_policy()
+    setup, sending, texts = load_setup(), load_outreach_policy(), shipped_texts()
     calls = Calls(settings, metrics)
     letters = Letters(settings.link_secret.get_secret_value().encode(), settings.public_url, load_texts())
     outreach = Outreach(
@@ -63,8 +64,8 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         clock=clock,
         metrics=metrics,
         routers=[
-            queue_routes(means.policy),
-            work_routes(means.policy),
+            queue_routes(means.policy, texts),
+            work_routes(means.policy, texts),
             plans_router,
             check_in_routes(setup.forms),
             completeness_router,

@@ -15,7 +15,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from services.followup.checkins.queries import get_check_in
-from services.followup.checkins.rules import Level
+from services.followup.checkins.rules import Level, Worry
 from services.followup.checkins.work import review_task
 from services.followup.tasks import commands as tasks
 from shared.clock import FrozenClock
@@ -40,6 +40,11 @@ def token(issuer: str, **claims: object) -> str:
     now = int(time.time())
     standard = {"iss": issuer, "aud": ["followup"], "iat": now, "nbf": now, "exp": now + 300, "jti": str(uuid4())}
     return jwt.encode({"alg": "ES256", "kid": "for-tests"}, {**standard, **claims}, KEY)
+
+
+def a_worry() -> Worry:
+    """An urgent one."""
+    return Worry("blood-in-urine", 1, Level.URGENT, "urine_blood", "test", "urgent", "Blood in the urine.")
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ class Clinic:
         """An urgent worry about a check-in's answers, with its review."""
         async with self.database.transaction(self.clinic_id) as db:
             check_in, now = await get_check_in(db, check_in_id), self.clock.now()
-            await tasks.add(db, [review_task(check_in, Level.URGENT, now, now, number=1)])
+            await tasks.add(db, [review_task(check_in, [a_worry()], now, now, number=1)])
 
     async def task(self, kind: str = "integration-session", visit: Visit | None = None, **facts: Any) -> Json:
         """A task of this kind, from an infusion that makes one."""

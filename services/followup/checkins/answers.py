@@ -126,7 +126,7 @@ async def _raise(
         return False
     number = check_in.raise_to(level)
     zone = await find_zone(db) or zone_of(check_in.patient_time_zone)
-    await tasks.add(db, [review_task(check_in, level, now, due_by(fresh, now, zone, setup.times), number=number)])
+    await tasks.add(db, [review_task(check_in, fresh, now, due_by(fresh, now, zone, setup.times), number=number)])
     return True
 
 

@@ -1,9 +1,11 @@
-"""The tasks that check-ins make for people. They tell how worried we are and what to do, never what was answered."""
+"""The tasks that check-ins make for people. They hold which rules were met and what to do, never what was answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.followup.checkins.models import CheckIn, CheckInStatus
-from services.followup.checkins.rules import Level
+from services.followup.checkins.rules import HELP_NOW, Level, Worry, highest
+from services.followup.reasons import Fact, Reason, ReasonCode, moment
 from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import Priority
 
@@ -14,33 +16,43 @@ PRIORITY_OF = {Level.STAT: Priority.STAT, Level.URGENT: Priority.ASAP, Level.SAM
 """FHIR's priorities in their order: there, asap is more pressing than urgent."""
 
 
-def review_task(check_in: CheckIn, level: Level, now: datetime, due_at: datetime, *, number: int) -> NewTask:
-    """A clinician is to look at the answers. Each batch of new worries gets a task of its own, with the next number."""
-    ended = check_in.status in (CheckInStatus.CANCELLED, CheckInStatus.SUPERSEDED)
-    what = f"{check_in.code} was {check_in.status}, what came all the same is not kept" if ended else f"{check_in.code} answers to look at"
-    return _task(check_in, REVIEW, PRIORITY_OF[level], f"{what}, level {level}", now, due_at, ordinal=number)
+def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at: datetime, *, number: int) -> NewTask:
+    """A clinician is to look at what is new, or to answer a call for help. Each batch gets a task of its own, with the next number."""
+    level = highest(worry.level for worry in fresh)
+    assert level is not None
+    called = any(worry.item == HELP_NOW for worry in fresh)
+    facts: dict[str, Fact] = {
+        "check_in": check_in.code,
+        "at": moment(now),
+        "rules": [worry.rule_id for worry in fresh if worry.item != HELP_NOW],
+    }
+    if check_in.status in (CheckInStatus.CANCELLED, CheckInStatus.SUPERSEDED):
+        facts["ended"] = check_in.status.value
+    code = ReasonCode.CALL_FOR_HELP if called else ReasonCode.WORRYING_ANSWERS
+    return _task(check_in, REVIEW, PRIORITY_OF[level], Reason(code, facts), now, due_at, ordinal=number)
 
 
 def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:
     """Somebody is to call about a check-in that was not answered."""
-    return _task(check_in, OVERDUE_CALL, Priority.ROUTINE, f"{check_in.code} not answered", now, due_at)
+    reason = Reason(ReasonCode.NOT_ANSWERED, {"check_in": check_in.code, "answer_due_at": moment(check_in.due_at)})
+    return _task(check_in, OVERDUE_CALL, Priority.ROUTINE, reason, now, due_at)
 
 
-def telephone_task(check_in: CheckIn, now: datetime, reason: str, *, number: int = 1) -> NewTask:
-    """The check-in cannot be answered through a link, so somebody asks by telephone, by the same due time; ``reason`` is a code.
-
-    A reason that can come again after its task was called off gets a task of its own by another ``number``.
-    """
-    why = telephone_why(check_in.code, reason)
-    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, why, now, max(check_in.due_at, now), ordinal=number)
+def telephone_task(check_in: CheckIn, now: datetime, cause: str) -> NewTask:
+    """The check-in cannot be answered through a link, so somebody asks by telephone, by the same due time; ``cause`` is a code."""
+    reason = Reason(ReasonCode.ASKED_BY_TELEPHONE, {"check_in": check_in.code, "cause": cause})
+    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, reason, now, max(check_in.due_at, now))
 
 
-def telephone_why(code: str, reason: str) -> str:
-    """What such a task says of itself, by which those of one reason are found."""
-    return f"{code} by telephone: {reason}"
+def after_all_task(check_in: CheckIn, now: datetime) -> NewTask:
+    """Asked after all, and its link had died when it was called off: by telephone. As it can come again, its version numbers the task."""
+    reason = Reason(ReasonCode.ASKED_AFTER_ALL, {"check_in": check_in.code, "cause": "taken-up-again"})
+    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, reason, now, max(check_in.due_at, now), ordinal=check_in.version)
 
 
-def _task(check_in: CheckIn, kind: str, priority: Priority, why: str, now: datetime, due_at: datetime, *, ordinal: int = 1) -> NewTask:
+def _task(
+    check_in: CheckIn, kind: str, priority: Priority, reason: Reason, now: datetime, due_at: datetime, *, ordinal: int = 1
+) -> NewTask:
     return NewTask(
         kind=kind,
         focus_kind="CheckIn",
@@ -48,7 +60,7 @@ def _task(check_in: CheckIn, kind: str, priority: Priority, why: str, now: datet
         patient_id=check_in.patient_id,
         patient_number=check_in.patient_number,
         priority=priority,
-        why=why,
+        reason=Reason(reason.code, {**reason.facts, "zone": check_in.patient_time_zone}),
         due_at=due_at,
         created_at=now,
         ordinal=ordinal,

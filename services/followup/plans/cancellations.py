@@ -15,6 +15,7 @@ from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import PlanStatus
 from services.followup.plans.rules import office_task
 from services.followup.plans.slots import Item, Kind
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Standing, lock_patients, note_infusions
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.policy import CancelCause
@@ -95,9 +96,9 @@ def _review(
 ) -> list[tasks.NewTask]:
     if not cancelled:
         return []
-    why = f"{reason}: {len(cancelled)} open items cancelled ({', '.join(sorted({item.code for item in cancelled}))})."
+    because = Reason(ReasonCode.CALLED_OFF, {"cause": reason, "cancelled": sorted(item.code for item in cancelled)})
     zone = clinic_zone(standing, zone_of(standing.time_zone) if standing.time_zone else _UTC)
-    slot = office_task(Kind.CANCELLATION_REVIEW, why, means.protocols.default, now, zone, ordinal=ordinal)
+    slot = office_task(Kind.CANCELLATION_REVIEW, because, means.protocols.default, now, zone, ordinal=ordinal)
     return [items.new_task(whose, Item(slot), now, details=items.listed(cancelled, reason))]
 
 

@@ -11,6 +11,7 @@ from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.rules import follow_up, office_task
 from services.followup.plans.slots import Item, Kind, Told
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Standing, lock_patients, note_infusions
 from services.followup.tables import arrays_of, rows_of, types_of
 from services.followup.tasks import commands as tasks
@@ -52,10 +53,10 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
     for delivery in deliveries:
         event, standing = delivery.event, standings[delivery.event.patient_id]
         if event.infusion_id in noted and means.called_off(standing) is None:
-            why = f"Visit {event.state}: book a new one."
+            reason = Reason(ReasonCode.NO_INFUSION, {"state": event.state})
             whose = items.Whose.of_event(event, delivery.event_id)
             zone = clinic_zone(standing, zone_of(event.patient_time_zone))
-            slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone)
+            slot = office_task(Kind.REBOOK, reason, means.protocols.default, now, zone)
             new.append(items.new_task(whose, Item(slot), now))
     await tasks.add(db, new)
 

@@ -27,6 +27,7 @@ from services.followup.plans.rules import (
     tasks_after,
 )
 from services.followup.plans.slots import CalledOff, CheckInSlot, EndedInfusion, FollowUp, Item, Kind, Rederived, TaskSlot, Told
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Standing
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.commands import NewTask
@@ -101,9 +102,9 @@ async def _nothing_given(db: AsyncSession, means: Means, told: Told, plan: Plan 
     slots = tasks_after(infusion, means.protocols.default, now)
     new = [items.new_task(whose, item, now) for item in items_of(slots, now, called_off)]
     if called_off is None:
-        why, zone = f"{infusion.told}, nothing given: book a new visit.", clinic_zone(standing, infusion.zone)
+        reason, zone = Reason(ReasonCode.NOTHING_GIVEN, infusion.facts), clinic_zone(standing, infusion.zone)
         ordinal = 0 if plan is None else plan.generation + 1
-        slot = office_task(Kind.REBOOK, why, means.protocols.default, now, zone, ordinal=ordinal)
+        slot = office_task(Kind.REBOOK, reason, means.protocols.default, now, zone, ordinal=ordinal)
         new.append(items.new_task(whose, Item(slot), now))
     if plan is not None and plan.status_reason != _NOTHING_GIVEN:
         case = _Case(means, told, plan, standing, now)
@@ -120,8 +121,9 @@ async def _call_off(db: AsyncSession, case: _Case) -> list[NewTask]:
     case.plan.infusion_version = case.told.version
     if not cancelled:
         return []
-    why = f"{case.infusion.told}, as corrected: nothing was given, so its follow-up was cancelled."
-    slot = office_task(Kind.CANCELLATION_REVIEW, why, case.protocol, case.now, case.clinic_zone, ordinal=case.told.version)
+    facts = {**case.infusion.facts, "cause": _NOTHING_GIVEN, "cancelled": sorted(item.code for item in cancelled)}
+    reason = Reason(ReasonCode.CALLED_OFF, facts)
+    slot = office_task(Kind.CANCELLATION_REVIEW, reason, case.protocol, case.now, case.clinic_zone, ordinal=case.told.version)
     return [items.new_task(Whose.of(case.told, case.plan.plan_id), Item(slot), case.now, details=items.listed(cancelled, _NOTHING_GIVEN))]
 
 

@@ -72,7 +72,7 @@ def new_task(whose: Whose, item: Item[TaskSlot], now: datetime, *, details: Mapp
         plan_id=whose.plan_id,
         infusion_id=whose.infusion_id,
         priority=Priority(slot.priority),
-        why=slot.why,
+        reason=slot.reason,
         window_starts_at=slot.window_starts_at,
         due_at=slot.due_at,
         expires_at=slot.expires_at,
@@ -109,7 +109,9 @@ def new_check_in(told: Told, plan_id: UUID | None, item: Item[CheckInSlot]) -> N
 
 def times_of(slot: TaskSlot) -> TaskTimes:
     """The times of a task after a correction."""
-    return TaskTimes(slot.kind.value, slot.ordinal, slot.why, slot.window_starts_at, slot.due_at, slot.expires_at, slot.suggested_owner_id)
+    return TaskTimes(
+        slot.kind.value, slot.ordinal, slot.reason, slot.window_starts_at, slot.due_at, slot.expires_at, slot.suggested_owner_id
+    )
 
 
 def listed(cancelled: Sequence[CancelledItem], reason: str) -> dict[str, object]:

@@ -15,13 +15,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.checkins import commands as check_ins
 from services.followup.checkins.models import CheckIn, CheckInStatus
 from services.followup.checkins.queries import telephoned
-from services.followup.checkins.work import OVERDUE_CALL, TELEPHONE_CHECK_IN, telephone_task, telephone_why
+from services.followup.checkins.work import OVERDUE_CALL, TELEPHONE_CHECK_IN, after_all_task
 from services.followup.plans import items
 from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
 from services.followup.plans.protocol import Protocol
 from services.followup.plans.rules import catch_up, is_past_due, is_superseded, third_day
 from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Noted, Standing
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.commands import NewTask
@@ -30,9 +31,6 @@ from shared.db import clinic_of
 
 NEXT_INFUSION = "next-infusion"
 """Why a check-in was superseded."""
-_TOO_LATE = "C72 had given way to an infusion that does not count any more, and its due time has passed"
-TAKEN_UP = "taken-up-again"
-"""Why somebody telephones about one whose link had died when it was superseded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,8 @@ async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], sta
 async def _give_way(db: AsyncSession, ending: list[UUID], now: datetime) -> None:
     """What a C72 has raised stays, but for the call that only stood in for its link: the next infusion's check-ins ask instead."""
     await check_ins.supersede(db, ending, NEXT_INFUSION)
-    why = telephone_why("C72", TAKEN_UP)
-    await tasks.cancel_open(db, now=now, focus_ids=ending, only=[TELEPHONE_CHECK_IN], why=why, reason=NEXT_INFUSION)
+    stood_in = ReasonCode.ASKED_AFTER_ALL
+    await tasks.cancel_open(db, now=now, focus_ids=ending, only=[TELEPHONE_CHECK_IN], because=stood_in, reason=NEXT_INFUSION)
 
 
 async def _ask_after_all(db: AsyncSession, again: dict[UUID, _Asked], now: datetime) -> None:
@@ -81,14 +79,15 @@ async def _ask_after_all(db: AsyncSession, again: dict[UUID, _Asked], now: datet
     missing = await check_ins.miss(db, late, PAST_DUE)
     called = await telephoned(db, list(again), (OVERDUE_CALL, TELEPHONE_CHECK_IN))
     # Either call is numbered by the version of its check-in, as the record's numbers those of a correction.
-    new = [telephone_task(asked, now, TAKEN_UP, number=asked.version) for asked in taken_up if asked.check_in_id not in called]
+    new = [after_all_task(asked, now) for asked in taken_up if asked.check_in_id not in called]
     new += [_call_about(missed, again[missed.check_in_id].protocol, now) for missed in missing if missed.check_in_id not in called]
     await tasks.add(db, new)
 
 
 def _call_about(missed: CheckIn, protocol: Protocol, now: datetime) -> NewTask:
     whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
-    slot = catch_up(_TOO_LATE, protocol, now, ordinal=missed.version)
+    reason = Reason(ReasonCode.GAVE_WAY_IN_VAIN, {"check_in": missed.code})
+    slot = catch_up(reason, protocol, now, ordinal=missed.version)
     listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
     return items.new_task(whose, Item(slot), now, details=listed)
 

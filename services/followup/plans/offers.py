@@ -12,6 +12,7 @@ from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, cause_of
 from services.followup.plans.rules import safety_offer
 from services.followup.plans.slots import Item, Kind
+from services.followup.reasons import Reason, ReasonCode, moment
 from services.followup.subjects.commands import Standing
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.policy import CancelCause
@@ -36,8 +37,8 @@ async def offer_safety(db: AsyncSession, means: Means, asking: Iterable[tuple[St
     new = []
     for last in await db.execute(_LAST_INFUSIONS, {**asked, "kind": Kind.SAFETY_OFFER.value, "clinic_id": clinic_of(db)}):
         standing, cause, caused_by = left[last.patient_id]
-        why = f"{REASON_OF[cause]} after an infusion: offer a safety call, by telephone only."
-        slot = safety_offer(last.pump_ended_at, why, means.protocols.default, now, ordinal=_NUMBER_OF[cause])
+        reason = Reason(ReasonCode.PATIENT_LEFT, {"cause": REASON_OF[cause], "ended_at": moment(last.pump_ended_at)})
+        slot = safety_offer(last.pump_ended_at, reason, means.protocols.default, now, ordinal=_NUMBER_OF[cause])
         whose = Whose(last.patient_id, standing.patient_number or "", "Infusion", last.infusion_id, caused_by=caused_by)
         new += [items.new_task(whose, Item(slot), now)] if slot else []
     await tasks.add(db, new)

@@ -24,6 +24,7 @@ from services.followup.plans.slots import (
     Slot,
     TaskSlot,
 )
+from services.followup.reasons import Reason, ReasonCode
 
 
 def tasks_after(infusion: EndedInfusion, protocol: Protocol, now: datetime, *, generation: int = 0) -> list[TaskSlot]:
@@ -139,44 +140,44 @@ def covering(
     slots: list[TaskSlot] = []
     late = [item.slot.name for item in items if item.cancelled_because == PAST_DUE]
     if late:
-        why = f"{infusion.told}, heard of after the due time of {', '.join(late)}"
-        slots.append(catch_up(why, protocol, now, ordinal=ordinal))
+        reason = Reason(ReasonCode.HEARD_LATE, {**infusion.facts, "missed": late})
+        slots.append(catch_up(reason, protocol, now, ordinal=ordinal))
     if called_off is not None:
         names = [item.slot.name for item in items if item.cancelled_because == called_off.reason]
         if names:
-            why = f"{infusion.told}; {called_off.reason}: {', '.join(names)} cancelled."
-            slots.append(office_task(Kind.CANCELLATION_REVIEW, why, protocol, now, clinic_zone, ordinal=ordinal))
+            reason = Reason(ReasonCode.CALLED_OFF, {**infusion.facts, "cause": called_off.reason, "cancelled": names})
+            slots.append(office_task(Kind.CANCELLATION_REVIEW, reason, protocol, now, clinic_zone, ordinal=ordinal))
     return [Item(slot) for slot in slots]
 
 
-def catch_up(why: str, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+def catch_up(reason: Reason, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
     """The one call that covers what is past due and was never asked or done."""
     rule = protocol.catch_up
-    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, f"{why}: speak to the patient.", now + rule.due.delta, anchored=False)
+    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 
-def safety_offer(pump_ended_at: datetime, why: str, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot | None:
+def safety_offer(pump_ended_at: datetime, reason: Reason, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot | None:
     """The offer of a safety call to a patient who has left, or None when the last infusion is longer ago."""
     rule = protocol.safety_offer
     last = pump_ended_at + rule.within.delta
     if now > last:
         return None
     due_at = min(last, max(pump_ended_at + rule.not_before.delta, now + rule.due.delta))
-    return TaskSlot(Kind.SAFETY_OFFER, ordinal, rule.priority, why, due_at, expires_at=last, anchored=False)
+    return TaskSlot(Kind.SAFETY_OFFER, ordinal, rule.priority, reason, due_at, expires_at=last, anchored=False)
 
 
 def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
     """A person looks at once at what could not be moved into the past."""
     rule = protocol.due_time_review
-    why = f"{infusion.told}, as corrected: the new due time of {', '.join(kept)} is in the past, so the old one was kept."
-    return TaskSlot(Kind.DUE_TIME_REVIEW, ordinal, rule.priority, why, now + rule.due.delta, anchored=False)
+    reason = Reason(ReasonCode.DUE_KEPT, {**infusion.facts, "kept": list(kept)})
+    return TaskSlot(Kind.DUE_TIME_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 
-def office_task(kind: Kind, why: str, protocol: Protocol, now: datetime, zone: ZoneInfo, *, ordinal: int = 0) -> TaskSlot:
+def office_task(kind: Kind, reason: Reason, protocol: Protocol, now: datetime, zone: ZoneInfo, *, ordinal: int = 0) -> TaskSlot:
     """Work without a clinical clock, due in business days of the clinic's ``zone``."""
     office = protocol.office
     due_at = business_days_later(now.astimezone(zone), office.due_business_days.days, office.opening.at)
-    return TaskSlot(kind, ordinal, office.priority, why, due_at, anchored=False)
+    return TaskSlot(kind, ordinal, office.priority, reason, due_at, anchored=False)
 
 
 def re_derive(
@@ -200,8 +201,8 @@ def re_derive(
 
 def _clinician_at_once(infusion: EndedInfusion, protocol: Protocol, now: datetime, generation: int) -> TaskSlot:
     rule = protocol.left_against_advice
-    why = f"{infusion.told}: the patient left before discharge."
-    return TaskSlot(Kind.LEFT_AGAINST_ADVICE, generation, rule.priority, why, now + rule.due.delta, anchored=False)
+    reason = Reason(ReasonCode.LEFT_EARLY, infusion.facts)
+    return TaskSlot(Kind.LEFT_AGAINST_ADVICE, generation, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 
 def _integration(infusion: EndedInfusion, protocol: Protocol, generation: int) -> TaskSlot:
@@ -214,7 +215,7 @@ def _integration(infusion: EndedInfusion, protocol: Protocol, generation: int) -
         Kind.INTEGRATION,
         generation,
         rule.priority,
-        f"{infusion.told}: integration session between {rule.opens.hours} and {rule.due.hours} hours after it.",
+        Reason(ReasonCode.SESSION_DUE, infusion.facts),
         due_at=t0 + rule.due.delta,
         window_starts_at=opens_at,
         expires_at=days_later(t0, rule.expires.days, infusion.zone),
@@ -226,19 +227,18 @@ def _same_evening_call(infusion: EndedInfusion, protocol: Protocol, generation: 
     rule = protocol.stopped_early
     evening = on_the_clock(infusion.pump_ended_at.astimezone(infusion.zone).date(), rule.call.at, infusion.zone)
     due_at = max(evening, (infusion.discharged_at or infusion.pump_ended_at) + rule.after_discharge.delta)
-    why = f"{infusion.told}: call the patient on the same evening."
-    return TaskSlot(Kind.SAME_EVENING_CALL, generation, rule.priority, why, due_at, expires_at=due_at + rule.expires.delta)
+    reason = Reason(ReasonCode.STOPPED_EARLY, infusion.facts)
+    return TaskSlot(Kind.SAME_EVENING_CALL, generation, rule.priority, reason, due_at, expires_at=due_at + rule.expires.delta)
 
 
 def _staff_check_in(infusion: EndedInfusion, protocol: Protocol, generation: int) -> TaskSlot:
     rule = protocol.check_ins.C24
     slot = _day_after(infusion, rule, generation)
-    why = f"{infusion.told}: ask the questions of the 24-hour check-in by telephone."
     return TaskSlot(
         Kind.STAFF_CHECK_IN,
         generation,
         rule.staff_priority,
-        why,
+        Reason(ReasonCode.TRANSFERRED, infusion.facts),
         due_at=slot.due_at,
         window_starts_at=slot.opens_at,
         expires_at=slot.expires_at,

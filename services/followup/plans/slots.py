@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from services.followup.reasons import Fact, Reason, moment
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionAmended
 from shared.events.zones import zone_of
@@ -50,10 +51,9 @@ class EndedInfusion:
     coordinator_id: UUID | None = None
 
     @property
-    def told(self) -> str:
-        """The infusion in words of codes and times."""
-        local = self.pump_ended_at.astimezone(self.zone)
-        return f"Infusion {self.outcome.value} on {local:%Y-%m-%d at %H:%M} ({self.zone.key})"
+    def facts(self) -> dict[str, Fact]:
+        """What a task tells of the infusion that it follows."""
+        return {"outcome": self.outcome.value, "ended_at": moment(self.pump_ended_at), "zone": self.zone.key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class TaskSlot:
     kind: Kind
     ordinal: int
     priority: str
-    why: str
+    reason: Reason
     due_at: datetime
     window_starts_at: datetime | None = None
     expires_at: datetime | None = None

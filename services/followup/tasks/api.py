@@ -1,5 +1,6 @@
 """The queue for clinic systems: lists by view, and what a practitioner does with a task."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from services.followup.tasks.policy import TaskPolicy
 from services.followup.tasks.queries import COUNT_LIMIT, Filters, Sort, View
 from services.followup.tasks.rules import Priority
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
+from services.followup.tasks.wording import Telling, Texts
 from services.followup.tasks.work import Worker
 from shared.events.intake import Role
 from shared.security.caller import practitioner_required
@@ -43,7 +45,7 @@ async def filters_of(
 Wanted = Annotated[Filters, Depends(filters_of)]
 
 
-def queue_routes(policy: TaskPolicy) -> Router:
+def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
     """Looking at the queue."""
     router = Router(prefix="/followup/v1", tags=["Task"])
 
@@ -54,7 +56,8 @@ def queue_routes(policy: TaskPolicy) -> Router:
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
         found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
-        return found.listing(lambda task: TaskOut.of(task, call.now))
+        told = await _telling(call, policy, texts, found.items)
+        return found.listing(lambda task: TaskOut.of(task, told))
 
     @router.get("/tasks/counts", response_model=TaskCounts)
     @access(READ, phi="read")
@@ -66,19 +69,22 @@ def queue_routes(policy: TaskPolicy) -> Router:
     @access(READ, phi="read")
     async def show_task(task_id: UUID, call: Call) -> TaskDetail:
         """One task. Its note is shown to clinical roles only."""
-        return _shown(call, policy, await queries.get_task(call.db, task_id))
+        return await _shown(call, policy, texts, await queries.get_task(call.db, task_id))
 
     @router.get("/tasks/{task_id}/history", response_model=Listing[TaskChange])
     @access(READ, phi="read")
     async def show_history(task_id: UUID, page: Page, call: Call) -> Listing[TaskChange]:
         """Everything that happened to a task, oldest first, with who did it."""
-        call.patient((await queries.get_task(call.db, task_id)).patient_id)
-        return (await page_of(call, queries.history_of(call.db, task_id), page)).listing(TaskChange.of)
+        task = await queries.get_task(call.db, task_id)
+        call.patient(task.patient_id)
+        told = await _telling(call, policy, texts, [task])
+        found = await page_of(call, queries.history_of(call.db, task_id), page)
+        return found.listing(lambda change: TaskChange.of(change, task, told))
 
     return router
 
 
-def work_routes(policy: TaskPolicy) -> Router:
+def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
     """What a practitioner does with a task. With If-Match it is refused when the task has changed since it was seen."""
     router = Router(prefix="/followup/v1", tags=["Task"])
 
@@ -87,42 +93,48 @@ def work_routes(policy: TaskPolicy) -> Router:
     async def claim_task(task_id: UUID, call: Call) -> TaskDetail:
         """Take a task that nobody has. 409 already-claimed names who was faster."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.claim(call.db, policy, task_id, Worker.of(call.caller), call.now))
+        return await _shown(call, policy, texts, await work.claim(call.db, policy, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
     @access(WORK, roles=LEADS_TOO, phi="write")
     async def assign_task(task_id: UUID, body: AssignTask, call: Call) -> TaskDetail:
         """Give a task to a practitioner whose roles fit, whoever has it now."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller), call.now))
+        return await _shown(
+            call, policy, texts, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller), call.now)
+        )
 
     @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
     @access(WORK, roles=LEADS_TOO, phi="write")
     async def release_task(task_id: UUID, call: Call) -> TaskDetail:
         """Put a task back for everybody."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.release(call.db, task_id, Worker.of(call.caller), call.now))
+        return await _shown(call, policy, texts, await work.release(call.db, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/hold", response_model=TaskDetail)
     @access(WORK, roles=WORKERS, phi="write")
     async def hold_task(task_id: UUID, body: HoldTask, call: Call) -> TaskDetail:
         """Let a task wait until a time, with a reason. Pressing work may not wait."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller), call.now))
+        return await _shown(
+            call, policy, texts, await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller), call.now)
+        )
 
     @router.post("/tasks/{task_id}/resume", response_model=TaskDetail)
     @access(WORK, roles=WORKERS, phi="write")
     async def resume_task(task_id: UUID, call: Call) -> TaskDetail:
         """End a hold before its time."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.resume(call.db, task_id, Worker.of(call.caller), call.now))
+        return await _shown(call, policy, texts, await work.resume(call.db, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/complete", response_model=TaskDetail)
     @access(WORK, roles=WORKERS, phi="write")
     async def complete_task(task_id: UUID, body: CompleteTask, call: Call) -> TaskDetail:
         """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own."""
         await _unchanged(call, task_id)
-        return _shown(call, policy, await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller), call.now))
+        return await _shown(
+            call, policy, texts, await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller), call.now)
+        )
 
     return router
 
@@ -133,7 +145,13 @@ async def _unchanged(call: CallContext, task_id: UUID) -> None:
         call.require_version((await work.get_locked(call.db, task_id)).version)
 
 
-def _shown(call: CallContext, policy: TaskPolicy, task: CareTask) -> TaskDetail:
+async def _shown(call: CallContext, policy: TaskPolicy, texts: Texts, task: CareTask) -> TaskDetail:
     call.patient(task.patient_id)
     call.etag(task.version)
-    return TaskDetail.of_reader(task, call.now, may_read_note=not policy.note_readers.isdisjoint(call.caller.roles))
+    return TaskDetail.of(task, await _telling(call, policy, texts, [task]))
+
+
+async def _telling(call: CallContext, policy: TaskPolicy, texts: Texts, tasks: Sequence[CareTask]) -> Telling:
+    """Without a named person, tasks read as for a coordinator."""
+    zones = await queries.zones_of(call.db, [task.patient_id for task in tasks])
+    return Telling(texts, policy, zones, call.now, clinical=not policy.note_readers.isdisjoint(call.caller.roles))

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.tables import arrays_of, columns_of
 from services.followup.tasks.models import MACHINE
 from services.followup.tasks.rules import OPEN, BusinessStatus, CancelledItem, Priority, TaskStatus, just_after
@@ -23,7 +24,7 @@ CLOCK, WAKE = "task-clock", "task-wake"
 class NewTask:
     """A task to be made, unless its natural key (focus, kind, ordinal, attempt) was ever used.
 
-    ``why`` is made of codes and facts only. With status cancelled it exists to be listed and counted; ``status_reason`` says why.
+    ``reason`` holds codes and facts only. With status cancelled it exists to be listed and counted; ``status_reason`` says why.
     ``caused_by`` is the event that asked for it.
     """
 
@@ -33,7 +34,7 @@ class NewTask:
     patient_id: UUID
     patient_number: str
     priority: Priority
-    why: str
+    reason: Reason
     due_at: datetime
     created_at: datetime
     ordinal: int = 0
@@ -59,7 +60,7 @@ class TaskTimes:
 
     kind: str
     ordinal: int
-    why: str
+    reason: Reason
     window_starts_at: datetime | None
     due_at: datetime
     expires_at: datetime | None
@@ -87,13 +88,13 @@ async def cancel_open(
     focus_ids: Sequence[UUID] = (),
     kept: Collection[str] = (),
     only: Collection[str] | None = None,
-    why: str | None = None,
+    because: ReasonCode | None = None,
     status: TaskStatus = TaskStatus.CANCELLED,
     caused_by: UUID | None = None,
 ) -> list[CancelledItem]:
     """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off.
 
-    With ``only`` just these kinds, with ``why`` just those that say this of themselves.
+    With ``only`` just these kinds, with ``because`` just those that are there for this reason.
     """
     parameters = {
         "clinic_id": clinic_of(db),
@@ -102,7 +103,7 @@ async def cancel_open(
         "focus_ids": list(focus_ids),
         "kept": sorted(kept),
         "only": None if only is None else sorted(only),
-        "why": why,
+        "because": because,
         "status": status.value,
         "reason": reason,
         "now": now,
@@ -138,7 +139,7 @@ async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now:
 
 
 def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:
-    rows = arrays_of(TIMES, (columns_of(TIMES, one) for one in times))
+    rows = arrays_of(TIMES, [_columns_of(TIMES, one, _told(one.reason)) for one in times])
     return {**rows, "clinic_id": clinic_of(db), "focus_id": focus_id, "now": now, "actor": MACHINE, "caused_by": caused_by}
 
 
@@ -154,8 +155,17 @@ def clock_timer(task_id: UUID, limit: datetime) -> Timer:
 
 def _row_of(task: NewTask) -> dict[str, object]:
     made = {
+        **_told(task.reason),
         "priority_rank": task.priority.rank,
         "details": json.dumps(task.details),
         "closed_at": None if task.status in OPEN else task.created_at,
     }
-    return columns_of({name: kind for name, kind in GIVEN.items() if name not in made}, task) | made
+    return _columns_of(GIVEN, task, made)
+
+
+def _columns_of(types: Mapping[str, str], source: object, made: Mapping[str, object]) -> dict[str, object]:
+    return {**columns_of({name: kind for name, kind in types.items() if name not in made}, source), **made}
+
+
+def _told(reason: Reason) -> dict[str, object]:
+    return {"reason": reason.code.value, "facts": json.dumps(reason.facts), "why": reason.for_the_version_before}

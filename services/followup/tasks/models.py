@@ -9,6 +9,7 @@ from sqlalchemy import Boolean, Column, ColumnElement, ForeignKeyConstraint, Ind
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.tables import Table, code_column
 from services.followup.tasks.rules import OPEN, STEPS, Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
 from shared.db import utc_column
@@ -92,7 +93,11 @@ class CareTask(Table, table=True):
     priority: Priority = Field(sa_column=code_column(Priority))
     priority_rank: int
     why: str
-    """One sentence of codes and facts; nothing that anybody typed."""
+    """For the version before, which knows no reasons; nothing here reads it."""
+    reason: str | None
+    """A ``ReasonCode``; None where the version before wrote the task."""
+    facts: dict[str, Any] | None = Field(sa_column=Column(JSONB, nullable=True))  # Any: JSON of our own making
+    """What the reason is told with."""
     details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON
     window_starts_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     due_at: datetime = Field(sa_column=utc_column())
@@ -113,6 +118,11 @@ class CareTask(Table, table=True):
     created_at: datetime = Field(sa_column=utc_column())
     changed_at: datetime = Field(sa_column=utc_column())
     closed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+
+    @property
+    def because(self) -> Reason:
+        """Why it is there."""
+        return Reason(ReasonCode(self.reason), self.facts or {}) if self.reason else Reason(ReasonCode.OLDER)
 
     def assign(self, owner_id: UUID, now: datetime, actor: str) -> "TaskHistory":
         """Give it to somebody, whoever has it; a hold ends."""

@@ -30,7 +30,6 @@ class _Data(BaseModel):
 class KindPolicy(_Data):
     """One kind of task."""
 
-    title: str
     roles: frozenset[Role]
     outcomes: tuple[str, ...]
     until_spoken: bool = False

@@ -1,13 +1,14 @@
 """Reading the queue. Lists and counts are made from the same conditions, so a count is the length of its list."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, false, func, literal, not_, union_all
+from sqlalchemy import ColumnElement, false, func, literal, not_, text, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -25,8 +26,10 @@ from services.followup.tasks.models import (
     TaskHistory,
 )
 from services.followup.tasks.rules import Priority
+from services.followup.tasks.wording import Zones
 from shared.db import clinic_of
 from shared.errors import Invalid, NotFound
+from shared.events.zones import zone_of
 
 
 class View(StrEnum):
@@ -105,6 +108,13 @@ def history_of(db: AsyncSession, task_id: UUID) -> SelectOfScalar[TaskHistory]:
     return select(TaskHistory).where(*mine).order_by(col(TaskHistory.version), col(TaskHistory.task_id))
 
 
+async def zones_of(db: AsyncSession, patient_ids: Collection[UUID]) -> Zones:
+    """Where these patients live now, and where the clinic is, in one statement."""
+    found = list(await db.execute(_ZONES, {"clinic_id": clinic_of(db), "ids": sorted(set(patient_ids))}))
+    of_patient = {row.patient_id: zone_of(row.time_zone) for row in found if row.patient_id is not None and row.time_zone}
+    return Zones(of_patient, next((zone_of(row.time_zone) for row in found if row.patient_id is None), _UTC))
+
+
 def _one(db: AsyncSession, task_id: UUID) -> SelectOfScalar[CareTask]:
     return select(CareTask).where(CareTask.clinic_id == clinic_of(db), CareTask.task_id == task_id)
 
@@ -181,3 +191,12 @@ def _order(sort: Sort, task: type[CareTask]) -> tuple[Any, ...]:  # Any: columns
         Sort.LAST_CLOSED: (changed_at.desc(), task_id.desc()),
     }
     return orders[sort]
+
+
+_UTC = ZoneInfo("UTC")
+_ZONES = text(
+    """
+    SELECT patient_id, time_zone FROM patient WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = ANY(CAST(:ids AS uuid[]))
+    UNION ALL SELECT NULL, time_zone FROM clinic WHERE clinic_id = CAST(:clinic_id AS uuid)
+    """
+)

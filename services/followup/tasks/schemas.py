@@ -1,12 +1,14 @@
 """Bodies and answers of the queue."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from services.followup.tasks.models import CareTask, TaskHistory
 from services.followup.tasks.rules import Action, BusinessStatus, Completion, HoldReason, Outcome, Priority, TaskStatus
+from services.followup.tasks.wording import Telling
 from shared.web import Answer, Body, Moment, Text
 
 Note = Annotated[str, Text(2000, lines=True)]
@@ -39,7 +41,7 @@ class CompleteTask(Body):
 
 
 class TaskOut(Answer):
-    """A row of the queue: what, for whom, why, by when, who has it."""
+    """A row of the queue: what, for whom, why, by when, who has it. Codes are for machines; the texts are for the reader who asked."""
 
     task_id: UUID
     version: int
@@ -56,7 +58,18 @@ class TaskOut(Answer):
     business_status: BusinessStatus
     status_reason: str | None
     priority: Priority
+    level: str
+    """The priority as people read it: Now, Urgent, Today or Routine."""
+    reason: str
+    """A code: what happened."""
+    title: str
     why: str
+    """What happened, and when, on the patient's clock; as much of it as this reader may know."""
+    to_do: str
+    who_may: str
+    """Whose work it is."""
+    due: str
+    """When it is due, in words."""
     window_starts_at: datetime | None
     due_at: datetime
     due_kept: bool
@@ -71,24 +84,26 @@ class TaskOut(Answer):
     closed_at: datetime | None
 
     @classmethod
-    def of(cls, task: CareTask, now: datetime) -> Self:
-        """As it stands at ``now``."""
-        return cls.model_validate(_shown(cls, task, now))
+    def of(cls, task: CareTask, told: Telling) -> Self:
+        """As its reader is told of it."""
+        return cls.model_validate(_shown(cls, task, told))
 
 
 class TaskDetail(TaskOut):
     """A task with what it lists, and the note where the reader may see it: null and withheld for other roles."""
 
     details: dict[str, Any]  # Any: JSON of our own making
+    lists: list[str]
+    """What it lists, in words, a line each."""
     performed_at: datetime | None
     note: str | None
     note_withheld: bool
 
     @classmethod
-    def of_reader(cls, task: CareTask, now: datetime, *, may_read_note: bool) -> Self:
+    def of(cls, task: CareTask, told: Telling) -> Self:
         """As this reader may see it."""
-        shown = _shown(cls, task, now)
-        withheld = task.note is not None and not may_read_note
+        shown = _shown(cls, task, told)
+        withheld = task.note is not None and not told.clinical
         return cls.model_validate({**shown, "note": None if withheld else task.note, "note_withheld": withheld})
 
 
@@ -105,11 +120,14 @@ class TaskChange(Answer):
     owner_id: UUID | None
     due_at: datetime
     details: dict[str, Any]  # Any: JSON of our own making
+    says: str
+    """What happened, in words."""
 
     @classmethod
-    def of(cls, change: TaskHistory) -> Self:
+    def of(cls, change: TaskHistory, task: CareTask, told: Telling) -> Self:
         """From its row."""
-        return cls.model_validate({name: getattr(change, name) for name in cls.model_fields})
+        given = {name: getattr(change, name) for name in cls.model_fields if hasattr(change, name)}
+        return cls.model_validate({**given, "says": told.of_change(change, task)})
 
 
 class TaskCounts(Answer):
@@ -124,6 +142,12 @@ class TaskCounts(Answer):
         return cls(counts=dict(counts), at_least={view: number >= limit for view, number in counts.items()})
 
 
-def _shown(answer: type[TaskOut], task: CareTask, now: datetime) -> dict[str, Any]:  # Any: fields of several types
-    computed = {"focus": f"{task.focus_kind}/{task.focus_id}", "overdue": task.is_overdue(now)}
-    return {name: getattr(task, name) for name in answer.model_fields if hasattr(task, name)} | computed
+def _shown(answer: type[TaskOut], task: CareTask, told: Telling) -> dict[str, Any]:  # Any: fields of several types
+    computed = {
+        **asdict(told.of_task(task)),
+        "reason": task.because.code,
+        "focus": f"{task.focus_kind}/{task.focus_id}",
+        "overdue": task.is_overdue(told.now),
+    }
+    known = {name: getattr(task, name) for name in answer.model_fields if hasattr(task, name)} | computed
+    return {name: known[name] for name in answer.model_fields if name in known}

@@ -21,7 +21,7 @@ def telling(changed: str, action: str, *, details: str = _NOTHING, caused_by: st
 
 COLUMNS = types_of(
     CareTask, "task_id", "kind", "focus_kind", "focus_id", "ordinal", "attempt", "plan_id", "infusion_id", "patient_id",
-    "patient_number", "status", "status_reason", "business_status", "priority", "priority_rank", "why", "details",
+    "patient_number", "status", "status_reason", "business_status", "priority", "priority_rank", "why", "reason", "facts", "details",
     "window_starts_at", "due_at", "expires_at", "suggested_owner_id", "owner_id", "created_at", "closed_at",
 )  # fmt: skip
 GIVEN = COLUMNS | types_of(TaskHistory, "actor", "caused_by")
@@ -58,7 +58,7 @@ CANCEL = text(
                OR focus_id = ANY(CAST(:focus_ids AS uuid[])))
           AND kind <> ALL(CAST(:kept AS text[]))
           AND (CAST(:only AS text[]) IS NULL OR kind = ANY(CAST(:only AS text[])))
-          AND (CAST(:why AS text) IS NULL OR why = CAST(:why AS text))
+          AND (CAST(:because AS text) IS NULL OR care_task.reason = CAST(:because AS text))
         RETURNING *
     ),
     told AS ({telling("ended", "'cancelled'", details="jsonb_build_object('reason', status_reason)")})
@@ -66,7 +66,7 @@ CANCEL = text(
     """  # noqa: S608 - our own text
 )
 
-TIMES = types_of(CareTask, "kind", "ordinal", "why", "window_starts_at", "due_at", "expires_at", "suggested_owner_id")
+TIMES = types_of(CareTask, "kind", "ordinal", "why", "reason", "facts", "window_starts_at", "due_at", "expires_at", "suggested_owner_id")
 _THESE = f"""
     t.clinic_id = CAST(:clinic_id AS uuid) AND t.focus_id = CAST(:focus_id AS uuid) AND t.kind = given.kind
     AND t.ordinal = given.ordinal AND t.attempt = 1 AND t.{WHERE_OPEN}
@@ -74,9 +74,10 @@ _THESE = f"""
 MOVE = text(
     f"""
     WITH moved AS (
-        UPDATE care_task t SET why = given.why, window_starts_at = given.window_starts_at, due_at = given.due_at,
-            expires_at = given.expires_at, suggested_owner_id = given.suggested_owner_id, changed_at = :now, version = version + 1,
-            business_status = CASE business_status WHEN 'offered' THEN 'offered' ELSE 'to-do' END
+        UPDATE care_task t SET why = given.why, reason = given.reason, facts = given.facts,
+            window_starts_at = given.window_starts_at,
+            due_at = given.due_at, expires_at = given.expires_at, suggested_owner_id = given.suggested_owner_id, changed_at = :now,
+            version = version + 1, business_status = CASE business_status WHEN 'offered' THEN 'offered' ELSE 'to-do' END
         FROM {rows_of(TIMES)}
         WHERE {_THESE} AND (t.window_starts_at, t.due_at, t.expires_at)
               IS DISTINCT FROM (given.window_starts_at, given.due_at, given.expires_at)

@@ -148,7 +148,7 @@ def _next_attempt(task: CareTask, retry_at: datetime, worker: Worker, now: datet
         plan_id=task.plan_id,
         infusion_id=task.infusion_id,
         priority=task.priority,
-        why=task.why,
+        reason=task.because,
         due_at=retry_at,
         expires_at=task.expires_at if task.expires_at and task.expires_at >= retry_at else None,
         owner_id=worker.practitioner_id,

@@ -76,7 +76,8 @@ async def test_worrying_answers_become_one_task_of_the_highest_level_without_the
     assert (task.kind, task.focus_kind, task.focus_id) == ("safety-review", "CheckIn", new.check_in_id)
     assert task.priority == "asap"
     assert task.due_at == world.clock.now() + 4 * HOUR
-    assert task.why == "C24 answers to look at, level urgent"
+    assert task.reason == "worrying-answers"
+    assert task.facts["rules"] == ["blood-in-urine", "painful-urination", "high-distress"]
     assert task.details == {}
     assert (await world.check_in(new.check_in_id)).level == "urgent"
     worries = await world.read("SELECT rule_id, rule_version, item, level FROM check_in_worry ORDER BY rule_id")

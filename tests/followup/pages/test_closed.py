@@ -26,7 +26,7 @@ async def test_a_call_for_help_is_heard_though_the_form_has_ended(world: World, 
     assert "top of the clinic's list" in page.text
     (task,) = await world.tasks()
     assert (task.kind, task.priority, task.due_at) == ("safety-review", "stat", world.clock.now() + timedelta(minutes=15))
-    assert task.why == "C24 was cancelled, what came all the same is not kept, level stat"
+    assert (task.reason, task.facts["ended"]) == ("call-for-help", "cancelled")
     assert {row.item for row in await world.read("SELECT item FROM check_in_worry")} == {"help_now", "distress"}
     assert await kept(world) == []
 

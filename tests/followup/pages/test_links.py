@@ -90,7 +90,7 @@ async def test_wrong_birth_dates_count_down_and_the_fifth_kills_the_link_and_mak
     assert (await send(client, path, RIGHT)).status_code == 410
     assert (await client.get(path)).status_code == 410
     (task,) = await world.tasks()
-    assert (task.kind, task.focus_id, task.why) == ("staff-check-in", new.check_in_id, "C24 by telephone: link-dead")
+    assert (task.kind, task.focus_id, task.facts["cause"]) == ("staff-check-in", new.check_in_id, "link-dead")
 
 
 async def test_guesses_at_the_same_time_are_all_counted(world: World, client: httpx.AsyncClient) -> None:

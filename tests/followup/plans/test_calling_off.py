@@ -44,9 +44,10 @@ async def test_a_death_cancels_everything_that_is_open_and_lists_it(clinic: Clin
     await clinic.tell(death(visit))
     assert set((await clinic.states(visit)).values()) == {"cancelled"}
     assert await about_patient(clinic, visit) == {"cancellation-review": "requested"}
-    [review] = await clinic.rows("SELECT details, why, patient_number FROM care_task WHERE kind = 'cancellation-review'")
+    [review] = await clinic.rows("SELECT details, reason, facts, patient_number FROM care_task WHERE kind = 'cancellation-review'")
     assert {entry["code"] for entry in review["details"]["items"]} == {"integration-session", "left-against-advice", "C24", "C72"}
     assert review["patient_number"] == "P-0007"
+    assert (review["reason"], review["facts"]["cause"]) == ("called-off", "patient-deceased")
     [plan] = await clinic.rows("SELECT status, status_reason FROM plan")
     assert plan == {"status": "revoked", "status_reason": "patient-deceased"}
 

@@ -66,7 +66,7 @@ async def test_a_due_time_that_would_be_past_is_kept_marked_and_given_to_a_perso
         assert after[code]["due_kept"] is True
     review = after["due-time-review"]
     assert (review["status"], at(review, "due_at")) == ("requested", clinic.clock.now() + timedelta(hours=4))
-    assert "C24, C72, integration-session" in review["why"]
+    assert (review["reason"], review["facts"]["kept"]) == ("due-kept", ["C24", "C72", "integration-session"])
     await clinic.tell(visit.told(AMENDED, 6, pump_ended_at=clinic.clock.now() - timedelta(hours=81)))
     assert len(await clinic.rows("SELECT 1 FROM care_task WHERE kind = 'due-time-review'")) == 1
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.followup.plans.protocol import Protocol, Protocols, shipped_protocols
 from services.followup.plans.rules import follow_up, is_superseded, re_derive, third_day
 from services.followup.plans.slots import PAST_DUE, CalledOff, CheckInSlot, EndedInfusion, FollowUp, InfusionOutcome
+from services.followup.reasons import Reason, ReasonCode
 
 PROTOCOL = shipped_protocols().default
 ZONE = ZoneInfo("America/Chicago")
@@ -101,9 +102,8 @@ def test_without_consent_integration_is_offered_and_not_chased() -> None:
 
 def test_why_a_task_is_there_says_what_happened_and_when_for_the_patient() -> None:
     integration = next(item.slot for item in told().tasks if item.slot.name == "integration-session")
-    assert integration.why == (
-        "Infusion completed on 2026-11-23 at 11:00 (America/Chicago): integration session between 24 and 72 hours after it."
-    )
+    facts = {"outcome": "completed", "ended_at": ENDED.isoformat(), "zone": "America/Chicago"}
+    assert integration.reason == Reason(ReasonCode.SESSION_DUE, facts)
 
 
 def test_a_protocol_that_is_not_known_is_followed_by_the_default() -> None:

@@ -65,11 +65,12 @@ async def test_a_visit_without_an_infusion_is_one_coordinators_task(clinic: Clin
     assert at(items["rebook"], "due_at") == datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 
 
-async def test_a_cancelled_visit_is_rebooked_and_says_so_in_codes(clinic: Clinic) -> None:
+async def test_a_cancelled_visit_is_rebooked_and_says_why(clinic: Clinic) -> None:
     visit = clinic.visit()
     await clinic.tell(visit.told(infusions.InfusionScheduled, 1, scheduled_at=clinic.clock.now()))
     await clinic.tell(visit.told(infusions.InfusionCancelled, 2, cancelled_by="patient"))
-    assert (await clinic.items(visit))["rebook"]["why"] == "Visit cancelled: book a new one."
+    rebook = (await clinic.items(visit))["rebook"]
+    assert (rebook["reason"], rebook["facts"]) == ("no-infusion", {"state": "cancelled"})
 
 
 async def test_an_infusion_that_was_stopped_with_nothing_given_is_only_rebooked(clinic: Clinic) -> None:

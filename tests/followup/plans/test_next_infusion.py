@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from services.followup.app import subscriptions
 from services.followup.checkins.queries import get_check_in
-from services.followup.checkins.rules import Level
 from services.followup.checkins.work import overdue_task, review_task, telephone_task
 from services.followup.completeness.commands import Patience, compare
 from services.followup.plans.means import Means
@@ -20,7 +19,7 @@ from services.followup.tasks.policy import shipped_policy
 from shared.dispatch import dispatch
 from shared.events import Delivery, Event
 from shared.events import sessions as infusions
-from tests.followup.clinic import Clinic, Json, Statements, Visit, at
+from tests.followup.clinic import Clinic, Json, Statements, Visit, a_worry, at
 
 HOUR = timedelta(hours=1)
 STARTED, AMENDED, VOID = infusions.InfusionStarted, infusions.InfusionAmended, infusions.InfusionEnteredInError
@@ -160,7 +159,7 @@ async def test_what_an_overdue_one_has_raised_outlasts_it(clinic: Clinic) -> Non
     assert asked["status"] == "overdue"
     async with clinic.database.transaction(clinic.clinic_id) as db:
         check_in = await get_check_in(db, asked["check_in_id"])
-        await tasks.add(db, [review_task(check_in, Level.URGENT, now, now + HOUR, number=1)])
+        await tasks.add(db, [review_task(check_in, [a_worry()], now, now + HOUR, number=1)])
     await clinic.tell(started(next_of(first), started_at=clinic.clock.now() - 2 * HOUR))
     states = await clinic.states(first)
     assert (states["C72"], states["safety-review"]) == ("superseded", "requested")

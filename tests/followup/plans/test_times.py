@@ -13,6 +13,7 @@ from services.followup.local_time import business_days_later, days_later, on_the
 from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.rules import check_ins_after, first_week_after, safety_offer, tasks_after, weekly_check_in
 from services.followup.plans.slots import CheckInSlot, EndedInfusion, InfusionOutcome, Kind, TaskSlot
+from services.followup.reasons import Reason, ReasonCode
 
 PROTOCOL = shipped_protocols().default
 NEW_YORK = ZoneInfo("America/New_York")
@@ -162,7 +163,7 @@ def test_a_business_day_keeps_the_time_of_day_and_a_weekend_counts_as_monday_mor
 )
 def test_a_safety_call_is_offered_within_72_hours_of_the_infusion(hours_after: float, due: int | None) -> None:
     ended = infusion("2026-11-23T11:00").pump_ended_at
-    offered = safety_offer(ended, "left", PROTOCOL, ended + timedelta(hours=hours_after), ordinal=0)
+    offered = safety_offer(ended, Reason(ReasonCode.PATIENT_LEFT), PROTOCOL, ended + timedelta(hours=hours_after), ordinal=0)
     assert (offered and offered.due_at - ended) == (timedelta(hours=due) if due else None)
 
 

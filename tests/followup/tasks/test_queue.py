@@ -1,14 +1,21 @@
 """The queue: views whose counts are the lengths of their lists, filters, orders, and pages that lose nothing."""
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
+from importlib import import_module
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
+from services.followup.checkins.queries import get_check_in
+from services.followup.checkins.work import overdue_task
+from services.followup.tasks import commands as tasks
 from services.followup.tasks.queries import Filters, Sort, View, tasks_in
+from shared.db import Database
 from shared.events import sessions as infusions
 from tests.followup.clinic import ADMIN, COORDINATOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
+from tests.support.databases import Databases
 
 VIEWS = ("mine", "unassigned", "on-hold", "done", "open", "cancelled")
 
@@ -159,6 +166,82 @@ async def test_mine_needs_to_know_who_looks(clinic: Clinic) -> None:
     answer = await clinic.get("tasks", None, view="mine")
     assert (answer.status_code, answer.json()["code"]) == (403, "practitioner-required")
     assert (await clinic.get("tasks/counts", None)).json()["counts"]["mine"] == 0
+
+
+@pytest.mark.parametrize("role", [COORDINATOR, ADMIN, None, NURSE, PRESCRIBER, THERAPIST])
+async def test_what_was_met_is_read_by_clinical_roles_only_and_nobody_named_reads_as_a_coordinator(
+    clinic: Clinic, role: str | None
+) -> None:
+    visit = clinic.visit()
+    await clinic.patient(visit)
+    await clinic.tell(visit.told())
+    await clinic.worry((await clinic.items(visit))["C24"]["check_in_id"])
+    [row] = await listed(clinic, role, kind="safety-review")
+    one = (await clinic.get(f"tasks/{row['task_id']}", role)).json()
+    history = (await clinic.get(f"tasks/{row['task_id']}/history", role)).json()
+    assert (row["title"], row["level"], row["reason"]) == ("Answers to look at: Urgent", "Urgent", "worrying-answers")
+    assert row["why"].startswith("Answers to the 24-hour check-in came at 09:00 (their time)")
+    assert row.items() <= one.items()
+    assert [line["says"] for line in history["items"]] == ["Made."]
+    clinical = role in (NURSE, PRESCRIBER, THERAPIST)
+    for answer in (row, one):
+        assert ("blood" in json.dumps(answer)) is clinical
+    assert "blood" not in json.dumps(history)
+
+
+async def test_what_was_called_off_is_listed_in_words(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), visit.told(infusions.InfusionEnteredInError, 5))
+    [row] = await listed(clinic, kind="cancellation-review")
+    assert row["why"] == (
+        "The record of the infusion was entered in error. This was called off: 24-hour check-in, 72-hour check-in and integration session."
+    )
+    one = (await clinic.get(f"tasks/{row['task_id']}")).json()
+    assert "24-hour check-in: the record of the infusion was entered in error" in one["lists"]
+
+
+_AS_THE_VERSION_BEFORE_WROTE = {
+    "integration-session": "Infusion completed on 2026-11-23 at 08:00 (America/New_York): integration session between 24 and 72 hours.",
+    "safety-review": "C24 answers to look at, level urgent",
+    "rebook": "Visit no-show: book a new one.",
+    "cancellation-review": "infusion-entered-in-error: 3 open items cancelled (C24, C72, integration-session).",
+    "check-in-overdue-call": "C24 not answered",
+}
+
+
+async def test_what_the_version_before_wrote_gets_a_code_from_what_it_holds(clinic: Clinic, databases: Databases) -> None:
+    visit, gone, missed = clinic.visit(), clinic.visit(), clinic.visit()
+    await clinic.patient(visit)
+    await clinic.tell(visit.told(), gone.told(), gone.told(infusions.InfusionEnteredInError, 5), missed.told(infusions.InfusionNoShow))
+    await clinic.worry((await clinic.items(visit))["C24"]["check_in_id"])
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        check_in = await get_check_in(db, (await clinic.items(visit))["C24"]["check_in_id"])
+        await tasks.add(db, [overdue_task(check_in, clinic.clock.now(), clinic.clock.now())])
+        rule = {"clinic_id": clinic.clinic_id, "id": check_in.check_in_id, "now": clinic.clock.now()}
+        await db.execute(_WORRY, rule)
+    statement = "SELECT kind, reason, facts - 'zone' AS facts FROM care_task WHERE status = 'requested' ORDER BY kind"
+    ours = {row["kind"]: row for row in await clinic.rows(statement)}
+    for kind, why in _AS_THE_VERSION_BEFORE_WROTE.items():
+        await clinic.rows("UPDATE care_task SET why = :why, reason = NULL, facts = NULL WHERE kind = :kind RETURNING 1", why=why, kind=kind)
+    assert {row["title"] for row in await listed(clinic)} >= {"Integration session", "Book a new visit"}, "before they have a code"
+    owner = Database(await databases.unguarded(clinic.database.url, "followup"), name="followup")
+    async with owner.transaction() as db:
+        await db.execute(text(import_module("services.followup.migrations.versions.0006_reasons").CODES))
+    await owner.close()
+    theirs = {row["kind"]: row for row in await clinic.rows(statement)}
+    assert {kind: row["reason"] for kind, row in theirs.items()} == {kind: row["reason"] for kind, row in ours.items()}
+    for kind, row in theirs.items():
+        for name, fact in ours[kind]["facts"].items():
+            told = row["facts"][name]
+            assert told == fact or datetime.fromisoformat(told) == datetime.fromisoformat(fact), (kind, name)
+
+
+_WORRY = text(
+    """
+    INSERT INTO check_in_worry (clinic_id, check_in_id, rule_id, item, rule_version, level, why, source, raised_at)
+    VALUES (:clinic_id, :id, 'blood-in-urine', 'urine_blood', 1, 'urgent', 'x', 'x', :now)
+    """
+)
 
 
 async def test_another_clinics_queue_is_empty_here(clinic: Clinic, open_clinic: object) -> None:

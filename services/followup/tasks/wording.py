@@ -1,0 +1,253 @@
+"""What people read of a task: a code and its facts become sentences for the reader who asks. The words stand in ``texts``.
+
+A text never fails for a fact: a sentence whose facts are not there is left out, and a code that is not listed reads as ``other``.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.resources import files
+from string import Formatter
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from services.followup.tasks.models import CareTask, TaskHistory
+from services.followup.tasks.policy import KindPolicy, TaskPolicy
+from services.followup.tasks.rules import OPEN, BusinessStatus
+from shared.events.zones import zone_of
+
+_DAY = timedelta(days=1)
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ByReader(_Data):
+    """A sentence that tells of answers, and what others read in its place."""
+
+    clinical: str
+    others: str | None = None
+
+
+Sentences = tuple[str | ByReader, ...]
+
+
+class ReasonText(_Data):
+    """What happened, and what to do about it. A title of its own replaces that of the kind."""
+
+    title: str | None = None
+    happened: Sentences
+    do: Sentences
+
+
+class KindText(ReasonText):
+    """What is said of a kind of task where its reason says no more."""
+
+    title: str
+
+
+class Texts(_Data):
+    """``texts/<language>.yaml``."""
+
+    version: int
+    language: str
+    reasons: Mapping[str, ReasonText]
+    kinds: Mapping[str, KindText]
+    who_may: Mapping[str, str]
+    due: Mapping[str, str]
+    moment: Mapping[str, str]
+    weekdays: Sequence[str]
+    months: Sequence[str]
+    several: str
+    joined: str
+    listed: str
+    history: Mapping[str, Sequence[str]]
+    names: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """Where these patients live, as far as it is known, and where the clinic is."""
+
+    of_patient: Mapping[UUID, ZoneInfo]
+    clinic: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, when, and on whose clock times are told: the patient's, or the clinic's as long as the patient's is not known."""
+
+    clinical: bool
+    now: datetime
+    zone: ZoneInfo
+    patients_zone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Tells one reader of tasks."""
+
+    texts: Texts
+    policy: TaskPolicy
+    zones: Zones
+    now: datetime
+    clinical: bool
+
+    def of_task(self, task: CareTask) -> "Wording":
+        """What the task says to this reader."""
+        return wording_of(task, self._reading(task), self.texts, self.policy)
+
+    def of_change(self, change: TaskHistory, task: CareTask) -> str:
+        """One line of the task's history."""
+        return history_line(change, self._reading(task), self.texts)
+
+    def _reading(self, task: CareTask) -> Reader:
+        known = self.zones.of_patient.get(task.patient_id) or zone_told(task.because.facts.get("zone"))
+        return Reader(self.clinical, self.now, known or self.zones.clinic, patients_zone=known is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What one task says to one reader."""
+
+    title: str
+    why: str
+    to_do: str
+    who_may: str
+    level: str
+    due: str
+    lists: tuple[str, ...]
+
+
+def shipped_texts(language: str = "en") -> Texts:
+    """The texts that come with the product. Raises pydantic's ValidationError for a file that is not complete."""
+    path = files(__package__) / "texts" / f"{language}.yaml"
+    return Texts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def wording_of(task: CareTask, reader: Reader, texts: Texts, policy: TaskPolicy) -> Wording:
+    """The task as this reader is told of it."""
+    told, kind = _Told(texts, reader), texts.kinds[task.kind]
+    facts = {**task.because.facts, **_columns(task)}
+    text = texts.reasons.get(task.because.code, kind)
+    return Wording(
+        title=told.first([text.title or kind.title, kind.title], facts),
+        why=told.all_of(text.happened, facts) or told.all_of(kind.happened, facts),
+        to_do=told.all_of(text.do, facts) or told.all_of(kind.do, facts),
+        who_may=_who_may(policy.kinds[task.kind], policy, told),
+        level=told.name("levels", task.priority),
+        due=_due(task, told),
+        lists=tuple(told.listed(task.details)),
+    )
+
+
+def history_line(change: TaskHistory, reader: Reader, texts: Texts) -> str:
+    """One line of a task's history."""
+    return _Told(texts, reader).first(texts.history[change.action], change.details)
+
+
+def zone_told(name: object) -> ZoneInfo | None:
+    """The zone that a fact names."""
+    return zone_of(name) if isinstance(name, str) else None
+
+
+def _columns(task: CareTask) -> dict[str, object]:
+    return {
+        "level": task.priority,
+        **{name: at.isoformat() for name in ("window_starts_at", "due_at", "expires_at") if (at := getattr(task, name)) is not None},
+    }
+
+
+def _who_may(kind: KindPolicy, policy: TaskPolicy, told: "_Told") -> str:
+    everybody = frozenset[str]().union(*(one.roles for one in policy.kinds.values()))
+    roles = [role for role in told.texts.names["roles"] if role in kind.roles]
+    return told.first([told.texts.who_may["anybody" if kind.roles >= everybody else "some"]], {"roles": roles})
+
+
+def _due(task: CareTask, told: "_Told") -> str:
+    now, texts = told.reader.now, told.texts.due
+    if task.status in OPEN and task.business_status is not BusinessStatus.OFFERED:
+        if now > task.due_at:
+            return told.first([texts["overdue"]], {"span": told.span(now - task.due_at)})
+        if task.due_at - now < _DAY:
+            span = told.span(task.due_at - now)
+            return told.first([texts["ahead"]], {"span": span}) if task.due_at - now >= timedelta(minutes=1) else texts["now"]
+    return told.first([texts["later"]], {"date": told.moment(task.due_at)})
+
+
+class _Told(Formatter):
+    """Fills texts for one reader. ``{x:time}`` is a moment, ``{x:section}`` a name, ``{x:section|capital}`` begins a sentence."""
+
+    def __init__(self, texts: Texts, reader: Reader) -> None:
+        self.texts, self.reader = texts, reader
+
+    def all_of(self, sentences: Sentences, facts: Mapping[str, object]) -> str:
+        """The sentences for this reader whose facts are there."""
+        return " ".join(filter(None, (self._filled(sentence, facts) for sentence in self._for_reader(sentences))))
+
+    def first(self, texts: Sequence[str], facts: Mapping[str, object]) -> str:
+        """The first of these whose facts are there, or nothing."""
+        return next(filter(None, (self._filled(text, facts) for text in texts)), "")
+
+    def name(self, section: str, code: str) -> str:
+        """A code in words."""
+        return self.texts.names[section].get(code) or self.texts.names[section]["other"]
+
+    def moment(self, at: datetime) -> str:
+        """A moment on the patient's clock."""
+        local, today = at.astimezone(self.reader.zone), self.reader.now.astimezone(self.reader.zone)
+        how = "same_day" if local.date() == today.date() else "other_day" if local.year == today.year else "other_year"
+        return self.texts.moment[how].format(
+            time=f"{local:%H:%M}",
+            weekday=self.texts.weekdays[local.weekday()],
+            day=local.day,
+            month=self.texts.months[local.month - 1],
+            year=local.year,
+            whose=self.texts.moment["theirs" if self.reader.patients_zone else "clinics"],
+        )
+
+    def span(self, of: timedelta) -> str:
+        """How long, in words: to the minute up to a day, then in whole days."""
+        if of >= _DAY:
+            return self.texts.due["day" if of.days == 1 else "days"].format(days=of.days)
+        hours, minutes = divmod(int(of.total_seconds()) // 60, 60)
+        how = "minutes" if not hours else "hours_and_minutes" if minutes else "hours"
+        return self.texts.due[how].format(hours=hours, minutes=minutes)
+
+    def listed(self, details: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON of our own making
+        """What a task lists, a line each."""
+        for item in details.get("items", ()):
+            yield self.texts.listed.format(name=self.name("work", item["code"]), cause=self.name("causes", item["reason"] or ""))
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        how, _, capital = format_spec.partition("|")
+        if not how:
+            return str(value)
+        filled = self.moment(datetime.fromisoformat(str(value))) if how == "time" else self._named(how, value)
+        return filled[:1].upper() + filled[1:] if capital else filled
+
+    def _named(self, section: str, value: object) -> str:
+        counted = Counter(self.name(section, code) for code in ([value] if isinstance(value, str) else value or ()))  # type: ignore[attr-defined]  # a list of codes
+        names = [name if number == 1 else self.texts.several.format(name=name, number=number) for name, number in counted.items()]
+        if not names:
+            raise KeyError(section)
+        return self.texts.joined.format(first=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
+
+    def _for_reader(self, sentences: Sentences) -> Iterator[str]:
+        for sentence in sentences:
+            if isinstance(sentence, ByReader):
+                yield sentence.clinical if self.reader.clinical else sentence.others or ""
+            else:
+                yield sentence
+
+    def _filled(self, text: str, facts: Mapping[str, object]) -> str:
+        try:
+            return self.vformat(text, (), facts)
+        except (KeyError, TypeError, ValueError):
+            return ""
