@@ -25,6 +25,12 @@ http://:8000 {
 }
 """
 """A service that takes every request and ends the connection without an answer: nobody knows what it has done."""
+SAYS_WHO_ASKED = """
+http://:8000 {
+	respond "{header.X-Forwarded-For}"
+}
+"""
+"""A service that answers with what it was told of the client's address."""
 CAREFUL = "\tlb_try_duration 5s\n"
 CARELESS = f"{CAREFUL}\tlb_retry_match method POST\n"
 
@@ -72,6 +78,16 @@ def test_what_may_have_had_an_effect_is_not_sent_again(tmp_path: Path, caddyfile
         assert answer.status_code == httpx.codes.BAD_GATEWAY
         until(lambda: taken_by_the_service(container) > 0, seconds=10, what="a request that the service took")
         assert (taken_by_the_service(container) == 1) is once
+
+
+def test_a_service_is_told_the_clients_address_by_an_edge_and_by_nobody_else(tmp_path: Path) -> None:
+    with gateway(tmp_path, CADDYFILE + SAYS_WHO_ASKED) as (alone, _):
+        told = {
+            sent: httpx.get(f"{alone.origin}/c", headers={"X-Forwarded-For": sent}, verify=alone.trust, trust_env=False, timeout=20).text
+            for sent in ("8.8.8.8", "6.6.6.6, 8.8.8.8")
+        }
+    # This test asks from this machine, as an edge does: what it was told goes on, with this machine's address behind it.
+    assert {sent: addresses.rpartition(", ")[0] for sent, addresses in told.items()} == {sent: sent for sent in told}
 
 
 def taken_by_the_service(container: str) -> int:

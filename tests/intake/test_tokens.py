@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 from joserfc.jws import serialize_compact
 from sqlalchemy import text
 
-from services.intake.identity.commands import forget_used_assertions
+from services.intake.identity.commands import FREE_TRIES, forget_used_assertions
 from services.intake.identity.rules import ASSERTION_TYPE, ClientKind, audience, expanded, granted
 from tests.intake.conftest import ORIGIN, Caller, Intake, Json, assert_refused
 
@@ -117,6 +117,36 @@ async def test_the_audience_may_come_in_a_list_and_the_expiry_up_to_five_minutes
 async def test_scopes_beyond_the_registration_are_left_out(intake: Intake, clinic: Caller) -> None:
     answer = await exchange(intake, assertion(clinic), scope="system/Patient.r system/Client.c system/*.cruds openid")
     assert (answer.status_code, answer.json()["scope"]) == (200, "system/Patient.r")
+
+
+# Many wrong ones
+
+
+async def test_wrong_assertions_have_to_wait_and_a_good_one_never_does(intake: Intake, clinic: Caller) -> None:
+    stranger = ECKey.generate_key("P-384", {"kid": str(clinic.key.kid)}, private=True)
+    answers = [await exchange(intake, signed_by(stranger, claims_of(clinic.client_id))) for _ in range(FREE_TRIES + 3)]
+    assert [answer.status_code for answer in answers] == [400] * FREE_TRIES + [429] * 3
+    answer = answers[-1]
+    assert (answer.json()["error"], answer.headers["Retry-After"]) == ("invalid_client", "1")
+    assert (await exchange(intake, assertion(clinic))).status_code == 200
+
+
+async def test_one_clients_wrong_assertions_are_not_anothers(intake: Intake, clinic: Caller, other_clinic: Caller) -> None:
+    for _ in range(FREE_TRIES + 1):
+        await exchange(intake, assertion(clinic, aud="somewhere-else"))
+    assert_oauth_error(await exchange(intake, assertion(other_clinic, aud="somewhere-else")), "invalid_client")
+
+
+async def test_an_address_that_tries_one_client_after_the_other_waits_and_another_address_does_not(intake: Intake) -> None:
+    key = ECKey.generate_key("P-384", {"kid": "none"}, private=True)
+
+    async def tried(address: str) -> int:
+        form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE}
+        form["client_assertion"] = signed_by(key, claims_of(str(uuid4())))
+        return (await intake.http.post("/intake/oauth/token", data=form, headers={"X-Forwarded-For": address})).status_code
+
+    assert [await tried("8.8.8.8") for _ in range(FREE_TRIES + 1)] == [400] * FREE_TRIES + [429]
+    assert await tried("8.8.4.4") == 400
 
 
 # Bad requests

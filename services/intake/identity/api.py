@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from services.intake.identity import commands
 from services.intake.identity.assertions import ALGORITHMS
-from services.intake.identity.commands import TokenRefused
+from services.intake.identity.commands import TokenRefused, TooManyTries
 from services.intake.identity.models import RegisteredClient
 from services.intake.identity.queries import get_client
 from services.intake.identity.registration import Registration
@@ -16,7 +16,9 @@ from services.intake.identity.schemas import TOKEN_REQUEST, TOKEN_RESPONSES, Cli
 from services.intake.identity.tokens import TokenIssuer
 from shared import telemetry
 from shared.errors import DomainError
+from shared.security.tries import Tries
 from shared.web import Call, Listing, Page, PublicCall, Router, operator_access, page_of, public_access, read_form
+from shared.web.addresses import client_address
 
 router = Router(prefix="/intake/v1/clients", tags=["Client"])
 
@@ -61,13 +63,18 @@ async def disable_client(client_id: ClientId, body: NoMembers, call: Call) -> Cl
 def token_routes(issuer: TokenIssuer) -> Router:
     """What clients need to get a token and services to verify one (SMART Backend Services)."""
     public = Router(prefix="/intake", tags=["Token"])
+    tries = Tries(free=commands.FREE_TRIES)
 
     @public.post("/oauth/token", openapi_extra=TOKEN_REQUEST, responses=TOKEN_RESPONSES)
     @public_access("the assertion in the body is the credential")
     async def token(request: Request, call: PublicCall) -> JSONResponse:
         """Exchange a client assertion (private_key_jwt) for an access token of five minutes."""
         try:
-            issued = await commands.exchange(call.database, issuer, await _form(request))
+            form = await _form(request)
+            issued = await commands.exchange(call.database, issuer, form, tries, client_address(request))
+        except TooManyTries as limited:
+            telemetry.logger("identity", service="intake").warning("token.limited")
+            return JSONResponse(_LIMITED, status_code=429, headers={**_NOT_STORED, "Retry-After": str(limited.seconds)})
         except TokenRefused as refused:
             telemetry.logger("identity", service="intake").warning("token.refused", code=refused.error, reason=refused.description)
             return JSONResponse({"error": refused.error, "error_description": refused.description}, status_code=400, headers=_NOT_STORED)
@@ -112,4 +119,5 @@ def _smart_configuration(issuer: TokenIssuer) -> dict[str, Any]:  # Any: JSON
     }
 
 
+_LIMITED = {"error": "invalid_client", "error_description": "Too many wrong assertions. A good one is taken at any time."}
 _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}

@@ -1,4 +1,6 @@
+import math
 import time
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +22,7 @@ from shared.events.intake import ClientChanged
 from shared.outbox import emit
 from shared.security.caller import OUTSIDE_CLINICS
 from shared.security.projection import upsert_client
+from shared.security.tries import Tries
 from shared.web import CallContext
 
 
@@ -32,13 +35,28 @@ class TokenRefused(Exception):
         self.description = description
 
 
-async def exchange(database: Database, issuer: TokenIssuer, form: dict[str, str]) -> AccessToken:
-    """An access token for a client assertion. Raises TokenRefused; an assertion that was good is spent even then."""
+FREE_TRIES = 10
+"""Wrong assertions of one client from one address, or of one address, before the next has to wait."""
+
+
+class TooManyTries(Exception):
+    """Another wrong assertion too soon; ``seconds`` says for how long there is no answer to one."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+async def exchange(database: Database, issuer: TokenIssuer, form: dict[str, str], tries: Tries, address: str | None) -> AccessToken:
+    """An access token for a client assertion. Raises TokenRefused; an assertion that was good is spent even then.
+
+    Raises TooManyTries where wrong ones come too often. A good one is taken all the same: nobody can lock a client out.
+    """
     if form.get("grant_type") != "client_credentials":
         raise TokenRefused("unsupported_grant_type", "The grant_type must be client_credentials.")
     if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("client_assertion"):
         raise TokenRefused("invalid_request", f"Send a client_assertion, with the client_assertion_type {ASSERTION_TYPE}.")
-    client = await _authenticate(database, issuer, form["client_assertion"], form.get("client_id"))
+    client = await _authenticate(database, issuer, form["client_assertion"], form.get("client_id"), tries, address)
     scopes = granted(form.get("scope", "").split(), client.scopes)
     if not scopes:
         raise TokenRefused("invalid_scope", "Name scopes that the client is registered for.")
@@ -79,21 +97,34 @@ async def forget_used_assertions(database: Database) -> None:
         await db.execute(delete(UsedAssertion).where(col(UsedAssertion.expires_at) < datetime.now(UTC)))
 
 
-async def _authenticate(database: Database, issuer: TokenIssuer, assertion: str, named: str | None) -> RegisteredClient:
+async def _authenticate(
+    database: Database, issuer: TokenIssuer, assertion: str, named: str | None, tries: Tries, address: str | None
+) -> RegisteredClient:
     """The client behind an assertion. Unknown, disabled and unproven clients get answers that do not tell them apart."""
+    keys: list[Hashable] = [("address", address)] if address else []
     try:
         client_id = assertions.claimed_client(assertion)
-        if named not in (None, client_id):
-            raise assertions.InvalidAssertion("The parameter client_id names another client than the assertion.")
-        async with database.transaction() as db:
-            client = await find_usable_client(db, client_id)
-            if client is None:
-                raise assertions.InvalidAssertion(assertions.UNPROVEN)
-            now = datetime.fromtimestamp(time.time(), UTC)
-            proof = assertions.verified(assertion, client.jwks, client_id=client_id, token_url=issuer.token_url, now=now)
-            await _spend(db, client_id, proof)
+        keys.append((client_id, address))
+        client = await _proven(database, issuer, assertion, client_id, named)
     except assertions.InvalidAssertion as invalid:
+        if wait := tries.wait(*keys):
+            raise TooManyTries(math.ceil(wait)) from None
+        tries.wrong(*keys)
         raise TokenRefused("invalid_client", str(invalid)) from None
+    tries.right(*keys)
+    return client
+
+
+async def _proven(database: Database, issuer: TokenIssuer, assertion: str, client_id: str, named: str | None) -> RegisteredClient:
+    if named not in (None, client_id):
+        raise assertions.InvalidAssertion("The parameter client_id names another client than the assertion.")
+    async with database.transaction() as db:
+        client = await find_usable_client(db, client_id)
+        if client is None:
+            raise assertions.InvalidAssertion(assertions.UNPROVEN)
+        now = datetime.fromtimestamp(time.time(), UTC)
+        proof = assertions.verified(assertion, client.jwks, client_id=client_id, token_url=issuer.token_url, now=now)
+        await _spend(db, client_id, proof)
     return client
 
 

@@ -85,6 +85,10 @@ TOKEN_RESPONSES: dict[int | str, dict[str, Any]] = {  # Any: OpenAPI
         "description": "Refused as RFC 6749 section 5.2 says.",
         "content": {"application/json": _described(error={"enum": list(TOKEN_ERRORS)}, error_description=_TEXT)},
     },
+    429: {
+        "description": "Wrong assertions come too often; Retry-After says when one is answered again. A good one is taken at any time.",
+        "content": {"application/json": _described(error={"enum": list(TOKEN_ERRORS)}, error_description=_TEXT)},
+    },
     408: {"description": "The body did not arrive in time.", "content": _PROBLEM},
     413: {"description": "The body has more than 64 KiB.", "content": _PROBLEM},
     503: {"description": "A part of the system cannot be reached.", "content": _PROBLEM},
