@@ -3,6 +3,7 @@
 from services.intake import policy as policies
 from services.intake.clinics import api as clinics
 from services.intake.consents import api as consents
+from services.intake.consents.workers import Standings
 from services.intake.courses import api as courses
 from services.intake.directory import api as directory
 from services.intake.identity import api as identity
@@ -48,7 +49,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             courses.routes(policy),
             directory.router,
         ],
-        workers={"identity": housekeeping.run},
+        workers={"identity": housekeeping.run, "consents": Standings(database, clock, metrics).run},
         beginnings={"clients-unregistered": housekeeping.registering},
     )
     return with_pipeline(service)

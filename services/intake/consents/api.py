@@ -4,7 +4,7 @@ from sqlmodel import col, select
 
 from services.intake.consents import commands
 from services.intake.consents.models import Consent
-from services.intake.consents.queries import get_consent
+from services.intake.consents.queries import consents_of, get_consent
 from services.intake.consents.schemas import ConsentOut, RevokeConsent, SignConsent
 from services.intake.patients.queries import get_patient
 from services.intake.policy import Policy
@@ -18,10 +18,10 @@ def routes(policy: Policy) -> Router:
     @router.post("/patients/{patient_id}/consents", status_code=201)
     @access("system/Consent.c", phi="write")
     async def sign_consent(patient_id: UUID, body: SignConsent, call: Call) -> ConsentOut:
-        """Record a consent that the patient has signed."""
+        """Record a consent that the patient has signed. The answer says whether it stands: not if consent was taken back since."""
         consent = await commands.sign(call, patient_id, body, policy)
         call.created(f"/intake/v1/consents/{consent.consent_id}")
-        return _shown(call, consent)
+        return await _shown(call, consent)
 
     @router.get("/patients/{patient_id}/consents")
     @access("system/Consent.r", phi="read")
@@ -34,7 +34,8 @@ def routes(policy: Policy) -> Router:
             .where(Consent.clinic_id == call.clinic_id, Consent.patient_id == patient_id)
             .order_by(col(Consent.signed_at), col(Consent.consent_id))
         )
-        return (await page_of(call, statement, page)).listing(lambda consent: ConsentOut.of(consent, call.now))
+        of_patient = await consents_of(call.db, patient_id)
+        return (await page_of(call, statement, page)).listing(lambda consent: ConsentOut.of(consent, of_patient, call.now))
 
     @router.get("/consents/{consent_id}")
     @access("system/Consent.r", phi="read")
@@ -42,17 +43,17 @@ def routes(policy: Policy) -> Router:
         """One consent."""
         consent = await get_consent(call.db, consent_id)
         call.patient(consent.patient_id)
-        return _shown(call, consent)
+        return await _shown(call, consent)
 
     @router.post("/consents/{consent_id}/revoke")
     @access("system/Consent.u", phi="write")
     async def revoke_consent(consent_id: UUID, body: RevokeConsent, call: Call) -> ConsentOut:
-        """Take a consent back, from now on."""
-        return _shown(call, await commands.revoke(call, consent_id, body))
+        """Take a consent back, from now on, and with it every one of its type that was signed up to now."""
+        return await _shown(call, await commands.revoke(call, consent_id, body))
 
     return router
 
 
-def _shown(call: CallContext, consent: Consent) -> ConsentOut:
+async def _shown(call: CallContext, consent: Consent) -> ConsentOut:
     call.etag(consent.version)
-    return ConsentOut.of(consent, call.now)
+    return ConsentOut.of(consent, await consents_of(call.db, consent.patient_id, consent.consent_type), call.now)

@@ -1,22 +1,29 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from services.intake.clinics.queries import own_clinic
-from services.intake.consents.models import Consent
-from services.intake.consents.queries import get_consent
-from services.intake.consents.rules import valid_until
+from services.intake.consents.models import Consent, consent_changed
+from services.intake.consents.queries import consents_of, get_consent, whose_consent
+from services.intake.consents.rules import ConsentType, standing, valid_until
 from services.intake.consents.schemas import RevokeConsent, SignConsent
 from services.intake.patients.queries import get_patient
 from services.intake.policy import Policy, Validity
 from services.intake.refusals import refused
+from shared.db import clinic_of
 from shared.errors import FieldError
 from shared.outbox import emit
 from shared.web import CallContext
 
 
 async def sign(call: CallContext, patient_id: UUID, body: SignConsent, policy: Policy) -> Consent:
-    """Record a signed consent. Raises NotFound, 409 after death, 422 for a signature in the future or one that has expired already."""
+    """Record a signed consent, also one that was taken back before it is entered: that it does not stand is said in the answer.
+
+    Raises NotFound, 409 after death, 422 for a signature in the future or one that has expired already.
+    """
     call.patient(patient_id)
     patient = await get_patient(call.db, patient_id, lock=True)
     patient.require_alive()
@@ -36,13 +43,51 @@ async def sign(call: CallContext, patient_id: UUID, body: SignConsent, policy: P
         **body.model_dump(),
     )
     call.db.add(consent)
+    await tell(call.db, patient_id, body.consent_type, call.now)
     emit(call.db, consent.signed())
     return consent
 
 
 async def revoke(call: CallContext, consent_id: UUID, body: RevokeConsent) -> Consent:
-    """Take a consent back. Raises NotFound, 409 when that was done already."""
+    """Take a consent back, and with it every one of the type that was signed up to now. Raises NotFound, 409 when that was done already.
+
+    The patient is locked first, as for a signature, so that of two changes at once the later is judged with the earlier.
+    """
+    patient_id = await whose_consent(call.db, consent_id)
+    call.patient(patient_id)
+    await get_patient(call.db, patient_id, lock=True)
     consent = await get_consent(call.db, consent_id, lock=True)
-    call.patient(consent.patient_id)
-    emit(call.db, consent.revoke(body.requested_by, call.now, call.caller.actor))
+    revoked = consent.revoke(body.requested_by, call.now, call.caller.actor)
+    await tell(call.db, patient_id, consent.consent_type, call.now)
+    emit(call.db, revoked)
     return consent
+
+
+async def tell(db: AsyncSession, patient_id: UUID, consent_type: ConsentType, now: datetime) -> bool:
+    """Tell how a patient's consents of one type stand, unless that was told of just these. The patient is locked before.
+
+    ``consent.signed`` and ``consent.revoked`` follow it for one more release, for consumers that decided by them.
+    """
+    await db.flush()
+    known = await consents_of(db, patient_id, consent_type)
+    decided = standing(known, now)
+    if decided is None:
+        return False
+    facts = len(known) + sum(consent.revoked_at is not None for consent in known)
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "consent_type": consent_type.value, "facts": facts}
+    version = (await db.execute(_NEXT_STANDING, parameters)).scalar_one_or_none()
+    if version is None:
+        return False
+    emit(db, consent_changed(patient_id, consent_type, version, decided, now))
+    return True
+
+
+_NEXT_STANDING = text(
+    """
+    INSERT INTO consent_standing AS known (clinic_id, patient_id, consent_type, version, facts)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), :consent_type, 1, :facts)
+    ON CONFLICT (clinic_id, patient_id, consent_type) DO UPDATE SET version = known.version + 1, facts = EXCLUDED.facts
+    WHERE known.facts <> EXCLUDED.facts
+    RETURNING version
+    """
+)

@@ -4,12 +4,12 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
-from services.intake.consents.rules import ConsentType, status_of
+from services.intake.consents.rules import ConsentStatus, ConsentType, Standing
 from services.intake.patients.rules import RequestedBy
 from services.intake.tables import Table, code_column
 from shared.db import utc_column
 from shared.errors import Conflict
-from shared.events.intake import ConsentRevoked, ConsentSigned
+from shared.events.intake import ConsentChanged, ConsentRevoked, ConsentSigned
 
 
 class Consent(Table, table=True):
@@ -50,7 +50,37 @@ class Consent(Table, table=True):
     def revoke(self, requested_by: RequestedBy, at: datetime, by: str) -> ConsentRevoked:
         """Take the consent back; an expired one too, so that nobody is ever refused. Raises Conflict when it is revoked already."""
         if self.revoked_at is not None:
-            raise Conflict("state", "The consent is revoked already.", extra={"state": status_of(self, at), "allowed": []})
+            raise Conflict("state", "The consent is revoked already.", extra={"state": ConsentStatus.REVOKED, "allowed": []})
         self.revoked_at, self.revoked_by, self.revocation_requested_by = at, by, requested_by
         self.version += 1
         return ConsentRevoked(occurred_at=at, consent_id=self.consent_id, patient_id=self.patient_id, consent_type=self.consent_type)
+
+
+class ConsentStanding(Table, table=True):
+    """What was last told of a patient's consents of one type: the version, and of how many signatures and revocations it came.
+
+    Where there are more of them, by a release that did not tell it, it is told anew.
+    """
+
+    __tablename__ = "consent_standing"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    patient_id: UUID = Field(primary_key=True)
+    consent_type: ConsentType = Field(sa_column=code_column(ConsentType, primary_key=True))
+    version: int
+    facts: int
+
+
+def consent_changed(patient_id: UUID, consent_type: ConsentType, version: int, standing: Standing, at: datetime) -> ConsentChanged:
+    """What others learn of a decision."""
+    return ConsentChanged(
+        occurred_at=at,
+        patient_id=patient_id,
+        consent_type=consent_type,
+        consent_standing=version,
+        standing=standing.status,
+        since=standing.since,
+        until=standing.until,
+        stood=standing.stood,
+    )

@@ -18,11 +18,22 @@ async def get_consent(db: AsyncSession, consent_id: UUID, *, lock: bool = False)
     return consent
 
 
-async def consents_of(db: AsyncSession, patient_id: UUID, consent_type: ConsentType) -> Sequence[Consent]:
-    """A patient's consents of one type, oldest signature first."""
+async def whose_consent(db: AsyncSession, consent_id: UUID) -> UUID:
+    """The patient who gave a consent, to be locked before it. Raises NotFound."""
+    statement = select(Consent.patient_id).where(Consent.clinic_id == clinic_of(db), Consent.consent_id == consent_id)
+    patient_id = (await db.exec(statement)).first()
+    if patient_id is None:
+        raise NotFound
+    return patient_id
+
+
+async def consents_of(db: AsyncSession, patient_id: UUID, consent_type: ConsentType | None = None) -> Sequence[Consent]:
+    """A patient's consents, of one type or all, oldest signature first."""
     statement = (
         select(Consent)
-        .where(Consent.clinic_id == clinic_of(db), Consent.patient_id == patient_id, Consent.consent_type == consent_type)
-        .order_by(col(Consent.signed_at))
+        .where(Consent.clinic_id == clinic_of(db), Consent.patient_id == patient_id)
+        .order_by(col(Consent.signed_at), col(Consent.consent_id))
     )
+    if consent_type is not None:
+        statement = statement.where(Consent.consent_type == consent_type)
     return (await db.exec(statement)).all()

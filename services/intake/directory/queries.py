@@ -26,7 +26,8 @@ async def names_of(db: AsyncSession, patient_ids: Collection[UUID]) -> Names:
 async def contact_of(db: AsyncSession, patient_id: UUID, now: datetime) -> Contact:
     """How to reach a patient at this moment, or why not. Raises Invalid for an id that is no patient of this clinic."""
     patient = await referenced_patient(db, patient_id)
-    messaging = standing(await consents_of(db, patient_id, ConsentType.MESSAGING), now)
+    decided = standing(await consents_of(db, patient_id, ConsentType.MESSAGING), now)
+    messaging = decided.status if decided else None
     clinic = await own_clinic(db)
     why_not = refusal(Standing(patient.status, clinic.active, patient.opted_out, messaging, _address(patient)))
     hashed = _hashed(patient)
