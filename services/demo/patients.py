@@ -17,8 +17,10 @@ import httpx
 from services.demo.cast import Person
 from services.demo.day import Day
 
+_MARK = re.compile(r'<input type="hidden" name="mark" value="([^"]+)"')
 _RADIO = re.compile(r'<input type="radio" id="[^"]+" name="([^"]+)" value="([^"]+)"')
 WORRYING = {"distress": "9", "call_today": "yes"}
+_FORMS, _THANKS = "/c/form/", "<h1>Thank you</h1>"
 _LATE_BY = timedelta(hours=26)
 _LOOK_SECONDS = 0.1
 _AWAY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
@@ -85,26 +87,28 @@ class Patients:
         if person.role.reply == "late":
             await self._day.until(self._day.clock.now() + _LATE_BY)
         async with httpx.AsyncClient(base_url=self._origin(mail), timeout=10, trust_env=False, verify=self._trust) as browser:
-            if await self._open(browser, person, urlsplit(mail.link).path):
-                await self._answer(browser, person, mail)
+            form = await self._open(browser, person, urlsplit(mail.link).path)
+            if form is not None:
+                await self._answer(browser, person, mail, form)
 
-    async def _open(self, browser: httpx.AsyncClient, person: Person, path: str) -> bool:
-        """Confirm the birth date; whether the link let us in."""
+    async def _open(self, browser: httpx.AsyncClient, person: Person, path: str) -> str | None:
+        """Confirm the birth date; where the form is, if the link let us in."""
         year, month, day = person.birth_date.split("-")
         for attempt in range(person.role.wrong_birth_dates + 1):
             typed = {"birth_month": month, "birth_day": day, "birth_year": year}
             if attempt < person.role.wrong_birth_dates:
                 typed["birth_year"] = str(int(year) + 1)
             answer = await self._until_answered(browser, "POST", path, typed)
-            if answer.status_code == httpx.codes.SEE_OTHER:
-                return True
             if answer.status_code == httpx.codes.GONE:
-                return False
-        return False
+                return None
+            leads_to = answer.headers.get("location", "")
+            if leads_to.startswith(_FORMS):
+                return str(leads_to)
+        return None
 
-    async def _answer(self, browser: httpx.AsyncClient, person: Person, mail: Mail) -> None:
+    async def _answer(self, browser: httpx.AsyncClient, person: Person, mail: Mail, form: str) -> None:
         """Fill in the form and send it; what was acknowledged is noted with the person."""
-        page = await self._until_answered(browser, "GET", "/c")
+        page = await self._until_answered(browser, "GET", form)
         if page.status_code != httpx.codes.OK:
             return
         answers = calm_answers(page.text)
@@ -112,7 +116,8 @@ class Patients:
         answers |= {name: value for name, value in worrying if name in answers}
         person.answering.append(mail.message_id)
         sent = await self._until_answered(browser, "POST", "/c", answers)
-        if sent.status_code != httpx.codes.OK:
+        told = await self._until_answered(browser, "GET", sent.headers.get("location", form))
+        if told.status_code != httpx.codes.OK or _THANKS not in told.text:
             return
         person.answered.append(mail.message_id)
         if answers.items() & WORRYING.items():
@@ -145,11 +150,12 @@ class Patients:
 
 
 def calm_answers(page: str) -> dict[str, str]:
-    """For every question of a form the answer of a quiet day: no, not at all, slept well."""
+    """For every question of a form the answer of a quiet day: no, not at all, slept well; and the mark that says whose form it is."""
     offered: dict[str, list[str]] = {}
     for name, value in _RADIO.findall(page):
         offered.setdefault(name, []).append(html.unescape(value))
     answers = {name: "no" if "no" in values else values[0] for name, values in offered.items()}
     if "sleep_quality" in offered:
         answers["sleep_quality"] = "8"
-    return answers
+    mark = _MARK.search(page)
+    return answers | ({"mark": mark[1]} if mark else {})

@@ -17,7 +17,8 @@ from services.followup.outreach.delivery import Letters
 from services.followup.outreach.policy import load_policy as load_outreach_policy
 from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
-from services.followup.pages.api import PatientPages, patient_pages
+from services.followup.pages.api import patient_pages
+from services.followup.pages.means import PageMeans
 from services.followup.plans import timers as plan_timers
 from services.followup.plans.api import router as plans_router
 from services.followup.plans.means import Means
@@ -47,7 +48,8 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     means = Means(clock, shipped_protocols(), shipped_policy())
     setup, sending, texts = load_setup(), load_outreach_policy(), shipped_texts()
     calls = Calls(settings, metrics)
-    letters = Letters(settings.link_secret.get_secret_value().encode(), settings.public_url, load_texts())
+    link_secret = settings.link_secret.get_secret_value().encode()
+    letters = Letters(link_secret, settings.public_url, load_texts())
     outreach = Outreach(
         database, clock, contacts=calls.intake, channels=channels_of(settings), policy=sending, letters=letters, metrics=metrics,
         lease_seconds=settings.outreach_lease_seconds,
@@ -70,7 +72,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             check_in_routes(setup.forms),
             completeness_router,
             audit_routes(auditor),
-            patient_pages(PatientPages(database, clock, setup, settings.public_url)),
+            patient_pages(PageMeans(database, clock, setup, settings.public_url, link_secret, calls.intake)),
         ],
         subscriptions=subscriptions(means),
         timers={

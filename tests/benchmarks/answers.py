@@ -38,7 +38,8 @@ async def answers(work: Work, ground: Ground, count: int, per_second: float) -> 
                 began = time.monotonic()
                 sent = await browser.post("/c", data=form)
                 waits.append((time.monotonic() - began) * 1000)
-                assert sent.status_code == httpx.codes.OK, sent.status_code
+                assert sent.status_code == httpx.codes.SEE_OTHER, sent.status_code
+                assert "<h1>Thank you</h1>" in (await browser.get(sent.headers["location"])).text
             await asyncio.sleep(0.1)
     await ground.quiet()
     made = await ground.followup.fetchval("SELECT count(*) FROM care_task WHERE kind = 'safety-review'")
@@ -51,7 +52,7 @@ async def _form(browser: httpx.AsyncClient, path: str) -> dict[str, str]:
     year, month, day = BIRTH_DATE.split("-")
     entered = await browser.post(path, data={"birth_month": month, "birth_day": day, "birth_year": year})
     assert entered.status_code == httpx.codes.SEE_OTHER, entered.status_code
-    calm = calm_answers((await browser.get("/c")).text)
+    calm = calm_answers((await browser.get(entered.headers["location"])).text)
     return calm | {name: value for name, value in WORRYING.items() if name in calm}
 
 

@@ -75,6 +75,12 @@ async def hear(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datet
     await db.flush()
 
 
+async def are_stored(db: AsyncSession, check_in_id: UUID, answers: Answers) -> bool:
+    """Whether these are the very answers that are stored: a form that is sent again by a second press or by "Reload"."""
+    query = select(CheckInAnswers.answers).where(CheckInAnswers.clinic_id == clinic_of(db), CheckInAnswers.check_in_id == check_in_id)
+    return (await db.exec(query)).first() == dict(answers)
+
+
 async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
     """The patient pressed "I need help now": a task of the highest level, again for a press after the policy's time.
 

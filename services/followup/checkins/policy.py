@@ -27,6 +27,8 @@ class CheckInPolicy:
     link_life: timedelta
     session_life: timedelta
     """Real time."""
+    sessions_at_most: int
+    """Of one link, at a time; the oldest end first."""
 
     def call_delay(self, code: str) -> timedelta:
         """How long after its due time an unanswered check-in of this code becomes a call."""
@@ -62,6 +64,7 @@ def load_policy() -> CheckInPolicy:
         max_wrong_tries=document["link"]["wrong_birth_dates"],
         link_life=timedelta(days=document["link"]["life_days"]),
         session_life=timedelta(minutes=document["link"]["session_minutes"]),
+        sessions_at_most=document["link"]["sessions"],
     )
 
 

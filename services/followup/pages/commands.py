@@ -1,22 +1,38 @@
-"""What a link and a session may do, and the check of the birth date."""
+"""What a link and a session may do, the check of the birth date, and what becomes of what was sent."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from hmac import compare_digest, digest
+from uuid import UUID
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.checkins import answers as answering
 from services.followup.checkins import links
+from services.followup.checkins.forms import Answers
 from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
-from services.followup.checkins.policy import CheckInPolicy
-from services.followup.checkins.queries import get_check_in, get_locked
+from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
+from services.followup.checkins.queries import get_locked
 from services.followup.checkins.work import telephone_task
-from services.followup.pages import sessions
+from services.followup.pages.drafts import Note
 from services.followup.subjects.commands import lock_patients
-from services.followup.subjects.models import PatientStatus
+from services.followup.subjects.models import Clinic, Patient, PatientStatus
 from services.followup.tasks.commands import add
-from shared.db import enter_clinic
+from shared.db import clinic_of, enter_clinic
+
+_NO_CLINIC = UUID(int=0)
+"""Where a token that never was is looked for, so that it takes the same statements as one that is over."""
+
+
+class Ending(StrEnum):
+    """Why a form takes no answers any more."""
+
+    CALLED_OFF = "called-off"
+    REPLACED = "replaced"
+    TOO_MANY_TRIES = "too-many-tries"
+    TIME_PASSED = "time-passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +41,28 @@ class Opened:
 
     link: PatientLink
     check_in: CheckIn
-    deceased: bool = False
-    """The patient has died, as far as is known; only known where everything is locked."""
+    deceased: bool
+    """The patient has died, as far as is known."""
+    clinic_active: bool
+    """As far as is known: intake is asked where a page is shown."""
+
+    def ending(self, now: datetime, policy: CheckInPolicy) -> Ending | None:
+        """Why it takes no answers, or None where it does, or has got them."""
+        if self.answered:
+            return None
+        if self.deceased or self.check_in.status == CheckInStatus.CANCELLED:
+            return Ending.CALLED_OFF
+        if self.check_in.status == CheckInStatus.SUPERSEDED:
+            return Ending.REPLACED
+        if self.link.status == LinkStatus.DEAD:
+            return Ending.TOO_MANY_TRIES
+        young = now <= self.link.created_at + policy.link_life
+        usable = self.link.status == LinkStatus.OPEN and young and self.check_in.takes_answers(now, policy.late_answers_for)
+        return None if usable else Ending.TIME_PASSED
 
     def usable(self, now: datetime, policy: CheckInPolicy) -> bool:
         """Whether the form may still be filled in with it."""
-        young = now <= self.link.created_at + policy.link_life
-        return self.link.status == LinkStatus.OPEN and young and self.check_in.takes_answers(now, policy.late_answers_for)
+        return not self.answered and self.ending(now, policy) is None
 
     @property
     def answered(self) -> bool:
@@ -47,25 +78,18 @@ class Tried(StrEnum):
     DEAD = "dead"
 
 
-async def open_link(db: AsyncSession, token: str, *, lock: bool = False) -> Opened | None:
-    """Find a link by its token and enter its clinic; None when it never was."""
-    if len(token) != links.TOKEN_LENGTH:
-        return None
+async def open_token(db: AsyncSession, token: str, *, lock: bool = False) -> Opened | None:
+    """Find a link by its token and enter its clinic; None when it never was, after the same statements."""
     token_sha256 = links.hash_of(token)
     place = await links.place_of(db, token_sha256)
-    if place is None:
-        return None
-    await enter_clinic(db, place.clinic_id)
+    await enter_clinic(db, _NO_CLINIC if place is None else place.clinic_id)
     return await _opened(db, token_sha256, lock=lock)
 
 
-async def open_session(db: AsyncSession, session: str | None, *, lock: bool = False) -> Opened | None:
-    """Find the link of a session and enter its clinic; None when the session never was or has ended."""
-    place = await sessions.place_of(db, session) if session else None
-    if place is None:
-        return None
-    await enter_clinic(db, place.clinic_id)
-    return await _opened(db, place.token_sha256, lock=lock)
+async def open_check_in(db: AsyncSession, clinic_id: UUID, token: str, *, lock: bool = False) -> Opened | None:
+    """Find the link of a session or of a form's mark, and enter its clinic."""
+    await enter_clinic(db, clinic_id)
+    return await _opened(db, links.hash_of(token), lock=lock)
 
 
 async def try_birth_date(db: AsyncSession, opened: Opened, birth_date: date, now: datetime, policy: CheckInPolicy) -> Tried:
@@ -81,21 +105,49 @@ async def try_birth_date(db: AsyncSession, opened: Opened, birth_date: date, now
     return Tried.DEAD
 
 
+async def take(
+    db: AsyncSession, opened: Opened, answers: Answers, now: datetime, setup: CheckInSetup, *, complete: bool, running: bool
+) -> Note | None:
+    """What becomes of answers whose form says whose they are: saved, or not and why; None where they are saved.
+
+    Where they are not, what worries in them is heard all the same, but for a patient who has died.
+    """
+    check_in_id = opened.check_in.check_in_id
+    if opened.answered and await answering.are_stored(db, check_in_id, answers):
+        return None
+    if not opened.answered and running and opened.clinic_active and opened.usable(now, setup.policy):
+        if complete:
+            await answering.submit(db, check_in_id, answers, now, setup)
+            return None
+        await answering.keep_refused(db, check_in_id, answers, now, setup)
+        return Note.INCOMPLETE
+    if not opened.deceased:
+        await answering.hear(db, check_in_id, answers, now, setup)
+    return Note.SENT_BEFORE if opened.answered else Note.UNSAVED
+
+
 def birth_date_hash(birth_date: date, salt: str) -> str:
     """As intake makes it: HMAC-SHA256 over the date as YYYY-MM-DD, keyed by the salt's bytes; salt and hash in hexadecimal."""
     return digest(bytes.fromhex(salt), birth_date.isoformat().encode("ascii"), "sha256").hex()
 
 
 async def _opened(db: AsyncSession, token_sha256: bytes, *, lock: bool) -> Opened | None:
-    """Locked in the order of everybody: the patient, the check-in, the link."""
-    link = await links.find_link(db, token_sha256)
-    if link is None:
+    """In one statement; locked in the order of everybody: the patient, the check-in, the link."""
+    query = (
+        select(PatientLink, CheckIn, Patient.status, Clinic.active)
+        .join(CheckIn, (col(CheckIn.clinic_id) == PatientLink.clinic_id) & (col(CheckIn.check_in_id) == PatientLink.check_in_id))
+        .join(Patient, (col(Patient.clinic_id) == CheckIn.clinic_id) & (col(Patient.patient_id) == CheckIn.patient_id))
+        .outerjoin(Clinic, col(Clinic.clinic_id) == PatientLink.clinic_id)
+        .where(PatientLink.clinic_id == clinic_of(db), PatientLink.token_sha256 == token_sha256)
+    )
+    found = (await db.exec(query)).first()
+    if found is None:
         return None
-    check_in = await get_check_in(db, link.check_in_id)
-    if not lock:
-        return Opened(link, check_in)
-    standing = (await lock_patients(db, [check_in.patient_id]))[check_in.patient_id]
-    check_in = await get_locked(db, link.check_in_id)
-    locked = await links.find_link(db, token_sha256, lock=True)
-    assert locked is not None
-    return Opened(locked, check_in, deceased=standing.status is PatientStatus.DECEASED)
+    link, check_in, status, active = found
+    if lock:
+        status = (await lock_patients(db, [check_in.patient_id]))[check_in.patient_id].status
+        check_in = await get_locked(db, check_in.check_in_id)
+        locked = await links.find_link(db, token_sha256, lock=True)
+        assert locked is not None
+        link = locked
+    return Opened(link, check_in, deceased=status is PatientStatus.DECEASED, clinic_active=active is not False)

@@ -5,12 +5,15 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from services.followup.checkins.forms import Answers, Form
-from services.followup.checkins.models import PatientLink
+from services.followup.checkins.forms import Form
+from services.followup.pages.commands import Ending
+from services.followup.pages.drafts import Draft, Note
+from services.followup.pages.means import Shown
 from services.followup.pages.telephone import number_to_call, says_more
+from services.followup.pages.telling import CallBy
 
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -22,6 +25,8 @@ HEADERS: Mapping[str, str] = {
 
 ELSEWHERE = "https://www.weather.gov/"
 """Where the quick exit leads: a page that says nothing about the reader."""
+MARK = "mark"
+"""The hidden field by which a form says whose it is."""
 
 
 class PageError(NamedTuple):
@@ -31,50 +36,78 @@ class PageError(NamedTuple):
     text: str
 
 
-def birth_date_page(link: PatientLink, errors: Sequence[PageError] = (), *, status: int = 200) -> Response:
+class Place(NamedTuple):
+    """Where in a session a page stands: the mark for its forms, the session's handle, and the token of its link."""
+
+    mark: str
+    handle: str
+    token: str
+
+
+NO_DATE = PageError("birth_month", "Enter your date of birth as month, day and year with four digits, for example 3 27 1985")
+
+
+def wrong_date(tries_left: int) -> PageError:
+    """A date that is not the right one."""
+    left = "1 try" if tries_left == 1 else f"{tries_left} tries"
+    return PageError("birth_month", f"That is not the date of birth we have. You have {left} left.")
+
+
+def form_path(handle: str) -> str:
+    """The address of a session's form."""
+    return f"/c/form/{handle}"
+
+
+def see(address: str) -> Response:
+    """Leads to another page, which the browser asks for by itself."""
+    return RedirectResponse(address, status_code=303, headers=dict(HEADERS))
+
+
+def birth_date_page(shown: Shown, token: str, errors: Sequence[PageError] = (), *, status: int = 200) -> Response:
     """Asks for the birth date; shows nothing but the clinic's neutral name."""
-    return _page("birth_date.html", status, link, errors=errors)
+    return _page("birth_date.html", status, shown, token=token, errors=errors)
 
 
-def form_page(
-    link: PatientLink,
-    form: Form,
-    answers: Answers | None = None,
-    errors: Sequence[PageError] = (),
-    *,
-    help_asked: bool = False,
-    status: int = 200,
-) -> Response:
-    """The form; ``answers`` are only ever those of the request that is being answered."""
-    shown = {"form": form, "answers": answers or {}, "errors": errors, "error_of": dict(errors), "help_asked": help_asked}
-    return _page("form.html", status, link, **shown)
+def again_page(shown: Shown, place: Place, note: Note | None) -> Response:
+    """For who was signed in and took too long: what was not saved, and the way on."""
+    return _page("again.html", 401, shown, place, note)
 
 
-def thanks_page(link: PatientLink, *, help_asked: bool = False) -> Response:
-    """After the answers came."""
-    return _page("thanks.html", 200, link, help_asked=help_asked)
+def form_page(shown: Shown, place: Place, form: Form, draft: Draft, errors: Sequence[PageError]) -> Response:
+    """The form; answers in it are only ever those that wait in this browser."""
+    status = 422 if errors else 200
+    asked = {"form": form, "answers": draft.answers, "error_of": dict(errors)}
+    return _page("form.html", status, shown, place, draft.note, more=None, errors=errors, **asked)
 
 
-def closed_page(link: PatientLink, *, help_asked: bool = False) -> Response:
-    """For who is signed in to a form that takes no answers any more. Like every page it does not depend on what was answered."""
-    return _page("closed.html", 200 if help_asked else 410, link, help_asked=help_asked)
+def thanks_page(shown: Shown, place: Place, note: Note | None, call_by: CallBy | None) -> Response:
+    """After the answers came. Beside a call that was asked for it does not depend on what was answered."""
+    return _page("thanks.html", 409 if note is Note.SENT_BEFORE else 200, shown, place, note, call_by=call_by)
 
 
-def help_page() -> Response:
-    """The numbers to call, for whoever asks."""
-    return _page("help.html", 200, None)
+def closed_page(shown: Shown, place: Place, ending: Ending, note: Note | None) -> Response:
+    """For who is signed in to a form that takes no answers any more. It does not depend on what was answered."""
+    return _page("closed.html", 200 if note is Note.HELP else 410, shown, place, note, ending=ending)
+
+
+def unread_page(shown: Shown, place: Place | None = None, note: Note | None = None, *, saved: bool = False) -> Response:
+    """The clinic is closed: nobody there reads anything, and nothing is promised."""
+    return _page("unread.html", 200 if note is Note.HELP else 410, shown._replace(clinic_phone=""), place, note, saved=saved)
+
+
+def help_page(*, untold: bool = False, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The numbers to call, for whoever asks. ``untold``: somebody pressed the button, and nobody could be told."""
+    return _page("help.html", status, None, more=headers, untold=untold)
 
 
 def gone_page() -> Response:
-    """The same page for links that are unknown, used, over or dead, so that it tells nothing."""
+    """The same page for links that are unknown, used, over or dead, and for forms that say not whose they are, so that it tells nothing."""
     return _page("gone.html", 410, None)
 
 
 def refused_page(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     """A request that could not be taken; ``reason`` is ours."""
-    answer = _page("refused.html", status, None, reason=reason, errors=[PageError("main", reason)])
-    answer.headers.update(headers or {})
-    return answer
+    return _page("refused.html", status, None, more=headers, reason=reason, errors=[PageError("main", reason)])
 
 
 def style_sheet() -> Response:
@@ -82,16 +115,30 @@ def style_sheet() -> Response:
     return Response(_style(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
 
 
-def _page(template: str, status: int, link: PatientLink | None, **values: object) -> Response:
-    shown = {
-        "language": link.language if link else "en",
-        "sender_name": link.sender_name if link else "",
-        "clinic_phone": link.clinic_phone if link else "",
-        "crisis_line": link.crisis_line if link else "",
+def _page(
+    template: str,
+    status: int,
+    shown: Shown | None,
+    place: Place | None = None,
+    note: Note | None = None,
+    *,
+    more: Mapping[str, str] | None = None,
+    **values: object,
+) -> Response:
+    said = {
+        "language": shown.language if shown else "en",
+        "sender_name": shown.sender_name if shown else "",
+        "clinic_phone": shown.clinic_phone if shown else "",
+        "crisis_line": shown.crisis_line if shown else "",
+        "mark": place.mark if place else "",
+        "handle": place.handle if place else "",
+        "token": place.token if place else "",
+        "note": note,
+        "help_asked": note is Note.HELP,
         "errors": (),
-        "help_asked": False,
     }
-    return HTMLResponse(_environment().get_template(template).render({**shown, **values}), status_code=status, headers=dict(HEADERS))
+    text = _environment().get_template(template).render({**said, **values})
+    return HTMLResponse(text, status_code=status, headers={**HEADERS, **(more or {})})
 
 
 @cache

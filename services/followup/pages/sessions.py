@@ -1,74 +1,82 @@
-"""Sessions of patients: an opaque cookie for half an hour, of which the database keeps a hash. Real time, as for every credential."""
+"""Sessions of patients: one for each time that a birth date fitted, so that two links in one browser are two sessions.
 
+A session's token is sealed and says whose it is; whether it still runs stands in the database, which keeps a hash of it. Real time, as
+for every credential. In addresses a session goes by its handle, which is no secret and opens nothing.
+"""
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from hashlib import sha256
-from secrets import token_urlsafe
-from typing import NamedTuple
-from uuid import UUID
 
-from fastapi import Request, Response
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.pages.seals import Mark, Whose
 
-class SessionCookie(NamedTuple):
-    """How the cookie is set. ``__Host-`` and Secure wherever the pages are served by https."""
+_HANDLE_BYTES = 9
 
-    secure: bool
-    life: timedelta
+
+@dataclass(frozen=True)
+class Session:
+    """A session that was once opened by a right birth date; it may have ended."""
+
+    token: str
+    whose: Whose
+
+    @cached_property
+    def token_sha256(self) -> bytes:
+        """What the database knows it by."""
+        return sha256(self.token.encode("ascii")).digest()
 
     @property
-    def name(self) -> str:
-        return "__Host-check-in" if self.secure else "check-in"
+    def handle(self) -> str:
+        """What addresses and cookies call it."""
+        return handle_of(self.token_sha256)
 
-    def set(self, response: Response, token: str) -> None:
-        """Hand the session to the browser."""
-        seconds = int(self.life.total_seconds())
-        response.set_cookie(self.name, token, max_age=seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
-
-    def clear(self, response: Response) -> None:
-        """Make the browser forget it."""
-        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
-
-    def read(self, request: Request) -> str | None:
-        """What the browser sent, or None."""
-        return request.cookies.get(self.name)
+    @property
+    def mark(self) -> Mark:
+        """Of a form that is shown in it."""
+        return Mark(self.whose, self.token_sha256)
 
 
-class SessionPlace(NamedTuple):
-    """Where a session leads."""
-
-    clinic_id: UUID
-    token_sha256: bytes
+def handle_of(session_sha256: bytes) -> str:
+    """The handle of a session by its hash."""
+    return urlsafe_b64encode(session_sha256[:_HANDLE_BYTES]).decode("ascii")
 
 
-async def begin(db: AsyncSession, clinic_id: UUID, token_sha256: bytes, life: timedelta) -> str:
-    """Open a session for a link, and drop those that ended; returns what goes into the cookie."""
-    token = token_urlsafe(32)
+async def begin(db: AsyncSession, session: Session, link_sha256: bytes, life: timedelta, *, at_most: int) -> None:
+    """Let a session run; of the sessions of one link the oldest end when there would be more than ``at_most``."""
     await db.execute(_PURGE)
-    await db.execute(
-        _BEGIN, {"session": _hash(token), "clinic_id": clinic_id, "token_sha256": token_sha256, "seconds": life / timedelta(seconds=1)}
-    )
-    return token
+    await db.execute(_MAKE_ROOM, {"token_sha256": link_sha256, "others": at_most - 1})
+    given = {"session": session.token_sha256, "clinic_id": session.whose.clinic_id, "token_sha256": link_sha256}
+    await db.execute(_BEGIN, {**given, "seconds": life / timedelta(seconds=1)})
 
 
-async def place_of(db: AsyncSession, token: str) -> SessionPlace | None:
-    """The clinic and link of a session that has not ended."""
-    row = (await db.execute(_PLACE, {"session": _hash(token)})).first()
-    return None if row is None else SessionPlace(row.clinic_id, row.token_sha256)
+async def runs(db: AsyncSession, session_sha256: bytes) -> bool:
+    """Whether a session has not ended."""
+    return (await db.execute(_RUNS, {"session": session_sha256})).first() is not None
 
 
-def _hash(token: str) -> bytes:
-    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+async def end(db: AsyncSession, sessions_sha256: list[bytes]) -> None:
+    """End sessions, for good."""
+    await db.execute(_END, {"sessions": sessions_sha256})
 
 
 _PURGE = text("DELETE FROM platform.check_in_session WHERE expires_at < clock_timestamp()")
+_MAKE_ROOM = text(
+    """
+    DELETE FROM platform.check_in_session WHERE session_sha256 IN (
+        SELECT session_sha256 FROM platform.check_in_session WHERE token_sha256 = :token_sha256 ORDER BY expires_at DESC OFFSET :others
+    )
+    """
+)
 _BEGIN = text(
     """
     INSERT INTO platform.check_in_session (session_sha256, clinic_id, token_sha256, expires_at)
     VALUES (:session, :clinic_id, :token_sha256, clock_timestamp() + make_interval(secs => :seconds))
     """
 )
-_PLACE = text(
-    "SELECT clinic_id, token_sha256 FROM platform.check_in_session WHERE session_sha256 = :session AND expires_at >= clock_timestamp()"
-)
+_RUNS = text("SELECT 1 FROM platform.check_in_session WHERE session_sha256 = :session AND expires_at >= clock_timestamp()")
+_END = text("DELETE FROM platform.check_in_session WHERE session_sha256 = ANY(CAST(:sessions AS bytea[]))")

@@ -9,7 +9,7 @@ import structlog
 
 from services.followup.checkins.models import CheckInStatus
 from tests.followup.checkins.world import BORN, World
-from tests.followup.pages.browsing import RIGHT, WRONG, calm, send, signed_in
+from tests.followup.pages.browsing import RIGHT, WRONG, calm, form_of, send, signed_in, words
 
 
 async def test_answers_are_stored_once_and_thanked_for(world: World, client: httpx.AsyncClient) -> None:
@@ -28,7 +28,7 @@ async def test_sending_twice_is_thanked_for_twice_and_stored_once(world: World, 
     await signed_in(world, client)
     pages = await asyncio.gather(*(send(client, "/c", calm(world, urine_blood="yes")) for _ in range(4)))
     assert [page.status_code for page in pages] == [200] * 4
-    assert len({page.text for page in pages}) == 1
+    assert len({words(page) for page in pages}) == 1
     assert len(await world.read("SELECT 1 FROM check_in_answers")) == 1
     assert len(await world.tasks()) == 1
 
@@ -36,7 +36,7 @@ async def test_sending_twice_is_thanked_for_twice_and_stored_once(world: World, 
 async def test_after_sending_the_session_shows_thanks_and_no_answer(world: World, client: httpx.AsyncClient) -> None:
     await signed_in(world, client)
     await send(client, "/c", calm(world, urine_blood="yes"))
-    page = await client.get("/c")
+    page = await form_of(client)
     assert "<title>Thank you</title>" in page.text
     assert "blood" not in page.text
 
@@ -48,7 +48,7 @@ async def test_worrying_answers_look_no_different_to_the_patient(world: World, c
     client.cookies.clear()
     await signed_in(world, client)
     calm_page = await send(client, "/c", calm(world))
-    assert worrying.text == calm_page.text
+    assert words(worrying) == words(calm_page)
 
 
 async def test_a_question_about_safety_must_be_answered_or_declined(world: World, client: httpx.AsyncClient) -> None:
@@ -122,9 +122,14 @@ async def test_without_a_session_help_is_the_numbers_and_nothing_else(world: Wor
 
 async def test_the_quick_exit_forgets_the_session(world: World, client: httpx.AsyncClient) -> None:
     await signed_in(world, client)
-    answer = await client.get("/c/leave")
+    before = await form_of(client)
+    assert before.status_code == 200
+    (handle,) = re.findall(r'href="/c/leave/([^"]+)"', before.text)
+    answer = await client.get(f"/c/leave/{handle}")
     assert (answer.status_code, answer.headers["location"]) == (303, "https://www.weather.gov/")
-    assert (await client.get("/c")).status_code == 410
+    assert await world.read("SELECT 1 FROM platform.check_in_session") == []
+    assert not client.cookies
+    assert (await client.get(f"/c/form/{handle}")).status_code == 410
 
 
 async def all_pages(world: World, client: httpx.AsyncClient) -> dict[str, httpx.Response]:
@@ -138,7 +143,7 @@ async def all_pages(world: World, client: httpx.AsyncClient) -> dict[str, httpx.
     }
     await send(client, path, RIGHT)
     return pages | {
-        "form": await client.get("/c"),
+        "form": await form_of(client),
         "form with errors": await send(client, "/c", {}),
         "help on the form": await send(client, "/c/help", {}),
         "thanks": await send(client, "/c", calm(world)),
@@ -163,7 +168,7 @@ async def test_every_page_has_the_numbers_the_warning_the_exit_and_strict_header
         assert 'href="tel:911"' in page.text, name
         assert "press 1, or text" in page.text, name
         assert "not watched in real time" in page.text, name
-        assert 'href="/c/leave"' in page.text, name
+        assert 'href="/c/leave' in page.text, name
         assert "I need help now" in page.text or name == "help", name
         assert '<html lang="en">' in page.text, name
         assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; form-action 'self'"), name
@@ -179,7 +184,7 @@ async def test_no_page_loads_anything_from_elsewhere_or_needs_a_script(world: Wo
         assert "<script" not in page.text, name
         assert "style=" not in page.text, name
         loaded = re.findall(r'(?:src|action|<link[^>]*href)="([^"]*)"', page.text)
-        assert set(loaded) <= {"/c/static/page.css", "/c", "/c/help"}, name
+        assert all(address.startswith("/c") for address in loaded), name
     style = await client.get("/c/static/page.css")
     assert style.headers["content-type"] == "text/css; charset=utf-8"
     assert "url(" not in style.text
@@ -206,5 +211,5 @@ async def test_neither_token_nor_session_nor_answer_comes_into_the_log(world: Wo
     logged = json.dumps(lines, default=str)
     assert len(lines) >= 3
     assert path.removeprefix("/c/") not in logged
-    assert client.cookies["__Host-check-in"] not in logged
+    assert not any(value in logged for value in client.cookies.values())
     assert "distress" not in logged

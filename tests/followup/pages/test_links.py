@@ -1,5 +1,6 @@
 import asyncio
 from datetime import timedelta
+from hashlib import sha256
 from urllib.parse import urlencode
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from services.followup.checkins import links
 from shared.db import Database
 from tests.followup.checkins.world import PUBLIC_URL, SECRET, World
-from tests.followup.pages.browsing import FORM, RIGHT, WRONG, app_of, browser, calm, send, signed_in
+from tests.followup.pages.browsing import FORM, RIGHT, WRONG, app_of, browser, calm, form_of, post, send, signed_in
 
 
 async def state(world: World) -> list[object]:
@@ -33,12 +34,12 @@ async def test_looking_at_a_link_shows_one_birth_date_field_and_changes_nothing(
 
 async def test_the_right_birth_date_opens_a_session_and_leads_to_the_form(world: World, client: httpx.AsyncClient) -> None:
     _, path = await world.sent()
-    answer = await send(client, path, RIGHT)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/c")
+    answer = await post(client, path, RIGHT)
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("__Host-check-in=")
-    assert {part.strip() for part in cookie.split(";")[1:]} == {"HttpOnly", "Max-Age=1800", "Path=/", "SameSite=lax", "Secure"}
-    form = await client.get("/c")
+    handle = cookie.removeprefix("__Host-check-in-").partition("=")[0]
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/c/form/{handle}")
+    assert {part.strip() for part in cookie.split(";")[1:]} == {"HttpOnly", "Max-Age=604800", "Path=/", "SameSite=lax", "Secure"}
+    form = await client.get(f"/c/form/{handle}")
     assert form.status_code == 200
     assert 'name="distress"' in form.text
 
@@ -47,30 +48,33 @@ async def test_without_https_the_cookie_has_a_plain_name(world: World) -> None:
     url = "http://127.0.0.1:8000"
     async with browser(app_of(world, public_url=url), public_url=url) as client:
         _, path = await world.sent()
-        answer = await send(client, path, RIGHT)
-        assert answer.headers["set-cookie"].startswith("check-in=")
+        answer = await post(client, path, RIGHT)
+        assert answer.headers["set-cookie"].startswith("check-in-")
         assert "Secure" not in answer.headers["set-cookie"]
-        assert (await client.get("/c")).status_code == 200
+        assert (await form_of(client)).status_code == 200
 
 
 async def test_the_session_is_stored_as_a_hash_only(world: World, client: httpx.AsyncClient) -> None:
     await signed_in(world, client)
     (session,) = await world.read("SELECT * FROM platform.check_in_session")
-    assert client.cookies["__Host-check-in"] not in str(session)
+    (cookie,) = client.cookies.values()
+    assert cookie not in str(session)
+    assert sha256(cookie.encode()).digest() == session.session_sha256
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"birth_month": "", "birth_day": "", "birth_year": ""},
-        {**RIGHT, "birth_month": "13"},
-        {**RIGHT, "birth_day": "31", "birth_month": "2"},
-        {**RIGHT, "birth_year": "85a"},
-        {**RIGHT, "birth_year": "\u0661\u0669\u0668\u0665"},
-    ],
-    ids=["nothing", "empty", "month 13", "31 February", "letters", "other digits"],
-)
+NO_DATES = {
+    "nothing": {},
+    "empty": {"birth_month": "", "birth_day": "", "birth_year": ""},
+    "month 13": {**RIGHT, "birth_month": "13"},
+    "31 February": {**RIGHT, "birth_day": "31", "birth_month": "2"},
+    "day first": {"birth_month": "19", "birth_day": "6", "birth_year": "1984"},
+    "letters": {**RIGHT, "birth_year": "85a"},
+    "other digits": {**RIGHT, "birth_year": "\u0661\u0669\u0668\u0665"},
+    **{f"year {year}": {**RIGHT, "birth_year": year} for year in ("85", "0085", "198", "2085", "1885", "19850")},
+}
+
+
+@pytest.mark.parametrize("fields", NO_DATES.values(), ids=NO_DATES)
 async def test_what_is_no_date_is_asked_again_and_costs_no_try(world: World, client: httpx.AsyncClient, fields: dict[str, str]) -> None:
     _, path = await world.sent()
     page = await send(client, path, fields)
@@ -95,8 +99,10 @@ async def test_wrong_birth_dates_count_down_and_the_fifth_kills_the_link_and_mak
 
 async def test_guesses_at_the_same_time_are_all_counted(world: World, client: httpx.AsyncClient) -> None:
     _, path = await world.sent()
-    answers = await asyncio.gather(*(send(client, path, WRONG) for _ in range(12)))
-    assert sorted(answer.status_code for answer in answers) == [401] * 4 + [410] * 8
+    answers = await asyncio.gather(*(post(client, path, WRONG) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [303] * 5 + [410] * 7
+    assert (await client.get(path)).status_code == 410
+    assert [(row.status, row.wrong_tries) for row in await world.read("SELECT status, wrong_tries FROM patient_link")] == [("dead", 5)]
     assert len(await world.tasks()) == 1
 
 
@@ -114,7 +120,7 @@ async def test_every_link_that_cannot_be_used_gets_the_same_page(world: World, c
     world.clock.set(expired_new.expires_at + timedelta(days=4))
     pages = [await client.get(path) for path in (unknown, used, dead, cancelled, expired, "/c", "/c/", "/c/short", "/c/a/b", "/c/%00")]
     pages += [await send(client, path, RIGHT) for path in (unknown, used, dead, cancelled, "/c/short")]
-    pages += [await send(client, "/c", calm(world))]
+    pages += [await post(client, "/c", calm(world)), await client.get("/c/form/AAAAAAAAAAAA"), await client.get("/c/form/")]
     assert {page.status_code for page in pages} == {410}
     assert len({page.text for page in pages}) == 1
     assert len({tuple(sorted((k, v) for k, v in page.headers.items() if k != "x-request-id")) for page in pages}) == 1
