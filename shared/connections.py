@@ -42,6 +42,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.headers = []
         self._in_headers = True
+        self._headers_ended = False
         self._head = bytearray()
         self._refusal: Refusal | None = None
         self.idle_since = self.loop.time()
@@ -70,14 +71,14 @@ class BoundedConnection(HttpToolsProtocol):
             self._start_header_timer()
 
     def _read(self, piece: bytes) -> None:
-        began_in_headers = self._in_headers
+        self._headers_ended = False
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             pass  # an offer of another protocol, which nobody has to take
         except httptools.HttpParserError:
             self._refusal = self._refusal or (_CODING if _names_other_coding(bytes(self._head) + piece) else _NOT_HTTP)
-        if began_in_headers and self._in_headers:
+        if self._in_headers and not self._headers_ended:
             self._head += piece
         if len(self._head) > MAX_HEADER_BYTES:
             self._refusal = self._refusal or _TOO_LARGE
@@ -88,7 +89,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._refusal = self._refusal or _TOO_MANY
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        self._in_headers, self._headers_ended = False, True
         self._head.clear()
         self._stop_header_timer()
         if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
@@ -122,12 +123,19 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(_FULL)
 
     def _start_header_timer(self) -> None:
-        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._refuse, _TOO_SLOW)
+        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
     def _stop_header_timer(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _too_slow(self) -> None:
+        """Who has said nothing yet, as browsers that connect ahead, is told nothing either."""
+        if self._head:
+            self._refuse(_TOO_SLOW)
+        else:
+            self.transport.close()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Say why and end the connection; what is just being answered on it is cut off, for nobody reads two answers at once."""

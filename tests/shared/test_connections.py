@@ -148,15 +148,27 @@ async def test_too_many_headers_are_refused() -> None:
         assert await line.ended()
 
 
-@pytest.mark.parametrize("start", [b"", GET + b"X-Slow: a"], ids=["nothing", "half a header"])
-async def test_who_does_not_end_the_headers_in_time_is_let_go(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+async def test_a_connection_takes_request_after_request_however_many_bytes_they_have_together() -> None:
     async with listening() as connect:
         line = await connect()
-        await line.send(start)
-        refused = await line.answer()
+        for _ in range(2 * MAX_HEADER_BYTES // len(POST)):
+            await line.send(POST + b"Content-Length: 3\r\n\r\nabc")
+            assert (await line.answer()).body == b"3"
+
+
+async def test_who_does_not_end_the_headers_in_time_is_told_so_and_who_said_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    async with listening() as connect:
+        silent, between, slow = await connect(), await connect(), await connect()
+        await between.send(POST + b"Content-Length: 3\r\n\r\nabc")
+        assert (await between.answer()).status == 200
+        await slow.send(GET + b"X-Slow: a")
+        refused = await slow.answer()
         assert (refused.status, refused.code) == (408, "headers-too-slow")
-        assert await line.ended()
+        assert await slow.ended()
+        assert await silent.ended()
+        await between.send(GET + b"\r\n")
+        assert (await between.answer()).status == 200
 
 
 async def test_a_further_request_has_its_own_time_from_its_first_byte_on(monkeypatch: pytest.MonkeyPatch) -> None:
