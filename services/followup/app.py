@@ -108,6 +108,7 @@ def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
         intake.PatientChanged: each(partial(on.on_patient_changed, means)),
         intake.PatientDeceased: each(partial(on.on_patient_deceased, means)),
         intake.PatientWithdrawn: each(partial(on.on_patient_withdrawn, means)),
+        intake.ConsentChanged: each(partial(on.on_consent_changed, means)),
         intake.ConsentSigned: each(on.on_consent_signed),
         intake.ConsentRevoked: each(partial(on.on_consent_revoked, means)),
         intake.CourseChanged: each(partial(on.on_course_changed, means)),

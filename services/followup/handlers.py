@@ -15,6 +15,7 @@ from services.followup.tasks.policy import CancelCause
 from shared.events import Delivery
 from shared.events.intake import (
     ClinicChanged,
+    ConsentChanged,
     ConsentRevoked,
     ConsentSigned,
     CourseChanged,
@@ -78,15 +79,27 @@ async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Deliver
     )
 
 
+async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
+    """Without consent to treatment nothing is asked automatically any more; with one, follow-up of later infusions goes on as usual.
+
+    The integration session stays on offer.
+    """
+    event = delivery.event
+    if event.consent_type == TREATMENT and await subjects.note_treatment_standing(db, event):
+        whose = Whose(event.patient_id, "", "Patient", event.patient_id, caused_by=delivery.event_id)
+        # The number is below zero because those from zero on are versions of the patient, under which a death is reviewed.
+        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=-event.consent_standing)
+
+
 async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
-    """Follow-up of later infusions goes on as usual."""
+    """From an intake of the release before; it counts only as long as nobody has told how the patient's consent stands."""
     event = delivery.event
     if event.consent_type == TREATMENT:
         await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
 
 
 async def on_consent_revoked(means: Means, db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
-    """Without consent to treatment nothing is asked automatically any more; the integration session stays on offer."""
+    """From an intake of the release before; it counts only as long as nobody has told how the patient's consent stands."""
     event = delivery.event
     if event.consent_type == TREATMENT and await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at):
         whose = Whose(event.patient_id, "", "Consent", event.consent_id, caused_by=delivery.event_id)

@@ -146,6 +146,21 @@ class Clinic:
         )
         await self.tell(changed)
 
+    def consent(self, visit: Visit, standing: str, version: int = 1, kind: str = "treatment") -> Event:
+        """What intake decided of a patient's consent: it stands for a year since two months ago, or did until now."""
+        now = self.clock.now()
+        since, until = now - timedelta(days=60), now + timedelta(days=305) if standing == "active" else now
+        return people.ConsentChanged(
+            occurred_at=now,
+            patient_id=visit.patient_id,
+            consent_type=kind,
+            consent_standing=version,
+            standing=standing,
+            since=since if standing == "active" else now,
+            until=until if standing == "active" else None,
+            stood=[people.Span(since=since, until=until)],
+        )
+
     async def rows(self, statement: str, **parameters: Any) -> list[Json]:
         """What the database holds for this clinic."""
         async with self.database.transaction(self.clinic_id) as db:

@@ -1,5 +1,6 @@
 """Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Infusion, InfusionState, Patient, PatientStatus
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
-from shared.events.intake import ClinicChanged, CourseChanged, PatientChanged
+from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged
 from shared.events.sessions import EndedInfusionEvent, InfusionEvent
 from shared.statements import Statement
 
@@ -27,6 +28,8 @@ class Standing:
     patient_id: UUID
     status: PatientStatus
     treatment_revoked: bool
+    treatment_told: bool
+    """Whether intake has told how consent to treatment stands, and not only what was signed and revoked."""
     patient_number: str | None
     time_zone: str | None
     clinic_time_zone: str | None
@@ -91,15 +94,37 @@ async def note_patient_status(db: AsyncSession, patient_id: UUID, status: Patien
     return changed is not None and changed.before != status.value
 
 
+async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bool:
+    """Take over how a patient's consent to treatment stands, unless a newer decision is known.
+
+    Says whether that none stands any more is news: it is not where signatures and revocations had said so before.
+    """
+    parameters = {
+        "clinic_id": clinic_of(db),
+        "patient_id": event.patient_id,
+        "version": event.consent_standing,
+        "standing": event.standing,
+        "since": event.since,
+        "until": event.until,
+        "stood": json.dumps([span.model_dump(mode="json") for span in event.stood]),
+    }
+    changed = (await db.execute(_TREATMENT, parameters)).first()
+    return changed is not None and changed.revoked and not changed.was_revoked
+
+
 async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> None:
     """Know a signature under which treatment may go on."""
     await _note_treatment(db, patient_id, "treatment_signed_at", signed_at)
 
 
 async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> bool:
-    """Know a revocation; it takes back what was signed up to then. Says whether no consent stands any more."""
+    """Know a revocation; it takes back what was signed up to then. Says whether no consent stands any more.
+
+    Never where the standing was told: then that alone decides.
+    """
     await _note_treatment(db, patient_id, "treatment_revoked_at", revoked_at)
-    return (await lock_patients(db, [patient_id]))[patient_id].treatment_revoked
+    standing = (await lock_patients(db, [patient_id]))[patient_id]
+    return standing.treatment_revoked and not standing.treatment_told
 
 
 async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
@@ -166,8 +191,10 @@ _LOCK = Statement(
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
     SELECT CAST(:clinic_id AS uuid), id, 0, 'active', 0 FROM unnest(CAST(:ids AS uuid[])) AS given(id) ORDER BY id
     ON CONFLICT (clinic_id, patient_id) DO UPDATE SET version = known.version
-    RETURNING patient_id, status, time_zone, patient_number,
-              coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false) AS treatment_revoked,
+    RETURNING patient_id, status, time_zone, patient_number, treatment_version > 0 AS treatment_told,
+              CASE WHEN treatment_version > 0 THEN treatment_standing = 'revoked'
+                   ELSE coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false)
+              END AS treatment_revoked,
               (SELECT c.time_zone FROM clinic c WHERE c.clinic_id = CAST(:clinic_id AS uuid)) AS clinic_time_zone
     """
 )
@@ -178,6 +205,22 @@ _STATUS = text(
     ON CONFLICT (clinic_id, patient_id) DO UPDATE SET status = EXCLUDED.status, status_version = EXCLUDED.status_version
     WHERE known.status_version < EXCLUDED.status_version AND known.status <> 'deceased'
     RETURNING coalesce(OLD.status, 'active') AS before
+    """
+)
+_TREATMENT = text(
+    """
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version,
+        treatment_version, treatment_standing, treatment_since, treatment_until, treatment_stood)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0,
+        :version, :standing, :since, :until, CAST(:stood AS jsonb))
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE
+    SET treatment_version = EXCLUDED.treatment_version, treatment_standing = EXCLUDED.treatment_standing,
+        treatment_since = EXCLUDED.treatment_since, treatment_until = EXCLUDED.treatment_until, treatment_stood = EXCLUDED.treatment_stood
+    WHERE known.treatment_version < EXCLUDED.treatment_version
+    RETURNING NEW.treatment_standing = 'revoked' AS revoked,
+        CASE WHEN OLD.treatment_version > 0 THEN OLD.treatment_standing = 'revoked'
+             ELSE coalesce(OLD.treatment_revoked_at >= coalesce(OLD.treatment_signed_at, OLD.treatment_revoked_at), false)
+        END AS was_revoked
     """
 )
 _COURSE = text(

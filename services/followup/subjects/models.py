@@ -6,9 +6,11 @@ patient is locked before it is noted, and so known. Every fact has its own versi
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.followup.tables import Table, code_column
@@ -60,6 +62,13 @@ class Patient(Table, table=True):
     status_version: int
     treatment_signed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     treatment_revoked_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    """This and the one above count only for a patient of whom no standing was told, by an intake of the release before."""
+    treatment_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Of what was told last of how consent to treatment stands; 0 where nothing was."""
+    treatment_standing: str | None = None
+    treatment_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    treatment_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    treatment_stood: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))  # Any: JSON of spans
 
 
 class Course(Table, table=True):

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from services.followup.subjects.queries import clinic_active
 from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
@@ -21,7 +22,23 @@ def withdrawal(visit: Visit, version: int = 2) -> Event:
     return people.PatientWithdrawn(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=version)
 
 
+def consent_gone(visit: Visit, version: int = 2, consent_type: str = "treatment") -> Event:
+    """What intake decided after a revocation."""
+    now = visit.clock.now()
+    return people.ConsentChanged(
+        occurred_at=now,
+        patient_id=visit.patient_id,
+        consent_type=consent_type,
+        consent_standing=version,
+        standing="revoked",
+        since=now,
+        until=None,
+        stood=[people.Span(since=now - timedelta(days=60), until=now)],
+    )
+
+
 def revocation(visit: Visit, consent_type: str = "treatment") -> Event:
+    """As an intake of the release before tells it."""
     return people.ConsentRevoked(occurred_at=visit.clock.now(), consent_id=uuid4(), patient_id=visit.patient_id, consent_type=consent_type)
 
 
@@ -114,7 +131,7 @@ async def test_a_withdrawal_that_is_known_before_the_plan_offers_the_call_with_i
     assert await about_patient(clinic, visit) == {"safety-offer-call": "requested"}
 
 
-LEAVING = {"withdrawn": withdrawal, "consent revoked": revocation}
+LEAVING = {"withdrawn": withdrawal, "consent revoked": consent_gone, "consent revoked, as told before": revocation}
 
 
 @pytest.mark.parametrize("leaving", LEAVING.values(), ids=LEAVING)
@@ -165,9 +182,10 @@ async def test_who_comes_back_and_leaves_again_after_another_infusion_is_offered
     assert await offers_to(clinic, visit) == ["completed", "requested"]
 
 
-async def test_without_treatment_consent_integration_is_offered_and_not_chased(clinic: Clinic) -> None:
+@pytest.mark.parametrize("revoked", [consent_gone, revocation], ids=["decided", "as told before"])
+async def test_without_treatment_consent_integration_is_offered_and_not_chased(clinic: Clinic, revoked: Callable[[Visit], Event]) -> None:
     visit = clinic.visit()
-    await clinic.tell(visit.told(), revocation(visit))
+    await clinic.tell(visit.told(), revoked(visit))
     items = await clinic.items(visit)
     assert (items["C24"]["status"], items["C72"]["status"]) == ("cancelled", "cancelled")
     integration = items["integration-session"]
@@ -179,30 +197,88 @@ async def test_without_treatment_consent_integration_is_offered_and_not_chased(c
     assert "safety-offer-call" in await about_patient(clinic, visit)
 
 
-async def test_a_new_signature_brings_follow_up_back_for_later_infusions(clinic: Clinic) -> None:
-    visit = clinic.visit()
-    await clinic.tell(revocation(visit))
-    clinic.clock.advance(timedelta(hours=2))
-    now = clinic.clock.now()
-    await clinic.tell(
-        people.ConsentSigned(
-            occurred_at=now,
-            consent_id=uuid4(),
-            patient_id=visit.patient_id,
-            consent_type="treatment",
-            consent_version="2026-03",
-            signed_at=now,
-            valid_until=now + timedelta(days=365),
-        ),
-        visit.told(),
+def signature(visit: Visit) -> Event:
+    """As an intake of the release before tells it."""
+    now = visit.clock.now()
+    return people.ConsentSigned(
+        occurred_at=now,
+        consent_id=uuid4(),
+        patient_id=visit.patient_id,
+        consent_type="treatment",
+        consent_version="2026-03",
+        signed_at=now,
+        valid_until=now + timedelta(days=365),
     )
+
+
+@pytest.mark.parametrize("decided", [True, False], ids=["decided", "as told before"])
+async def test_a_new_signature_brings_follow_up_back_for_later_infusions(clinic: Clinic, decided: bool) -> None:
+    visit = clinic.visit()
+    await clinic.tell(consent_gone(visit) if decided else revocation(visit))
+    clinic.clock.advance(timedelta(hours=2))
+    await clinic.tell(clinic.consent(visit, "active", version=3) if decided else signature(visit), visit.told())
     assert (await clinic.states(visit))["C24"] == "planned"
 
 
 async def test_a_revoked_messaging_consent_calls_nothing_off_here(clinic: Clinic) -> None:
     visit = clinic.visit()
-    await clinic.tell(visit.told(), revocation(visit, "messaging"))
+    await clinic.tell(visit.told(), consent_gone(visit, consent_type="messaging"), revocation(visit, "messaging"))
     assert (await clinic.states(visit))["C24"] == "planned"
+
+
+async def test_what_intake_decided_counts_in_whatever_order_it_is_heard(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), clinic.consent(visit, "active", version=3), consent_gone(visit, version=2))
+    assert (await clinic.states(visit))["C24"] == "planned"
+    await clinic.tell(consent_gone(visit, version=4), clinic.consent(visit, "active", version=3))
+    assert (await clinic.states(visit))["C24"] == "cancelled"
+
+
+async def test_single_signatures_and_revocations_change_nothing_once_the_decision_was_told(clinic: Clinic) -> None:
+    visit, other = clinic.visit(), clinic.visit()
+    await clinic.tell(visit.told(), clinic.consent(visit, "active"), revocation(visit))
+    assert (await clinic.states(visit))["C24"] == "planned"
+    await clinic.tell(consent_gone(other), signature(other), other.told())
+    assert (await clinic.states(other))["C24"] == "cancelled"
+
+
+async def test_a_patient_called_off_by_the_release_before_is_not_called_off_again_by_the_upgrade(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), revocation(visit), consent_gone(visit, version=1))
+    made = "SELECT kind FROM care_task WHERE patient_id = :id AND kind = 'cancellation-review'"
+    assert len(await clinic.rows(made, id=visit.patient_id)) == 1
+
+
+async def test_the_upgrade_calls_off_who_was_followed_up_by_a_wrong_reading(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(revocation(visit))
+    clinic.clock.advance(timedelta(hours=1))
+    await clinic.tell(signature(visit), visit.told())
+    assert (await clinic.states(visit))["C24"] == "planned"
+    await clinic.tell(consent_gone(visit, version=1))
+    assert (await clinic.states(visit))["C24"] == "cancelled"
+
+
+async def test_a_withdrawal_and_a_revocation_of_one_number_are_both_reviewed(clinic: Clinic) -> None:
+    visit, other = clinic.visit(), clinic.visit()
+    await clinic.tell(visit.told(), consent_gone(visit, version=2))
+    other = clinic.visit(patient_id=visit.patient_id)
+    await clinic.tell(clinic.consent(visit, "active", version=3), other.told(), withdrawal(visit, version=2))
+    made = "SELECT ordinal FROM care_task WHERE patient_id = :id AND kind = 'cancellation-review' ORDER BY ordinal"
+    assert [row["ordinal"] for row in await clinic.rows(made, id=visit.patient_id)] == [-2, 2]
+
+
+async def test_a_clinic_takes_part_until_it_is_told_that_it_does_not(clinic: Clinic) -> None:
+    async def active(clinic_id: UUID) -> bool:
+        async with clinic.database.transaction(clinic_id) as db:
+            return await clinic_active(db)
+
+    assert (await active(clinic.clinic_id), await active(uuid4())) == (True, True)
+    closed = people.ClinicChanged(
+        occurred_at=clinic.clock.now(), clinic_id=clinic.clinic_id, clinic_version=2, time_zone="America/New_York", active=False
+    )
+    await clinic.tell(closed)
+    assert await active(clinic.clinic_id) is False
 
 
 async def test_what_is_done_stays_done_when_a_patient_leaves(clinic: Clinic) -> None:

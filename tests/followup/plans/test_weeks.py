@@ -96,25 +96,10 @@ async def test_nobody_asks_the_dead(clinic: Clinic) -> None:
 async def test_without_consent_a_week_is_left_out_and_the_next_one_comes(clinic: Clinic) -> None:
     visit = clinic.visit()
     await clinic.tell(visit.told())
-    await clinic.tell(
-        people.ConsentRevoked(
-            occurred_at=clinic.clock.now(), consent_id=visit.therapist_id, patient_id=visit.patient_id, consent_type="treatment"
-        )
-    )
+    await clinic.tell(clinic.consent(visit, "revoked"))
     await clinic.pass_time(WEEK)
     assert await weeks(clinic, visit) == {}
-    now = clinic.clock.now()
-    await clinic.tell(
-        people.ConsentSigned(
-            occurred_at=now,
-            consent_id=visit.course_id,
-            patient_id=visit.patient_id,
-            consent_type="treatment",
-            consent_version="2026-03",
-            signed_at=now,
-            valid_until=now + timedelta(days=365),
-        )
-    )
+    await clinic.tell(clinic.consent(visit, "active", version=2))
     await clinic.pass_time(WEEK)
     assert await weeks(clinic, visit) == {2: "asked"}
 

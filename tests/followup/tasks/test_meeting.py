@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -16,8 +15,15 @@ from tests.followup.clinic import COORDINATOR, NURSE, Clinic, Visit, all_wait, a
 NEWS: dict[str, Callable[[Visit], Event]] = {
     "death": lambda visit: people.PatientDeceased(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=2),
     "withdrawal": lambda visit: people.PatientWithdrawn(occurred_at=visit.clock.now(), patient_id=visit.patient_id, patient_version=2),
-    "revoked consent": lambda visit: people.ConsentRevoked(
-        occurred_at=visit.clock.now(), consent_id=uuid4(), patient_id=visit.patient_id, consent_type="treatment"
+    "revoked consent": lambda visit: people.ConsentChanged(
+        occurred_at=visit.clock.now(),
+        patient_id=visit.patient_id,
+        consent_type="treatment",
+        consent_standing=2,
+        standing="revoked",
+        since=visit.clock.now(),
+        until=None,
+        stood=[],
     ),
     "entered in error": lambda visit: visit.told(infusions.InfusionEnteredInError, 9),
     "nothing given": lambda visit: visit.told(infusions.InfusionAmended, 9, outcome="stopped-early", drug_given=False),
