@@ -8,7 +8,7 @@ from fastapi import Request
 
 from shared.errors import Invalid, Malformed
 from shared.security.caller import OUTSIDE_CLINICS, Caller
-from shared.web import idempotency, strict_json, text, versions
+from shared.web import idempotency, strict_json, strict_values, text, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _uuid_header(request: Request, name: str) -> UUID | None:
     if given is None:
         return None
     try:
-        return UUID(given)
+        return strict_values.uuid_of(given)
     except ValueError:
         raise Malformed("header-malformed", f"The header {name} holds one UUID.") from None
 

@@ -132,7 +132,7 @@ def _header_parameters(route: "Operation") -> list[dict[str, Any]]:  # Any: JSON
         key = {"type": "string", "maxLength": 257, "pattern": KEY_FORM}
         headers.append(_header("Idempotency-Key", key, "A new one for every new request; repeat it when you repeat the request."))
     if route.method in ("PATCH", "PUT"):
-        headers.append(_header("If-Match", {"type": "string", "pattern": '^W/"[0-9]{1,9}"$'}, "The version you have seen, from ETag."))
+        headers.append(_header("If-Match", {"type": "string", "pattern": '^W/"[1-9][0-9]{0,8}"$'}, "The version you have seen, from ETag."))
     if route.access.kind == "clinic-system":
         needed = bool(route.access.roles)
         headers.append(_header("Afterglow-Practitioner", _UUID, "The practitioner for whom you act.", required=needed))

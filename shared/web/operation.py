@@ -26,6 +26,7 @@ from shared.web.asked import Asked
 from shared.web.call import CallContext, CallRequest, Surroundings, surroundings_of
 from shared.web.marks import marks_of
 from shared.web.openapi import describe, property_names, query_names
+from shared.web.strict_parameters import parameters_of, refuse_loose
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: the send and throw types of a coroutine
 _PAGING = frozenset({"limit", "cursor"})
@@ -45,18 +46,21 @@ class Operation(APIRoute):
         self.needs_key = self.method == "POST" and self.access.kind is not None and self.access.action != "R"
         self.query_names = query_names(self.dependant)
         self.known_names = property_names(self) | self.query_names
+        self.parameters = parameters_of(self.dependant)
         describe(self)
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler inside ours; called again for every router that includes this one."""
         inner = super().get_route_handler()
-        if self.access.kind is None:
-            return inner
+
+        async def strictly(request: Request) -> Response:
+            refuse_loose(request, self.parameters)
+            return await inner(request)
 
         async def handle(request: Request) -> Response:
-            return await self._answered(inner, request)
+            return await self._answered(strictly, request)
 
-        return handle
+        return strictly if self.access.kind is None else handle
 
     async def _answered(self, inner: Handler, request: Request) -> Response:
         surroundings = surroundings_of(request.app)

@@ -1,6 +1,7 @@
 """Request bodies, read with limits and parsed without guessing: what two parsers could read differently is refused.
 
-UTF-8 only, at most 64 KiB and 16 levels, no member twice, no NaN, no number of more than 32 characters, one document.
+UTF-8 only, at most 64 KiB and 16 levels, no member twice, no NaN, one document. A number has at most 32 characters, no exponent, and no
+digit that a reader with the usual precision would lose: a 6 with a 1 at the 28th place behind the point would be kept as 6.
 Fractions become ``Decimal``. Nothing of the body is ever quoted in an error.
 """
 
@@ -132,6 +133,10 @@ def _fraction(digits: str) -> Decimal:
     value = Decimal(digits)
     if abs(float(digits)) == float("inf") or (value and not float(digits)):
         raise Malformed("json-non-finite", "A number is too large or too small.")
+    if "e" in digits.lower():
+        raise Malformed("json-number-exponent", "Write numbers without an exponent.")
+    if value != Decimal(repr(float(digits))):
+        raise Malformed("json-number-too-precise", "A number has more digits than can be kept.")
     return value
 
 

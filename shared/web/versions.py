@@ -4,7 +4,7 @@ import re
 
 from shared.errors import DomainError, Malformed, PreconditionFailed
 
-_TAG = re.compile(r'(?:W/)?"([0-9]{1,9})"', re.ASCII)
+_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"', re.ASCII)
 
 
 def etag(version: int) -> str:

@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 
 from shared.security.assertions import token_request
 from shared.web import problems
+from tests.support.written import in_one_way
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CURSOR = re.compile("[A-Za-z0-9_-]{1,1024}")
@@ -86,6 +87,8 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:  # A
         headers["Idempotency-Key"] = str(uuid4())
     if _fits(_CURSOR, (case.query or {}).get("cursor")):
         del case.query["cursor"]
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        case.body = in_one_way(case.body)
     for place in (case.path_parameters, case.query, case.body):
         _name_what_exists(place)
 

@@ -203,3 +203,35 @@ async def test_another_clinics_id_in_any_filter_finds_what_an_unknown_one_finds(
 def shown(answer: httpx.Response) -> Json:
     """All but the name of the request."""
     return {**answer.json(), "instance": ""}
+
+
+LOOSE = {
+    "integer": ("1_0", "%2B5", "%205", "5.0", "05", "5e0", "%EF%BC%95"),
+    "boolean": ("True", "yes", "1", "on"),
+    "uuid": ("{6f0f5b0e-0000-4000-8000-000000000000}", "6f0f5b0e000040008000000000000000"),
+    "date-time": ("1795444800", "2026-11-23T14:40:00", "2026-11-23", "2026-11-23T14:40:00.%EF%BC%95Z"),
+}
+
+
+def form_of(parameter: Json) -> str:
+    options = parameter["schema"].get("anyOf", [parameter["schema"]])
+    return next((one.get("format") or one["type"] for one in options if "type" in one and one["type"] != "null"), "")
+
+
+async def test_every_number_id_boolean_and_time_in_an_address_is_read_strictly(world: World) -> None:
+    taken, asked = [], set()
+    for op in world.guarded():
+        for parameter in op.described.get("parameters", ()):
+            place, name, form = parameter["in"], parameter["name"], form_of(parameter)
+            for value in LOOSE.get(form, ()) if place in {"query", "path"} else ():
+                asked.add((place, form))
+                if place == "path":
+                    answer = await world.ask(op, world.good(op), {name: value}, body=body_of(world.house, op))
+                    as_it_should = answer.status_code == 404
+                else:
+                    answer = await world.ask(op, world.good(op), {}, query=f"?{name}={value}")
+                    as_it_should = answer.status_code == 422 and name in {one["pointer"].strip("/") for one in answer.json()["errors"]}
+                if not as_it_should:
+                    taken.append((str(op), name, value, answer.status_code))
+    assert taken == []
+    assert asked == {("query", form) for form in LOOSE} | {("path", "integer"), ("path", "uuid")}

@@ -40,7 +40,7 @@ async def refused(clinic: Clinic, infusion_id: str, step: str, body: Json, *, st
         ({"dose_ordered": None}, "type", "/dose_ordered"),
         ({"dose_ordered": {"value": 40, "unit": "mg", "route": "iv"}}, "unknown-field", "/dose_ordered"),
         ({"dose_ordered": {"value": 40.0005, "unit": "mg"}}, "out-of-range", "/dose_ordered"),
-        ({"dose_ordered": {"value": 1e30, "unit": "mg"}}, "out-of-range", "/dose_ordered"),
+        ({"dose_ordered": {"value": 10**30, "unit": "mg"}}, "out-of-range", "/dose_ordered"),
         ({"weight": kg(8)}, "weight-out-of-range", "/weight"),
         ({"weight": kg(800)}, "weight-out-of-range", "/weight"),
         ({"weight": {"value": 176, "unit": "lb"}}, "unit-not-allowed", "/weight"),

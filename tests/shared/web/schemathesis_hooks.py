@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import schemathesis
 
+from tests.support.written import in_one_way
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CURSOR = re.compile("[A-Za-z0-9_-]{1,1024}")
 _KEY = re.compile('("[!#-~]{1,255}"|[!#-~]{1,255})')
@@ -25,3 +27,5 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:  # A
     cursor = (case.query or {}).get("cursor")
     if isinstance(cursor, str) and _CURSOR.fullmatch(cursor):
         del case.query["cursor"]
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        case.body = in_one_way(case.body)

@@ -1,7 +1,7 @@
 """Bodies and answers by themselves: strict without their author's doing."""
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
 from json import dumps
@@ -53,7 +53,7 @@ def codes(json: str) -> list[str]:
     return [str(error["type"]) for error in refused.value.errors()]
 
 
-@pytest.mark.parametrize("json", ["1.5", "-4.4e-184", "0", "true", "null", '"x"', "[]", "[{}]"])
+@pytest.mark.parametrize("json", ["1.5", "-4.4", "0", "true", "null", '"x"', "[]", "[{}]"])
 def test_what_is_no_object_is_no_body_even_where_every_member_may_be_left_out(json: str) -> None:
     assert len(codes(json)) == 1
 
@@ -97,12 +97,33 @@ def test_a_fraction_is_not_a_whole_number() -> None:
     assert codes('{"count": 1.5}') == ["int_type"]
 
 
-@pytest.mark.parametrize("value", ["100.0", "1e2"])
-def test_a_whole_number_may_be_written_as_a_fraction(value: str) -> None:
-    assert read(f'{{"count": {value}}}').count == 100
+def test_a_whole_number_is_not_written_as_a_fraction() -> None:
+    assert codes('{"count": 5.0}') == ["int_type"]
 
 
-@pytest.mark.parametrize("value", [str(2**31), str(-(2**31) - 1), "9" * 32, "1e300"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "6f0f5b0e000040008000000000000000",
+        "{6f0f5b0e-0000-4000-8000-000000000000}",
+        "urn:uuid:6f0f5b0e-0000-4000-8000-000000000000",
+        " 6f0f5b0e-0000-4000-8000-000000000000",
+        "6f0f5b0e-0000-4000-8000-00000000000\uff10",
+        "",
+    ],
+)
+def test_an_id_is_written_in_one_way(value: str) -> None:
+    assert codes(dumps({"id": value})) == ["format"]
+
+
+def test_a_type_for_which_nobody_decided_how_it_is_written_cannot_be_a_member() -> None:
+    with pytest.raises(TypeError, match="time"):
+
+        class Timed(Body):
+            at: time
+
+
+@pytest.mark.parametrize("value", [str(2**31), str(-(2**31) - 1), "9" * 32])
 def test_a_whole_number_fits_the_database(value: str) -> None:
     assert codes(f'{{"count": {value}}}') in (["less_than_equal"], ["greater_than_equal"])
 

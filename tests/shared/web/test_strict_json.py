@@ -39,6 +39,15 @@ REFUSED = [
     (b'{"a": ' + b"1" * 33 + b"}", "json-number-too-long"),
     (b'{"a": 0.' + b"1" * 31 + b"}", "json-number-too-long"),
     (b'{"a": -' + b"1" * 5000 + b"}", "json-number-too-long"),
+    (b'{"a": 1_0}', "json-malformed"),
+    (b'{"a": 5.}', "json-malformed"),
+    (b'{"a": .5}', "json-malformed"),
+    ('{"a": \uff15}'.encode(), "json-malformed"),
+    (b'{"a": 1e2}', "json-number-exponent"),
+    (b'{"a": 4E1}', "json-number-exponent"),
+    (b'{"a": 5e-1}', "json-number-exponent"),
+    (b'{"a": 6.' + b"0" * 27 + b"1}", "json-number-too-precise"),
+    (b'{"a": 0.12345678901234567891}', "json-number-too-precise"),
     (DEEP, "json-too-deep"),
     (b"[" * 60_000, "json-too-deep"),
     (b'{"a":' * 17 + b"1" + b"}" * 17, "json-too-deep"),
@@ -57,7 +66,7 @@ def test_what_two_parsers_could_read_differently_is_refused(body: bytes, code: s
 
 
 def test_fractions_are_exact() -> None:
-    assert parse(b'{"a": 0.1, "b": 1e2, "c": 36.60}') == {"a": Decimal("0.1"), "b": Decimal("1e2"), "c": Decimal("36.60")}
+    assert parse(b'{"a": 0.1, "b": -4.5, "c": 36.60}') == {"a": Decimal("0.1"), "b": Decimal("-4.5"), "c": Decimal("36.60")}
 
 
 def test_whole_numbers_are_exact() -> None:
