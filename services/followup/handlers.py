@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.outreach import commands as outreach
-from services.followup.plans import cancellations, weeks
+from services.followup.plans import cancellations, returns, weeks
 from services.followup.plans import commands as plans
 from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
 from services.followup.subjects import commands as subjects
+from services.followup.subjects.commands import StatusNews
 from services.followup.subjects.models import PatientStatus
 from services.followup.tasks.policy import CancelCause
 from shared.events import Delivery
@@ -57,26 +57,18 @@ async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged])
 
 
 async def on_patient_changed(means: Means, db: AsyncSession, delivery: Delivery[PatientChanged]) -> None:
-    """Know the patient's number and zone; the status too, should its own event not have come. What waits for a morning is judged anew."""
-    news = await subjects.note_patient(db, delivery.event)
-    await _on_status(means, db, delivery, PatientStatus(delivery.event.status), news=news)
-    await outreach.look_again(db, delivery.event.patient_id, means.clock.now())
+    """Know the patient's number and zone; the status too, should its own event not have come, and that one was recorded by mistake."""
+    await _on_status(means, db, delivery, await subjects.note_patient(db, delivery.event))
 
 
 async def on_patient_deceased(means: Means, db: AsyncSession, delivery: Delivery[PatientDeceased]) -> None:
     """Nothing more is asked of the patient, in this same transaction."""
-    event, status = delivery.event, PatientStatus.DECEASED
-    await _on_status(
-        means, db, delivery, status, news=await subjects.note_patient_status(db, event.patient_id, status, event.patient_version)
-    )
+    await _on_status(means, db, delivery, await subjects.note_patient_status(db, delivery.event, PatientStatus.DECEASED))
 
 
 async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Delivery[PatientWithdrawn]) -> None:
     """Nothing more is asked of the patient, but for the offer of a safety call soon after an infusion."""
-    event, status = delivery.event, PatientStatus.WITHDRAWN
-    await _on_status(
-        means, db, delivery, status, news=await subjects.note_patient_status(db, event.patient_id, status, event.patient_version)
-    )
+    await _on_status(means, db, delivery, await subjects.note_patient_status(db, delivery.event, PatientStatus.WITHDRAWN))
 
 
 async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
@@ -113,14 +105,13 @@ async def on_course_changed(means: Means, db: AsyncSession, delivery: Delivery[C
 
 
 async def _on_status(
-    means: Means,
-    db: AsyncSession,
-    delivery: Delivery[PatientChanged | PatientDeceased | PatientWithdrawn],
-    status: PatientStatus,
-    *,
-    news: bool,
+    means: Means, db: AsyncSession, delivery: Delivery[PatientChanged | PatientDeceased | PatientWithdrawn], news: StatusNews | None
 ) -> None:
-    if news and status in _CAUSES:
-        patient_id, version = delivery.event.patient_id, delivery.event.patient_version
-        whose = Whose(patient_id, "", "Patient", patient_id, caused_by=delivery.event_id)
-        await cancellations.call_off_patient(db, means, _CAUSES[status], whose, ordinal=version)
+    if news is None:
+        return
+    patient_id, version = delivery.event.patient_id, delivery.event.patient_version
+    whose = Whose(patient_id, "", "Patient", patient_id, caused_by=delivery.event_id)
+    if news.after in _CAUSES:
+        await cancellations.call_off_patient(db, means, _CAUSES[news.after], whose, ordinal=version)
+    else:
+        await returns.make_up(db, means, _CAUSES[news.before], whose, news.since, ordinal=version)

@@ -26,6 +26,7 @@ class ReasonCode(StrEnum):
     NO_INFUSION = "no-infusion"
     NOTHING_GIVEN = "nothing-given"
     CALLED_OFF = "called-off"
+    RECORDED_BY_MISTAKE = "recorded-by-mistake"
     NOT_ANSWERED = "not-answered"
     ASKED_BY_TELEPHONE = "asked-by-telephone"
     ASKED_AFTER_ALL = "asked-after-all"

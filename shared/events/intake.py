@@ -88,6 +88,8 @@ class PatientChanged(Event):
 
     A death ends it with the day of the death where that is known, else when it was recorded; a withdrawal when it was recorded.
     """
+    death_corrected: int | None = None
+    """The version with which a death was last declared entered in error: a death told with a lower version is none any more."""
 
 
 @event("intake", "patient.deceased", subject=("Patient", "patient_id"), key="patient_id")

@@ -72,6 +72,7 @@ async def test_a_patients_events_carry_the_whole_state_in_order(intake: Intake, 
         "status": "active",
         "messages_allowed": True,
         "active": [{"since": "1900-01-01T00:00:00Z", "until": None}],
+        "death_corrected": None,
     }
 
 

@@ -1,14 +1,15 @@
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
 from services.intake.patients.rules import Change, PatientStatus, age_on, allowed_changes, messages_allowed, missing_address, patient_number
 from services.intake.patients.rules import Channel as Via
-from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body, registered_patient
+from shared.clock import FrozenClock
+from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body, practitioner, registered_patient, signed_consent
 
 # Rules
 
@@ -26,13 +27,14 @@ def test_age_counts_completed_years(birth_date: date, day: date, years: int) -> 
     assert age_on(birth_date, day) == years
 
 
-def test_nothing_follows_death() -> None:
-    assert allowed_changes(PatientStatus.DECEASED, opted_out=False) == []
+def test_nothing_follows_death_but_that_there_was_none() -> None:
+    assert allowed_changes(PatientStatus.DECEASED, opted_out=False) == [Change.DEATH_ENTERED_IN_ERROR]
     assert not messages_allowed(PatientStatus.DECEASED, Via.EMAIL, opted_out=False)
 
 
 def test_a_withdrawn_patient_can_still_die_and_opt_out_but_not_withdraw_again() -> None:
-    assert allowed_changes(PatientStatus.WITHDRAWN, opted_out=False) == [Change.DEATH, Change.MESSAGE_OPT_OUT]
+    withdrawn = allowed_changes(PatientStatus.WITHDRAWN, opted_out=False)
+    assert withdrawn == [Change.DEATH, Change.WITHDRAWAL_ENTERED_IN_ERROR, Change.MESSAGE_OPT_OUT]
 
 
 def test_only_an_electronic_channel_of_an_active_patient_who_has_not_opted_out_gets_messages() -> None:
@@ -264,7 +266,7 @@ async def test_a_change_is_refused_as_a_registration_would_be(clinic: Caller) ->
 # Death, withdrawal, messages
 
 
-async def test_death_is_final(intake: Intake, clinic: Caller) -> None:
+async def test_after_a_death_the_chart_is_read_only(intake: Intake, clinic: Caller) -> None:
     patient = await registered_patient(clinic)
     path = f"/intake/v1/patients/{patient['patient_id']}"
     died = await clinic.post(f"{path}/death", {"died_on": "2026-11-22"})
@@ -277,7 +279,7 @@ async def test_death_is_final(intake: Intake, clinic: Caller) -> None:
         await clinic.patch(path, {"language": "es"}, 2),
     ):
         assert_refused(refused, 409, "patient-deceased")
-        assert (refused.json()["state"], refused.json()["allowed"]) == ("deceased", [])
+        assert (refused.json()["state"], refused.json()["allowed"]) == ("deceased", ["death/entered-in-error"])
     assert [kind for kind, _ in await intake.events(of=patient["patient_id"])] == ["patient.changed", "patient.deceased", "patient.changed"]
 
 
@@ -305,7 +307,100 @@ async def test_a_withdrawn_patient_cannot_withdraw_again_and_is_told_what_is_pos
     assert withdrawn.json()["status"] == "withdrawn"
     again = await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
     assert_refused(again, 409, "patient-withdrawn")
-    assert again.json()["allowed"] == ["death", "message-opt-out"]
+    assert again.json()["allowed"] == ["death", "withdrawal/entered-in-error", "message-opt-out"]
+
+
+# A death or a withdrawal by mistake
+
+
+MISTAKE = {"reason": "Entered for the wrong patient."}
+
+
+async def as_(clinic: Caller, role: str) -> UUID:
+    return UUID((await practitioner(clinic, role))["practitioner_id"])
+
+
+@pytest.mark.parametrize("role", ["prescriber", "mental-health-reviewer", "on-call-clinician", "medical-director"])
+async def test_a_clinician_takes_a_death_back_and_the_chart_can_be_written_again(intake: Intake, clinic: Caller, role: str) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.post(f"{path}/death", {"died_on": "2026-11-20"})
+    alive = await clinic.post(f"{path}/death/entered-in-error", MISTAKE, acting=await as_(clinic, role), If_Match='W/"2"')
+    assert (alive.status_code, alive.json()["status"], alive.json()["died_on"], alive.json()["version"]) == (200, "active", None, 3)
+    assert (await clinic.patch(path, {"language": "es"}, 3)).status_code == 200
+    await signed_consent(clinic, patient)
+    told = [data for kind, data in await intake.events(of=patient["patient_id"]) if kind == "patient.changed"]
+    assert [(one["status"], one["messages_allowed"], one["death_corrected"]) for one in told] == [
+        ("active", True, None),
+        ("deceased", False, None),
+        ("active", True, 3),
+        ("active", True, 3),
+    ]
+    assert told[-1]["active"] == [{"since": "1900-01-01T00:00:00Z", "until": None}]
+
+
+async def test_a_clinician_takes_a_withdrawal_back(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    back = await clinic.post(f"{path}/withdrawal/entered-in-error", MISTAKE, If_Match='W/"2"')
+    assert (back.status_code, back.json()["status"]) == (200, "active")
+    last = (await intake.events(of=patient["patient_id"]))[-1][1]
+    assert (last["status"], last["messages_allowed"], last["active"][0]["until"]) == ("active", True, None)
+    assert (await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})).status_code == 200
+
+
+async def test_who_had_left_before_a_death_that_never_was_has_left_still(intake: Intake, clinic: Caller, clock: FrozenClock) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    clock.advance(timedelta(days=1))
+    await clinic.post(f"{path}/death")
+    back = await clinic.post(f"{path}/death/entered-in-error", MISTAKE, If_Match='W/"3"')
+    assert back.json()["status"] == "withdrawn"
+    assert (await intake.events(of=patient["patient_id"]))[-1][1]["active"][0]["until"] == "2026-11-23T14:00:00Z"
+
+
+@pytest.mark.parametrize(("what", "first"), [("death", {}), ("withdrawal", {"requested_by": "patient"})])
+async def test_taking_back_is_refused_without_version_reason_role_or_anything_to_take_back(
+    intake: Intake, clinic: Caller, other_clinic: Caller, what: str, first: Json
+) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}/{what}"
+    wrong = f"{path}/entered-in-error"
+    assert_refused(await clinic.post(wrong, MISTAKE, If_Match='W/"1"'), 409, "state")
+    await clinic.post(path, first)
+    assert_refused(await clinic.post(wrong, MISTAKE), 428, "if-match-required")
+    assert_refused(await clinic.post(wrong, MISTAKE, If_Match='W/"1"'), 412, "version-stale")
+    assert_refused(await clinic.post(wrong, {}, If_Match='W/"2"'), 422, "required", "/reason")
+    assert_refused(await clinic.post(wrong, {"reason": ""}, If_Match='W/"2"'), 422, "too-short", "/reason")
+    assert_refused(await clinic.post(wrong, MISTAKE, acting=await as_(clinic, "coordinator"), If_Match='W/"2"'), 403, "role-missing")
+    assert (await other_clinic.post(wrong, MISTAKE, If_Match='W/"2"')).status_code == 404
+    assert (await clinic.get(f"/intake/v1/patients/{patient['patient_id']}")).json()["version"] == 2
+    assert (await clinic.post(wrong, MISTAKE, If_Match='W/"2"')).status_code == 200
+    assert_refused(await clinic.post(wrong, MISTAKE, If_Match='W/"3"'), 409, "state")
+    kinds = [data["patient_version"] for kind, data in await intake.events(of=patient["patient_id"]) if kind == "patient.changed"]
+    assert kinds == [1, 2, 3]
+
+
+async def test_of_two_corrections_at_once_one_finds_the_version_stale(clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}/death"
+    await clinic.post(path)
+    answers = await asyncio.gather(*(clinic.post(f"{path}/entered-in-error", MISTAKE, If_Match='W/"2"') for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+
+
+async def test_what_was_recorded_and_taken_back_is_kept_with_its_reason(intake: Intake, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    path = f"/intake/v1/patients/{patient['patient_id']}/death"
+    await clinic.post(path, {"died_on": "2026-11-20"})
+    await clinic.post(f"{path}/entered-in-error", MISTAKE, If_Match='W/"2"')
+    async with intake.service.database.transaction(clinic.clinic_id) as db:
+        kept = await db.execute(text("SELECT change, died_on, reason, changed_by FROM patient_change ORDER BY reason NULLS FIRST"))
+        rows = [tuple(row) for row in kept]
+    by = f"Practitioner/{clinic.acting}"
+    assert rows == [("death", date(2026, 11, 20), None, by), ("death/entered-in-error", None, MISTAKE["reason"], by)]
 
 
 async def test_an_opt_out_is_taken_back_by_the_patients_side_only(clinic: Caller) -> None:

@@ -14,6 +14,7 @@ from services.followup.plans.rules import course_day_0, first_week_after, weekly
 from services.followup.plans.slots import CheckInSlot, Told
 from services.followup.subjects.models import ENDED_COURSE
 from services.followup.tables import arrays_of, rows_of, types_of
+from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
 from shared.events.zones import zone_of
 from shared.statements import Statement
@@ -73,6 +74,23 @@ async def take_up(db: AsyncSession, means: Means, course_id: UUID) -> None:
         following = first_week_after(week.day_0, zone_of(week.patient_time_zone), protocol, now)
         if week.active and following >= week.week:
             await go_on(db, means, [(week, following)])
+
+
+async def courses_of(db: AsyncSession, patient_id: UUID) -> Sequence[UUID]:
+    """The courses of a patient whose weeks are counted."""
+    found = await db.execute(_COURSES, {"clinic_id": clinic_of(db), "patient_id": patient_id})
+    return found.scalars().all()
+
+
+async def not_asked(db: AsyncSession, means: Means, patient_id: UUID, since: datetime | None, now: datetime) -> list[CancelledItem]:
+    """The weeks that opened since then and were left out, under the id of their course; none where ``since`` is not known."""
+    left_out: list[CancelledItem] = []
+    for week in await weeks_of(db, await courses_of(db, patient_id)) if since else []:
+        if week.goes_on and since:
+            zone, protocol = zone_of(week.patient_time_zone), means.protocols.get(week.protocol_code, week.protocol_version)
+            number = first_week_after(week.day_0, zone, protocol, now) - first_week_after(week.day_0, zone, protocol, since)
+            left_out += [CancelledItem("check-in", slot_of(week, means, week.week).code, week.course_id)] * number
+    return left_out
 
 
 async def weeks_of(db: AsyncSession, course_ids: Sequence[UUID]) -> list[Week]:
@@ -156,6 +174,12 @@ _GO_ON = text(
     """
     UPDATE weekly_series s SET next_week = n.week FROM unnest(CAST(:courses AS uuid[]), CAST(:weeks AS int[])) AS n(course_id, week)
     WHERE s.clinic_id = CAST(:clinic_id AS uuid) AND s.course_id = n.course_id
+    """
+)
+_COURSES = text(
+    """
+    SELECT course_id FROM weekly_series
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) ORDER BY course_id
     """
 )
 _STOP = text(

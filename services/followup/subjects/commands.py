@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Infusion, InfusionState, Patient, PatientStatus
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
-from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged
+from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged, PatientDeceased, PatientWithdrawn
 from shared.events.sessions import EndedInfusionEvent, InfusionEvent
 from shared.statements import Statement
 
@@ -34,6 +34,15 @@ class Standing:
     time_zone: str | None
     clinic_time_zone: str | None
     """The zone of the clinic's business days, where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNews:
+    """That a patient's status is another one than was known; ``since`` is when the one before was recorded, where that is known."""
+
+    before: PatientStatus
+    after: PatientStatus
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,8 @@ async def note_clinic(db: AsyncSession, event: ClinicChanged) -> None:
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id"], set_=taken, where=newer))
 
 
-async def note_patient(db: AsyncSession, event: PatientChanged) -> bool:
-    """Take over a patient's number and zone, and the status; each unless a newer one is known. Says whether the status is news."""
+async def note_patient(db: AsyncSession, event: PatientChanged) -> StatusNews | None:
+    """Take over a patient's number and zone, and the status; each unless a newer one is known. Returns what is new of the status."""
     given = insert(Patient).values(
         clinic_id=clinic_of(db),
         patient_id=event.patient_id,
@@ -84,14 +93,33 @@ async def note_patient(db: AsyncSession, event: PatientChanged) -> bool:
     taken = {"patient_number": given.excluded.patient_number, "time_zone": given.excluded.time_zone, "version": given.excluded.version}
     newer = col(Patient.version) < given.excluded.version
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=taken, where=newer))
-    return await note_patient_status(db, event.patient_id, PatientStatus(event.status), event.patient_version)
+    return await note_patient_status(db, event, PatientStatus(event.status), death_corrected=event.death_corrected)
 
 
-async def note_patient_status(db: AsyncSession, patient_id: UUID, status: PatientStatus, version: int) -> bool:
-    """Take over a death or a withdrawal, also of a patient of whom nothing else is known. Says whether it is news. Death is for ever."""
-    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "status": status.value, "version": version}
+async def note_patient_status(
+    db: AsyncSession,
+    event: PatientChanged | PatientDeceased | PatientWithdrawn,
+    status: PatientStatus,
+    *,
+    death_corrected: int | None = None,
+) -> StatusNews | None:
+    """Take over a status, also of a patient of whom nothing else is known, unless a newer one is. Returns what is new.
+
+    A death stays, whatever is told later, for a producer that comes from a backup has forgotten it. It goes where the producer says that a
+    death was declared entered in error with a later version than the one that is known.
+    """
+    parameters = {
+        "clinic_id": clinic_of(db),
+        "patient_id": event.patient_id,
+        "status": status.value,
+        "version": event.patient_version,
+        "at": event.occurred_at,
+        "death_corrected": death_corrected or 0,
+    }
     changed = (await db.execute(_STATUS, parameters)).first()
-    return changed is not None and changed.before != status.value
+    if changed is None or changed.before == status.value:
+        return None
+    return StatusNews(PatientStatus(changed.before), status, changed.since)
 
 
 async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bool:
@@ -200,11 +228,14 @@ _LOCK = Statement(
 )
 _STATUS = text(
     """
-    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, :status, :version)
-    ON CONFLICT (clinic_id, patient_id) DO UPDATE SET status = EXCLUDED.status, status_version = EXCLUDED.status_version
-    WHERE known.status_version < EXCLUDED.status_version AND known.status <> 'deceased'
-    RETURNING coalesce(OLD.status, 'active') AS before
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, status_since)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, :status, :version, CAST(:at AS timestamptz))
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE
+    SET status = EXCLUDED.status, status_version = EXCLUDED.status_version,
+        status_since = CASE WHEN known.status = EXCLUDED.status THEN known.status_since ELSE EXCLUDED.status_since END
+    WHERE known.status_version < EXCLUDED.status_version
+      AND (known.status <> 'deceased' OR known.status_version < :death_corrected)
+    RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since
     """
 )
 _TREATMENT = text(

@@ -89,12 +89,13 @@ async def cancel_open(
     kept: Collection[str] = (),
     only: Collection[str] | None = None,
     because: ReasonCode | None = None,
+    cause: str | None = None,
     status: TaskStatus = TaskStatus.CANCELLED,
     caused_by: UUID | None = None,
 ) -> list[CancelledItem]:
     """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off.
 
-    With ``only`` just these kinds, with ``because`` just those that are there for this reason.
+    With ``only`` just these kinds, with ``because`` just those that are there for this reason, with ``cause`` those that name it.
     """
     parameters = {
         "clinic_id": clinic_of(db),
@@ -104,6 +105,7 @@ async def cancel_open(
         "kept": sorted(kept),
         "only": None if only is None else sorted(only),
         "because": because,
+        "cause": cause,
         "status": status.value,
         "reason": reason,
         "now": now,

@@ -5,7 +5,17 @@ from sqlmodel import col, select
 from services.intake.patients import commands
 from services.intake.patients.models import Patient
 from services.intake.patients.queries import get_patient
-from services.intake.patients.schemas import ChangePatient, OptIn, OptOut, PatientOut, RecordDeath, RecordWithdrawal, RegisterPatient
+from services.intake.patients.rules import CORRECTING_ROLES
+from services.intake.patients.schemas import (
+    ChangePatient,
+    EnteredInError,
+    OptIn,
+    OptOut,
+    PatientOut,
+    RecordDeath,
+    RecordWithdrawal,
+    RegisterPatient,
+)
 from services.intake.policy import Policy
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
@@ -42,17 +52,36 @@ def routes(policy: Policy) -> Router:
         """Correct names, contact details, zone, language or channel."""
         return _shown(call, await commands.change(call, patient_id, body, policy))
 
+    _changes(router)
+    return router
+
+
+def _changes(router: Router) -> None:
+    """What may happen to a patient besides corrections of the record."""
+
     @router.post("/{patient_id}/death")
     @access("system/Patient.u", phi="write")
     async def record_death(patient_id: UUID, body: RecordDeath, call: Call) -> PatientOut:
-        """Record that the patient has died. Final: all that was planned or queued for sending is stopped."""
+        """Record that the patient has died: all that was planned or queued for sending is stopped, and the chart is read-only."""
         return _shown(call, await commands.record_death(call, patient_id, body))
+
+    @router.post("/{patient_id}/death/entered-in-error")
+    @access("system/Patient.u", roles=CORRECTING_ROLES, phi="write")
+    async def take_back_death(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
+        """The patient is alive: the death was entered in error. Care goes on; what was missed meanwhile becomes one call by a person."""
+        return _shown(call, await commands.take_back_death(call, patient_id, body))
 
     @router.post("/{patient_id}/withdrawal")
     @access("system/Patient.u", phi="write")
     async def record_withdrawal(patient_id: UUID, body: RecordWithdrawal, call: Call) -> PatientOut:
         """Record that the patient leaves the programme."""
         return _shown(call, await commands.record_withdrawal(call, patient_id, body))
+
+    @router.post("/{patient_id}/withdrawal/entered-in-error")
+    @access("system/Patient.u", roles=CORRECTING_ROLES, phi="write")
+    async def take_back_withdrawal(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
+        """The patient never left: the withdrawal was entered in error. What was missed meanwhile becomes one call by a person."""
+        return _shown(call, await commands.take_back_withdrawal(call, patient_id, body))
 
     @router.post("/{patient_id}/message-opt-out")
     @access("system/Patient.u", phi="write")
@@ -65,8 +94,6 @@ def routes(policy: Policy) -> Router:
     async def opt_in_to_messages(patient_id: UUID, body: OptIn, call: Call) -> PatientOut:
         """Take an opt-out back. A valid messaging consent is still needed."""
         return _shown(call, await commands.opt_in(call, patient_id, body))
-
-    return router
 
 
 def _shown(call: CallContext, patient: Patient) -> PatientOut:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from services.intake.patients.models import Patient, PatientChange
 from services.intake.patients.queries import get_patient
 from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
-from services.intake.patients.schemas import ChangePatient, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
+from services.intake.patients.schemas import ChangePatient, EnteredInError, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
 from services.intake.policy import Policy
 from services.intake.refusals import refused
 from shared.errors import Conflict, FieldError
@@ -69,6 +69,24 @@ async def record_withdrawal(call: CallContext, patient_id: UUID, body: RecordWit
     return patient
 
 
+async def take_back_death(call: CallContext, patient_id: UUID, body: EnteredInError) -> Patient:
+    """The patient is alive: the death was entered in error. Raises NotFound, 428 or 412 for the version, 409 without a recorded death."""
+    patient = await _locked(call, patient_id)
+    call.require_version(patient.version)
+    patient.not_dead(call.now, call.caller.actor)
+    _record(call, patient, Change.DEATH_ENTERED_IN_ERROR, None, reason=body.reason)
+    return patient
+
+
+async def take_back_withdrawal(call: CallContext, patient_id: UUID, body: EnteredInError) -> Patient:
+    """The patient never left: entered in error. Raises NotFound, 428 or 412 for the version, 409 without a recorded withdrawal."""
+    patient = await _locked(call, patient_id)
+    call.require_version(patient.version)
+    patient.not_withdrawn(call.now, call.caller.actor)
+    _record(call, patient, Change.WITHDRAWAL_ENTERED_IN_ERROR, None, reason=body.reason)
+    return patient
+
+
 async def opt_out(call: CallContext, patient_id: UUID, body: OptOut) -> Patient:
     """No more messages by machine; care goes on. Raises NotFound, 409 when it is so already."""
     patient = await _locked(call, patient_id)
@@ -109,6 +127,7 @@ def _record(
             changed_by=call.caller.actor,
             requested_by=requested_by,
             reason=reason,
+            died_on=patient.died_on if change is Change.DEATH else None,
         )
     )
     if event is not None:

@@ -51,12 +51,14 @@ class Patient(Table, table=True):
     deceased_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     """When the death was recorded."""
     died_on: date | None = None
+    death_corrected: int | None = None
+    """The version with which a recorded death was last declared entered in error."""
     opted_out: bool = False
     version: int = 1
     registered_at: datetime = Field(sa_column=utc_column())
 
     def die(self, died_on: date | None, at: datetime, by: str) -> PatientDeceased:
-        """Record the death: final, and nothing may be sent any more. Raises Conflict when it is recorded already."""
+        """Record the death: nothing may be sent any more. Raises Conflict when it is recorded already."""
         self._require(Change.DEATH)
         self._become(PatientStatus.DECEASED, at, by)
         self.died_on, self.deceased_at = died_on, at
@@ -68,6 +70,18 @@ class Patient(Table, table=True):
         self._become(PatientStatus.WITHDRAWN, at, by)
         self.withdrawn_at = at
         return PatientWithdrawn(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
+
+    def not_dead(self, at: datetime, by: str) -> None:
+        """The death was entered in error; who had left before has left still. Raises Conflict for somebody who is not recorded as dead."""
+        self._require(Change.DEATH_ENTERED_IN_ERROR)
+        self._become(PatientStatus.WITHDRAWN if self.withdrawn_at else PatientStatus.ACTIVE, at, by)
+        self.died_on, self.deceased_at, self.death_corrected = None, None, self.version
+
+    def not_withdrawn(self, at: datetime, by: str) -> None:
+        """The withdrawal was entered in error. Raises Conflict for somebody who is not recorded as withdrawn."""
+        self._require(Change.WITHDRAWAL_ENTERED_IN_ERROR)
+        self._become(PatientStatus.ACTIVE, at, by)
+        self.withdrawn_at = None
 
     def opt(self, change: Change) -> None:
         """Record an opt-out of messages, or an opt-in after one. Raises Conflict when that is so already."""
@@ -106,6 +120,7 @@ class Patient(Table, table=True):
             status=self.status,
             messages_allowed=messages_allowed(self.status, self.preferred_channel, opted_out=self.opted_out),
             active=active_spans(self._ends()),
+            death_corrected=self.death_corrected,
         )
 
     @property
@@ -135,7 +150,7 @@ class Patient(Table, table=True):
 
 
 class PatientChange(Table, table=True):
-    """One recorded death, withdrawal, opt-out or opt-in: when, by whom, at whose request, why. Never changed."""
+    """One recorded death, withdrawal, correction of either, opt-out or opt-in: when, by whom, at whose request, why. Never changed."""
 
     __tablename__ = "patient_change"
     __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),)
@@ -148,6 +163,8 @@ class PatientChange(Table, table=True):
     changed_by: str
     requested_by: RequestedBy | None = Field(default=None, sa_column=code_column(RequestedBy, nullable=True))
     reason: str | None = None
+    died_on: date | None = None
+    """The day of a death, as it was recorded."""
 
 
 class PatientCounter(Table, table=True):

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from shared.events.intake import BEGINNING, Span
+from shared.events.intake import BEGINNING, Role, Span
 
 
 class PatientStatus(StrEnum):
@@ -36,20 +36,23 @@ class Change(StrEnum):
 
     DEATH = "death"
     WITHDRAWAL = "withdrawal"
+    DEATH_ENTERED_IN_ERROR = "death/entered-in-error"
+    WITHDRAWAL_ENTERED_IN_ERROR = "withdrawal/entered-in-error"
     MESSAGE_OPT_OUT = "message-opt-out"
     MESSAGE_OPT_IN = "message-opt-in"
 
+
+CORRECTING_ROLES = frozenset({Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR})
+"""Who may declare that a death or a withdrawal was entered in error: care begins again with it, so a clinician does."""
 
 ELECTRONIC = frozenset({Channel.EMAIL, Channel.SMS})
 
 
 def allowed_changes(status: PatientStatus, *, opted_out: bool) -> list[Change]:
-    """What may still be recorded. Death is final; a withdrawn patient can still opt out of, or into, safety messages."""
+    """What may still be recorded. After a death, only that there was none; a withdrawn patient can still opt out of, or into, messages."""
     if status is PatientStatus.DECEASED:
-        return []
-    changes = [Change.DEATH]
-    if status is PatientStatus.ACTIVE:
-        changes.append(Change.WITHDRAWAL)
+        return [Change.DEATH_ENTERED_IN_ERROR]
+    changes = [Change.DEATH, Change.WITHDRAWAL if status is PatientStatus.ACTIVE else Change.WITHDRAWAL_ENTERED_IN_ERROR]
     return [*changes, Change.MESSAGE_OPT_IN if opted_out else Change.MESSAGE_OPT_OUT]
 
 

@@ -72,6 +72,12 @@ class RecordWithdrawal(Body):
     reason: Reason | None = None
 
 
+class EnteredInError(Body):
+    """Why the record is wrong, in words for those who read it later."""
+
+    reason: Reason
+
+
 class OptOut(Body):
     requested_by: RequestedBy
     reason: Reason | None = None

@@ -1,0 +1,68 @@
+"""A patient was recorded as dead or as having left by mistake: follow-up goes on, and one call makes up for what was missed meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.plans import items, weeks
+from services.followup.plans.items import Whose
+from services.followup.plans.means import REASON_OF, Means
+from services.followup.plans.rules import return_call
+from services.followup.plans.slots import Item, Kind
+from services.followup.reasons import ReasonCode
+from services.followup.subjects.commands import lock_patients
+from services.followup.tasks import commands as tasks
+from services.followup.tasks.policy import CancelCause
+from services.followup.tasks.rules import CancelledItem
+from shared.db import clinic_of
+
+
+async def make_up(db: AsyncSession, means: Means, cause: CancelCause, whose: Whose, since: datetime | None, *, ordinal: int) -> None:
+    """Let the weeks of the patient's courses go on, and ask for one call about all that was called off or not asked.
+
+    Nothing is sent for what has passed. What an earlier call of this kind lists is not listed again. Open work that says of the patient
+    that they have died or left is closed: the call stands for it, and nobody is to act on what is not so.
+    """
+    now, reason = means.now(), REASON_OF[cause]
+    standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
+    whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
+    mistake, by_mistake = ReasonCode.RECORDED_BY_MISTAKE, [Kind.CANCELLATION_REVIEW.value, Kind.SAFETY_OFFER.value]
+    patient_ids = [whose.patient_id]
+    await tasks.cancel_open(
+        db, now=now, patient_ids=patient_ids, only=by_mistake, cause=reason, reason=mistake.value, caused_by=whose.caused_by
+    )
+    missed = [*await _called_off(db, whose, reason), *await weeks.not_asked(db, means, whose.patient_id, since, now)]
+    for course_id in await weeks.courses_of(db, whose.patient_id):
+        await weeks.take_up(db, means, course_id)
+    if missed:
+        slot = return_call(reason, [item.code for item in missed], means.protocols.default, now, ordinal=ordinal)
+        await tasks.add(db, [items.new_task(whose, Item(slot), now, details=items.listed(missed, mistake.value))])
+
+
+async def _called_off(db: AsyncSession, whose: Whose, reason: str) -> Sequence[CancelledItem]:
+    parameters = {"clinic_id": clinic_of(db), "patient_id": whose.patient_id, "reason": reason, "call": Kind.CATCH_UP.value}
+    return [CancelledItem(**row) for row in (await db.execute(_CALLED_OFF, parameters)).mappings()]
+
+
+_CALLED_OFF = text(
+    """
+    SELECT kind, code, id FROM (
+        SELECT 'check-in' AS kind, code, check_in_id AS id, due_at FROM check_in
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid)
+          AND status = 'cancelled' AND ended_reason = :reason
+        UNION ALL
+        SELECT 'task', kind, task_id, due_at FROM care_task
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid)
+          AND status = 'cancelled' AND status_reason = :reason
+    ) missed
+    WHERE NOT EXISTS (
+        SELECT FROM care_task listing
+        WHERE listing.clinic_id = CAST(:clinic_id AS uuid) AND listing.focus_id = CAST(:patient_id AS uuid) AND listing.kind = :call
+          AND listing.details -> 'items' @> jsonb_build_array(jsonb_build_object('id', CAST(missed.id AS text)))
+    )
+    ORDER BY due_at, code
+    """
+)
