@@ -22,6 +22,7 @@ from tests.benchmarks.ground import Ground, prepared
 from tests.benchmarks.growth import LARGE, SETTINGS, SMALL, growth
 from tests.benchmarks.load import Work, requests
 from tests.benchmarks.measures import Lengths
+from tests.benchmarks.news import news
 from tests.benchmarks.recording import Recordings, record
 from tests.benchmarks.table import growth_table, table_of
 
@@ -81,6 +82,8 @@ async def _product(ground: Ground, lengths: Lengths) -> Figures:
         light = measures.LIGHT * figures["sustained"]["per_second"]
         figures["answers"] = await answers(work, ground, lengths.answers, light)
         _say(f"  a worrying answer {figures['answers']['p50_ms']:.0f} ms, p99 {figures['answers']['p99_ms']:.0f} ms")
+        figures["news"] = await news(work, ground, lengths.answers, light)
+        _say(f"  a role taken away counts after {max(one['p50_ms'] for one in figures['news'].values()):.0f} ms")
     return figures
 
 

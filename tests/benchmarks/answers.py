@@ -31,7 +31,7 @@ async def answers(work: Work, ground: Ground, count: int, per_second: float) -> 
     links = await _links(ground, count)
     origin = f"http://127.0.0.1:{ground.installation.one('followup').port}"
     waits = []
-    async with _beside(work, ground, per_second, seconds=count * 0.2 + 2):
+    async with beside(work, ground, per_second, seconds=count * 0.2 + 2):
         for link in links:
             async with httpx.AsyncClient(base_url=origin, trust_env=False, timeout=30) as browser:
                 form = await _form(browser, urlsplit(link).path)
@@ -81,7 +81,7 @@ async def _visit(ground: Ground, zone: str, began: datetime) -> None:
 
 
 @asynccontextmanager
-async def _beside(work: Work, ground: Ground, per_second: float, seconds: float) -> AsyncIterator[None]:
+async def beside(work: Work, ground: Ground, per_second: float, seconds: float) -> AsyncIterator[None]:
     """Completions at a steady rate while the block runs."""
     waiting = await ground.waiting(max(1, int(per_second * seconds)))
     load = asyncio.create_task(pace(work, waiting, per_second))

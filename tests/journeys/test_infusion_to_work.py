@@ -23,12 +23,6 @@ async def test_a_finished_infusion_becomes_one_set_of_follow_up(house: House, cl
     assert await patient.tasks() == {"integration-session": "requested"}
 
 
-async def test_work_is_there_within_a_second(house: House, clinic: Clinic) -> None:
-    patient = await clinic.admit()
-    await patient.complete()
-    assert await eventually(patient.plans, within=1.0)
-
-
 async def test_a_visit_that_does_not_happen_becomes_one_rebooking_task(house: House, clinic: Clinic) -> None:
     patient = await clinic.admit()
     await patient.book()
