@@ -33,7 +33,10 @@ NET_BODY_BYTES = 2 * MAX_BODY_BYTES
 
 
 class Outermost:
-    """Pure ASGI middleware. An exception that nobody refused with becomes a 500 without content; only its class and place are logged."""
+    """Pure ASGI middleware. An exception that nobody refused with becomes a 500 without content; only its class and place are logged.
+
+    A HEAD is answered as its GET is, checks, audit and all, without the body.
+    """
 
     def __init__(self, app: ASGIApp, *, metrics: telemetry.Metrics, https: bool) -> None:
         self._app = app
@@ -49,9 +52,12 @@ class Outermost:
         marks = mark(scope, headers.get("x-request-id"))
         trace = telemetry.Trace(telemetry.child_traceparent(headers.get("traceparent")), marks.correlation_id)
         with telemetry.tracing(trace):
-            await self._observed(scope, receive, _Answer(send, marks, self._safe), marks)
+            method = scope["method"]
+            if method == "HEAD":
+                scope = {**scope, "method": "GET"}
+            await self._observed(scope, receive, _Answer(send, marks, self._safe, bare=method == "HEAD"), marks, method)
 
-    async def _observed(self, scope: Scope, receive: Receive, answer: "_Answer", marks: Marks) -> None:
+    async def _observed(self, scope: Scope, receive: Receive, answer: "_Answer", marks: Marks, method: str) -> None:
         began = time.perf_counter()
         try:
             await self._answered(scope, receive, answer, marks)
@@ -60,7 +66,7 @@ class Outermost:
             operation = getattr(scope.get("route"), "name", None) or "unmatched"
             self._metrics.requests.labels(operation, str(answer.status)).inc()
             self._metrics.request_seconds.labels(operation).observe(seconds)
-            named = {"operation": operation, "method": scope["method"], "request_id": marks.request_id}
+            named = {"operation": operation, "method": method, "request_id": marks.request_id}
             self._log.info("http.answered", status=answer.status, duration_ms=round(seconds * 1000, 1), **named)
 
     async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer", marks: Marks) -> None:
@@ -78,12 +84,13 @@ class Outermost:
 
 
 class _Answer:
-    """The ``send`` of one request: adds the headers, remembers the status."""
+    """The ``send`` of one request: adds the headers, remembers the status. ``bare`` sends the headers alone, as for HEAD."""
 
-    def __init__(self, send: Send, marks: Marks, safe: Mapping[str, str]) -> None:
+    def __init__(self, send: Send, marks: Marks, safe: Mapping[str, str], *, bare: bool) -> None:
         self._send = send
         self._marks = marks
         self._safe = safe
+        self._bare = bare
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -93,6 +100,8 @@ class _Answer:
             headers["X-Request-Id"] = self._marks.request_id
             for name, value in self._safe.items():
                 headers.setdefault(name, value)
+        elif self._bare and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
 
 

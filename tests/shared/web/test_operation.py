@@ -147,7 +147,16 @@ async def test_an_address_that_leads_nowhere_is_not_found(client: Client, path: 
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "CONNECT", "PATCH"])
+async def test_a_head_is_answered_as_its_get_without_the_body(client: Client) -> None:
+    for headers in (client.headers(), {}):
+        got = await client.http.get("/tiny/v1/notes", headers=headers)
+        head = await client.http.head("/tiny/v1/notes", headers=headers)
+        same = {name: value for name, value in got.headers.items() if name != "x-request-id"}
+        assert (head.status_code, {name: head.headers[name] for name in same}) == (got.status_code, same)
+        assert (head.content, len(got.content)) == (b"", int(head.headers["content-length"]))
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PUT", "DELETE", "CONNECT", "PATCH"])
 async def test_a_method_that_is_not_declared_is_not_allowed(client: Client, method: str) -> None:
     answer = await client.http.request(method, "/tiny/v1/notes", headers=client.headers(X_HTTP_Method_Override="GET"))
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
