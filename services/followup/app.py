@@ -7,6 +7,8 @@ from functools import partial
 from services.followup import handlers as on
 from services.followup.calls import Calls
 from services.followup.checkins.api import check_in_routes
+from services.followup.checkins.birth_dates import BirthDates
+from services.followup.checkins.old_birth_dates import OldBirthDates
 from services.followup.checkins.policy import load_setup
 from services.followup.checkins.timers import timer_handlers
 from services.followup.completeness.api import audit_routes
@@ -58,6 +60,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
         look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
     )  # fmt: skip
+    old_birth_dates = OldBirthDates(database, BirthDates(link_secret), metrics)
     service = Service(
         name="followup",
         settings=settings,
@@ -82,7 +85,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             **timer_handlers(clock, setup=setup),
         },
         samples={"messages": outreach.measure},
-        workers={"outreach": outreach.run, "completeness": auditor.run, "calls": calls.run},
+        workers={"outreach": outreach.run, "old-birth-dates": old_birth_dates.run, "completeness": auditor.run, "calls": calls.run},
     )
     return with_pipeline(service)
 

@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.checkins.birth_dates import NOT_KEPT, BirthDates, Hashed
 from services.followup.checkins.models import LinkStatus, PatientLink
 from shared.db import clinic_of
 
@@ -60,10 +61,18 @@ async def keep(db: AsyncSession, link: PatientLink) -> PatientLink:
         await db.flush()
         await db.execute(_KEEP, {"token_sha256": link.token_sha256, "clinic_id": link.clinic_id, "check_in_id": link.check_in_id})
         return link
-    stored.birth_date_salt, stored.birth_date_hash = link.birth_date_salt, link.birth_date_hash
+    stored.keep_birth_date(link.birth_date_hash)
     stored.sender_name, stored.clinic_phone, stored.crisis_line = link.sender_name, link.clinic_phone, link.crisis_line
     await db.flush()
     return stored
+
+
+def seal_birth_date(link: PatientLink, birth_dates: BirthDates) -> None:
+    """Take what the release before kept of a birth date out of a link: sealed where it is open, else gone."""
+    if link.birth_date_salt == NOT_KEPT:
+        return
+    proof = birth_dates.proof(Hashed(link.birth_date_salt, link.birth_date_hash))
+    link.keep_birth_date(proof if link.status == LinkStatus.OPEN else NOT_KEPT)
 
 
 async def close(db: AsyncSession, check_in_ids: Sequence[UUID], status: LinkStatus) -> int:
@@ -73,7 +82,8 @@ async def close(db: AsyncSession, check_in_ids: Sequence[UUID], status: LinkStat
         col(PatientLink.check_in_id).in_(check_in_ids),
         col(PatientLink.status) == LinkStatus.OPEN,
     )
-    result = await db.execute(closing.values(status=status).execution_options(synchronize_session=False))
+    forgotten = {"birth_date_salt": NOT_KEPT, "birth_date_hash": NOT_KEPT}
+    result = await db.execute(closing.values(status=status, **forgotten).execution_options(synchronize_session=False))
     assert isinstance(result, CursorResult)
     return result.rowcount
 

@@ -8,6 +8,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, UniqueC
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from services.followup.checkins.birth_dates import NOT_KEPT
 from services.followup.checkins.forms import Answer, Form
 from services.followup.checkins.rules import Level, highest
 from services.followup.tables import Table, code_column
@@ -226,8 +227,10 @@ class PatientLink(Table, table=True):
     issue: int
     """Counts the links of one check-in; a new one is only made for a link that died."""
     token_sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    birth_date_salt: str
-    birth_date_hash: str
+    birth_date_salt: str = NOT_KEPT
+    """Where the release before kept the salt, beside a hash that can be tried out. It fails on this, and so counts no wrong try."""
+    birth_date_hash: str = NOT_KEPT
+    """A proof of the birth date as intake told it last, under a key of this service; gone when the link is used or dead."""
     wrong_tries: int = 0
     status: LinkStatus = Field(default=LinkStatus.OPEN, sa_column=code_column(LinkStatus))
     language: str
@@ -236,3 +239,11 @@ class PatientLink(Table, table=True):
     clinic_phone: str
     crisis_line: str
     created_at: datetime = Field(sa_column=utc_column())
+
+    def keep_birth_date(self, proof: str) -> None:
+        """Know no more of a birth date than this."""
+        self.birth_date_salt, self.birth_date_hash = NOT_KEPT, proof
+
+    def forget_birth_date(self) -> None:
+        """Nobody is asked for it any more."""
+        self.keep_birth_date(NOT_KEPT)

@@ -29,6 +29,8 @@ class CheckInPolicy:
     """Real time."""
     sessions_at_most: int
     """Of one link, at a time; the oldest end first."""
+    wrong_tries_per_address: int
+    """Over all links, before the next try from there has to wait."""
 
     def call_delay(self, code: str) -> timedelta:
         """How long after its due time an unanswered check-in of this code becomes a call."""
@@ -65,6 +67,7 @@ def load_policy() -> CheckInPolicy:
         link_life=timedelta(days=document["link"]["life_days"]),
         session_life=timedelta(minutes=document["link"]["session_minutes"]),
         sessions_at_most=document["link"]["sessions"],
+        wrong_tries_per_address=document["link"]["wrong_birth_dates_per_address"],
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import links
+from services.followup.checkins.birth_dates import BirthDates, Hashed
 from services.followup.checkins.models import WAITING, CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.queries import get_locked
 from services.followup.checkins.work import telephone_task
@@ -88,7 +89,7 @@ async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: dat
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    link = await links.keep(db, _link(message, recipient, links.hash_of(letters.token(message)), now))
+    link = await links.keep(db, _link(message, recipient, letters, now))
     if link.status != LinkStatus.OPEN:
         await _came_through(db, message, now)
         return None
@@ -131,14 +132,14 @@ async def _came_through(db: AsyncSession, message: Message, now: datetime) -> No
     await forget(db, [message.message_id])
 
 
-def _link(message: Message, recipient: Recipient, token_sha256: bytes, now: datetime) -> PatientLink:
+def _link(message: Message, recipient: Recipient, letters: Letters, now: datetime) -> PatientLink:
+    proof = BirthDates(letters.secret).proof(Hashed(recipient.birth_date_salt, recipient.birth_date_hash))
     return PatientLink(
         clinic_id=message.clinic_id,
         check_in_id=message.check_in_id,
         issue=message.issue,
-        token_sha256=token_sha256,
-        birth_date_salt=recipient.birth_date_salt,
-        birth_date_hash=recipient.birth_date_hash,
+        token_sha256=links.hash_of(letters.token(message)),
+        birth_date_hash=proof,
         language=recipient.language,
         sender_name=recipient.sender_name,
         clinic_phone=recipient.clinic_phone,

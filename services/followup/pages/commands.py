@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from hmac import compare_digest, digest
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -11,12 +10,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import answers as answering
 from services.followup.checkins import links
+from services.followup.checkins.birth_dates import BirthDates, Hashed
 from services.followup.checkins.forms import Answers
 from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
 from services.followup.checkins.queries import get_locked
 from services.followup.checkins.work import telephone_task
 from services.followup.pages.drafts import Note
+from services.followup.pages.facts import PageFacts
 from services.followup.subjects.commands import lock_patients
 from services.followup.subjects.models import Clinic, Patient, PatientStatus
 from services.followup.tasks.commands import add
@@ -92,15 +93,25 @@ async def open_check_in(db: AsyncSession, clinic_id: UUID, token: str, *, lock: 
     return await _opened(db, links.hash_of(token), lock=lock)
 
 
-async def try_birth_date(db: AsyncSession, opened: Opened, birth_date: date, now: datetime, policy: CheckInPolicy) -> Tried:
-    """Compare a birth date; the last wrong try kills the link, for good, and makes a task for a person."""
+def renew(link: PatientLink, facts: PageFacts, birth_dates: BirthDates) -> None:
+    """Take over what intake says now: it is the last known the next time that intake is away."""
+    link.keep_birth_date(birth_dates.proof(Hashed(facts.birth_date_salt, facts.birth_date_hash)))
+    link.sender_name, link.clinic_phone, link.crisis_line = facts.sender_name, facts.clinic_phone, facts.crisis_line
+
+
+async def try_birth_date(
+    db: AsyncSession, opened: Opened, birth_date: date, birth_dates: BirthDates, now: datetime, policy: CheckInPolicy
+) -> Tried:
+    """Compare a birth date with the last known one; the last wrong try kills the link, for good, and makes a task for a person."""
     link = opened.link
-    if compare_digest(birth_date_hash(birth_date, link.birth_date_salt), link.birth_date_hash):
+    links.seal_birth_date(link, birth_dates)
+    if birth_dates.fits(birth_date, link.birth_date_hash):
         return Tried.RIGHT
     link.wrong_tries += 1
     if link.wrong_tries < policy.max_wrong_tries:
         return Tried.WRONG
     link.status = LinkStatus.DEAD
+    link.forget_birth_date()
     await add(db, [telephone_task(opened.check_in, now, "link-dead")])
     return Tried.DEAD
 
@@ -124,11 +135,6 @@ async def take(
     if not opened.deceased:
         await answering.hear(db, check_in_id, answers, now, setup)
     return Note.SENT_BEFORE if opened.answered else Note.UNSAVED
-
-
-def birth_date_hash(birth_date: date, salt: str) -> str:
-    """As intake makes it: HMAC-SHA256 over the date as YYYY-MM-DD, keyed by the salt's bytes; salt and hash in hexadecimal."""
-    return digest(bytes.fromhex(salt), birth_date.isoformat().encode("ascii"), "sha256").hex()
 
 
 async def _opened(db: AsyncSession, token_sha256: bytes, *, lock: bool) -> Opened | None:

@@ -2,20 +2,24 @@
 
 import asyncio
 from datetime import date
+from math import ceil
 
 from fastapi import Request, Response
 
 from services.followup.pages import commands, rendering, sessions
 from services.followup.pages.auditing import audited
 from services.followup.pages.commands import Opened, Tried
-from services.followup.pages.means import PageMeans, Shown
+from services.followup.pages.facts import PageFacts
+from services.followup.pages.means import PageMeans, Shown, shown_of
 from services.followup.pages.requests import BIRTH_DATE_FIELDS, birth_date_of, read_fields, require_own_page
 from services.followup.pages.seals import Whose
 from services.followup.pages.sessions import Session
-from shared.errors import Unavailable
+from shared.errors import DomainError, Unavailable
+from shared.web.addresses import client_address
 
 _LEAVING_SECONDS = 1.0
 """Who leaves does not wait for a database that is away."""
+_TOO_MANY = "There were too many wrong dates of birth from where you are. Please wait a few minutes and try again, or call the clinic."
 _STATUS_OF = {Tried.RIGHT: 303, Tried.WRONG: 401, Tried.DEAD: 410}
 
 
@@ -37,8 +41,11 @@ class Entering:
         return self._birth_date_page(shown, token, opened, request.query_params.get("again"))
 
     async def check_birth_date(self, request: Request, token: str) -> Response:
-        """A right birth date opens a session; a wrong one is counted, one that nobody has is not."""
+        """A right birth date opens a session; a wrong one is counted, one that nobody has is not. Intake says which is right now."""
         require_own_page(request, self._means.public_url)
+        wait = self._means.tries.wait(*_where_from(request))
+        if wait:
+            raise DomainError("too-many-tries", _TOO_MANY, status=429, headers={"Retry-After": str(ceil(wait))})
         fields = await read_fields(request, BIRTH_DATE_FIELDS)
         async with self._means.database.transaction() as db:
             opened = await commands.open_token(db, token)
@@ -47,7 +54,9 @@ class Entering:
         birth_date = birth_date_of(fields, self._means.clock.now().date())
         if birth_date is None:
             return rendering.see(f"/c/{token}?again=no-date")
-        return await self._tried(request, token, birth_date)
+        facts = await self._means.facts(opened)
+        shown = shown_of(opened, facts)
+        return await self._tried(request, token, birth_date, facts) if shown.clinic_active else rendering.unread_page(shown)
 
     async def leave(self, request: Request, handle: str | None) -> Response:
         """The quick exit, to a page that says nothing: ends the session of the page, or all that this browser has."""
@@ -62,15 +71,18 @@ class Entering:
             return response
         return response
 
-    async def _tried(self, request: Request, token: str, birth_date: date) -> Response:
+    async def _tried(self, request: Request, token: str, birth_date: date, facts: PageFacts | None) -> Response:
         policy, now = self._means.setup.policy, self._means.clock.now()
         async with self._means.database.transaction() as db:
             opened = await commands.open_token(db, token, lock=True)
             if opened is None or not self._usable(opened):
                 return rendering.gone_page()
-            tried = await commands.try_birth_date(db, opened, birth_date, now, policy)
+            if facts is not None:
+                commands.renew(opened.link, facts, self._means.birth_dates)
+            tried = await commands.try_birth_date(db, opened, birth_date, self._means.birth_dates, now, policy)
             await audited(db, request, opened, "check_birth_date", _STATUS_OF[tried])
             if tried is not Tried.RIGHT:
+                self._means.tries.wrong(*_where_from(request))
                 return rendering.see(f"/c/{token}?again=wrong")
             session = self._session(opened)
             await sessions.begin(db, session, opened.link.token_sha256, policy.session_life, at_most=policy.sessions_at_most)
@@ -92,3 +104,9 @@ class Entering:
             left = self._means.setup.policy.max_wrong_tries - opened.link.wrong_tries
             return rendering.birth_date_page(shown, token, [rendering.wrong_date(left)], status=401)
         return rendering.birth_date_page(shown, token)
+
+
+def _where_from(request: Request) -> list[str]:
+    """The address that tries are counted by, where it can be told from others'."""
+    address = client_address(request)
+    return [address] if address else []

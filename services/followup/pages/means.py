@@ -2,42 +2,19 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
-from uuid import UUID
+from typing import NamedTuple
 
 from services.followup.checkins import links
+from services.followup.checkins.birth_dates import BirthDates
 from services.followup.checkins.policy import CheckInSetup
 from services.followup.pages.commands import Opened
 from services.followup.pages.cookies import Cookies
+from services.followup.pages.facts import Intake, PageFacts
 from services.followup.pages.seals import Seals, Whose
 from shared.clock import Clock
 from shared.db import Database
 from shared.errors import Unavailable
-
-
-class PageFacts(Protocol):
-    """What intake says of a patient's page."""
-
-    @property
-    def birth_date_salt(self) -> str: ...
-    @property
-    def birth_date_hash(self) -> str: ...
-    @property
-    def time_zone(self) -> str: ...
-    @property
-    def sender_name(self) -> str: ...
-    @property
-    def clinic_phone(self) -> str: ...
-    @property
-    def crisis_line(self) -> str: ...
-    @property
-    def clinic_active(self) -> bool: ...
-
-
-class Intake(Protocol):
-    """Where that is asked for, never inside a transaction. Raises Unavailable when there is no answer soon."""
-
-    async def page_facts(self, clinic_id: UUID, patient_id: UUID) -> PageFacts: ...
+from shared.security.tries import Tries
 
 
 class Shown(NamedTuple):
@@ -65,6 +42,15 @@ class PageMeans:
     @cached_property
     def seals(self) -> Seals:
         return Seals(self.secret)
+
+    @cached_property
+    def birth_dates(self) -> BirthDates:
+        return BirthDates(self.secret)
+
+    @cached_property
+    def tries(self) -> Tries:
+        """Wrong birth dates by the address that they come from, in this process."""
+        return Tries(free=self.setup.policy.wrong_tries_per_address)
 
     @cached_property
     def cookies(self) -> Cookies:

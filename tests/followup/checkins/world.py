@@ -13,6 +13,7 @@ from sqlalchemy import make_url, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands
+from services.followup.checkins.birth_dates import birth_date_hash
 from services.followup.checkins.commands import NewCheckIn
 from services.followup.checkins.models import CheckInStatus
 from services.followup.checkins.policy import CheckInSetup, load_setup
@@ -23,7 +24,6 @@ from services.followup.outreach.delivery import Letters
 from services.followup.outreach.policy import load_policy
 from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
-from services.followup.pages.commands import birth_date_hash
 from services.followup.plans import models as plans
 from services.followup.tasks.commands import CLOCK
 from shared.clock import FrozenClock
@@ -153,6 +153,19 @@ class World:
     async def cancel(self, reason: str = "deceased", **whose: Any) -> list[Any]:  # Any: as cancel_open takes and gives
         async with self.database.transaction(self.clinic_id) as db:
             return list(await commands.cancel_open(db, reason=reason, **(whose or {"patient_ids": [self.patient_id]})))
+
+    async def supersede(self, check_in_ids: Sequence[UUID]) -> None:
+        async with self.database.transaction(self.clinic_id) as db:
+            await commands.supersede(db, check_in_ids, "next-infusion")
+
+    async def end_sessions(self) -> None:
+        """The time of all sessions on patients' pages is over."""
+        await self.write(
+            """
+            WITH s AS (DELETE FROM platform.check_in_session RETURNING *) INSERT INTO platform.check_in_session
+            SELECT session_sha256, clinic_id, token_sha256, clock_timestamp() - interval '1 second' FROM s
+            """
+        )
 
     def outbox(self) -> list[dict[str, Any]]:  # Any: JSON
         """What has left, oldest first."""

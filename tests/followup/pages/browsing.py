@@ -75,9 +75,9 @@ def app_of(world: World, *, public_url: str = PUBLIC_URL, **changed: Any) -> Fas
     return app
 
 
-def browser(app: FastAPI, *, public_url: str = PUBLIC_URL) -> PatientBrowser:
+def browser(app: FastAPI, *, public_url: str = PUBLIC_URL, cookies: httpx.Cookies | None = None) -> PatientBrowser:
     """Keeps cookies, follows nothing by itself."""
-    return PatientBrowser(transport=httpx.ASGITransport(app), base_url=public_url)
+    return PatientBrowser(transport=httpx.ASGITransport(app), base_url=public_url, cookies=cookies)
 
 
 async def post(client: httpx.AsyncClient, path: str, fields: Mapping[str, object], **headers: str) -> httpx.Response:

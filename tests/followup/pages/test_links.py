@@ -143,12 +143,7 @@ async def test_no_link_lives_longer_than_a_week(world: World, client: httpx.Asyn
 
 async def test_a_session_ends_after_half_an_hour(world: World, client: httpx.AsyncClient) -> None:
     await signed_in(world, client)
-    await world.write(
-        """
-        WITH s AS (DELETE FROM platform.check_in_session RETURNING *) INSERT INTO platform.check_in_session
-        SELECT session_sha256, clinic_id, token_sha256, expires_at - interval '30 minutes' FROM s
-        """
-    )
+    await world.end_sessions()
     assert (await client.get("/c")).status_code == 410
 
 

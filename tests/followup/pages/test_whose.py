@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from services.followup.pages.commands import birth_date_hash
+from services.followup.checkins.birth_dates import birth_date_hash
 from services.followup.pages.seals import Seals, Whose
 from tests.followup.checkins.world import SALT, SECRET, World
 from tests.followup.pages.browsing import RIGHT, PatientBrowser, app_of, browser, calm, form_of, post, send, signed_in, words
@@ -44,15 +44,6 @@ async def opened(client: PatientBrowser, path: str, birth_date: dict[str, str] =
 async def stored(world: World) -> dict[UUID, dict[str, Any]]:
     """Answers by check-in."""
     return {row.check_in_id: row.answers for row in await world.read("SELECT check_in_id, answers FROM check_in_answers")}
-
-
-async def sessions_over(world: World) -> None:
-    await world.write(
-        """
-        WITH s AS (DELETE FROM platform.check_in_session RETURNING *) INSERT INTO platform.check_in_session
-        SELECT session_sha256, clinic_id, token_sha256, clock_timestamp() - interval '1 second' FROM s
-        """
-    )
 
 
 async def test_two_patients_in_one_browser_are_each_heard_and_thanked_for_their_own(world: World, client: PatientBrowser) -> None:
@@ -203,7 +194,7 @@ async def test_answers_after_the_session_are_heard_told_of_and_come_back_after_t
     world: World, client: PatientBrowser, elsewhere: PatientBrowser
 ) -> None:
     path = await signed_in(world, client)
-    await sessions_over(world)
+    await world.end_sessions()
     page = await send(client, "/c", calm(world, unusual="yes", sleep_quality=7))
     assert page.status_code == 401
     assert "answers that you sent just now were not saved" in page.text
@@ -241,7 +232,7 @@ async def test_what_waits_for_one_form_is_never_shown_in_another(world: World, c
 
 async def test_a_call_for_help_after_the_session_is_heard(world: World, client: PatientBrowser) -> None:
     await signed_in(world, client)
-    await sessions_over(world)
+    await world.end_sessions()
     page = await send(client, "/c/help", {})
     assert "top of the clinic's list" in page.text
     assert [task.priority for task in await world.tasks()] == ["stat"]
