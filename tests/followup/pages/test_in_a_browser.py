@@ -5,15 +5,18 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Literal
 
+import httpx
 import pytest
 import pytest_asyncio
 import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, async_playwright, expect
 
 from tests.followup.checkins.world import World
 from tests.followup.pages.browsing import app_of
+from tests.followup.pages.states import all_pages
 from tests.support.required import chromium_path
 
 pytestmark = pytest.mark.browser
@@ -161,39 +164,105 @@ async def test_a_link_from_a_message_on_another_site_works(world: World, patient
     await expect(patient.page.get_by_role("button", name="Send my answers")).to_be_visible()
 
 
-async def examined(reviewer: Patient, name: str) -> None:
-    found = await Axe().run(reviewer.page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    wide = await reviewer.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    assert not wide, f"{name} scrolls sideways on a telephone"
-
-
-async def test_no_page_has_an_accessibility_violation(world: World, reviewer: Patient) -> None:
+async def test_back_and_reload_show_pages_and_send_nothing_again(world: World, patient: Patient) -> None:
     _, path = await world.sent()
-    await reviewer.open(path)
-    await examined(reviewer, "birth date")
-    await reviewer.give_birth_date(day="28")
-    await examined(reviewer, "wrong birth date")
-    await reviewer.give_birth_date()
-    await examined(reviewer, "form")
-    await reviewer.send()
-    await examined(reviewer, "form with errors")
-    await reviewer.press("I need help now")
-    await examined(reviewer, "help on the form")
-    await reviewer.answer_all()
-    await reviewer.send()
-    await examined(reviewer, "thanks")
-    await reviewer.press("I need help now")
-    await examined(reviewer, "help after thanks")
-    await reviewer.open("/c/help")
-    await examined(reviewer, "help")
-    await reviewer.open("/c/unknown")
-    await examined(reviewer, "gone")
+    await patient.open(path)
+    await patient.give_birth_date(day="28")
+    await patient.give_birth_date()
+    await patient.answer_all(but="distress")
+    await patient.send()
+    await patient.answer_all()
+    await patient.send()
+    heading = patient.page.get_by_role("heading", level=1)
+    await expect(heading).to_have_text("Thank you")
+    await patient.page.reload()
+    await expect(heading).to_have_text("Thank you")
+    for _ in range(3):
+        await patient.page.go_back()
+        await expect(heading).to_be_visible()
+    assert len(await world.read("SELECT 1 FROM check_in_answers")) == 1
+    assert [row.wrong_tries for row in await world.read("SELECT wrong_tries FROM patient_link")] == [1]
 
 
-async def test_the_weekly_form_has_no_violation_either(world: World, reviewer: Patient) -> None:
+async def test_two_tabs_of_one_browser_are_two_patients(world: World, patient: Patient) -> None:
+    first, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date()
+    second, other_path = await world.sent(opens_at=world.clock.now())
+    tab = await _telephone(patient.page.context, patient.origin)
+    await tab.open(other_path)
+    await tab.give_birth_date()
+    await patient.press("I need help now")
+    assert [task.focus_id for task in await world.tasks()] == [first.check_in_id]
+    await tab.answer_all()
+    await tab.send()
+    await expect(tab.page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    assert [row.check_in_id for row in await world.read("SELECT check_in_id FROM check_in_answers")] == [second.check_in_id]
+
+
+async def test_unsaved_answers_come_back_after_the_birth_date(world: World, patient: Patient) -> None:
+    _, path = await world.sent()
+    await patient.open(path)
+    await patient.give_birth_date()
+    await patient.answer_all(but="distress")
+    await patient.page.locator("#distress-7").check()
+    await world.end_sessions()
+    await patient.send()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Your form is closed for now")
+    await patient.give_birth_date()
+    await expect(patient.page.locator("#distress-7")).to_be_checked()
+    await patient.send()
+    await expect(patient.page.get_by_role("heading", level=1)).to_have_text("Thank you")
+
+
+TOO_WIDE = """
+    () => [...document.querySelectorAll('body *')].filter(one => !one.closest('.skip, option'))
+        .filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
+        .map(one => one.outerHTML.slice(0, 80))
+        .concat(document.documentElement.scrollWidth > document.documentElement.clientWidth ? ['the page'] : [])
+"""
+"""Every element that reaches over the right edge."""
+SMALL, ORDINARY = ViewportSize(width=320, height=568), PHONE
+
+
+async def shown(page: Page, answer: httpx.Response, style: str) -> None:
+    """A page as the browser shows it; it can load its style sheet and nothing else."""
+
+    async def fulfil(route: Route) -> None:
+        css = route.request.url.endswith("/c/static/page.css")
+        await route.fulfill(body=style if css else answer.text, content_type="text/css" if css else "text/html; charset=utf-8")
+
+    await page.unroute_all()
+    await page.route("**/*", fulfil)
+    await page.goto("https://care.test/page")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_is_wider_than_a_small_telephone_or_has_an_accessibility_violation(
+    world: World, client: httpx.AsyncClient, chromium: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    """With the longest words that intake takes for a clinic's."""
+    long = {"sender_name": "Wellington " * 9, "crisis_line": "Call our own line at any hour, 212 555 0100. " * 6}
+    pages = await all_pages(world, client, **long)
+    words = {"sender_name": "W" * 80, "crisis_line": "2125550100" * 30}
+    pages |= {f"{name}, in one word": page for name, page in (await all_pages(world, client, **words)).items()}
+    style = (await client.get("/c/static/page.css")).text
+    for viewport in (SMALL, ORDINARY):
+        context = await chromium.new_context(viewport=viewport, color_scheme=scheme, bypass_csp=True)
+        page = await context.new_page()
+        for name, answer in pages.items():
+            await shown(page, answer, style)
+            assert await page.evaluate(TOO_WIDE) == [], f"{name} at {viewport['width']}"
+            found = await Axe().run(page) if viewport is SMALL else None
+            assert found is None or found.violations_count == 0, f"{name}: {found and found.generate_report()}"
+        await context.close()
+
+
+async def test_the_weekly_form_is_no_wider_and_has_no_violation_either(world: World, reviewer: Patient) -> None:
     _, path = await world.sent("WK")
     await reviewer.open(path)
     await reviewer.give_birth_date()
     await expect(reviewer.page.get_by_role("heading", name="Your bladder this week")).to_be_visible()
-    await examined(reviewer, "weekly form")
+    await reviewer.page.set_viewport_size(SMALL)
+    assert await reviewer.page.evaluate(TOO_WIDE) == []
+    assert (await Axe().run(reviewer.page)).violations_count == 0
