@@ -1,15 +1,15 @@
 """Who does what in this service, by role. A coordinator books and sees when, not what was given and why."""
 
 from shared.events.intake import Role
-from shared.security.caller import Caller, role_missing
+from shared.security.caller import Caller
 
-DESK = (Role.COORDINATOR, Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER)
+DESK = frozenset({Role.COORDINATOR, Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER})
 """Book, move and cancel visits, and check patients in."""
 
-CHAIR = (Role.INFUSION_NURSE, Role.PRESCRIBER)
+CHAIR = frozenset({Role.INFUSION_NURSE, Role.PRESCRIBER})
 """Run the infusion: readings, pump, discharge."""
 
-RECORD = (Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)
+RECORD = frozenset({Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR})
 """Correct what was recorded."""
 
 CLINICAL = frozenset(
@@ -17,13 +17,10 @@ CLINICAL = frozenset(
 )
 """See doses, readings and reasons."""
 
+CARE = CLINICAL | {Role.COORDINATOR, Role.THERAPIST}
+"""See when visits are and how they ended."""
+
 
 def sees_clinical(caller: Caller) -> bool:
     """Whether the caller may see clinical content: a clinic system by itself, or for a person with a clinical role."""
     return caller.practitioner_id is None or not CLINICAL.isdisjoint(caller.roles)
-
-
-def require_clinical(caller: Caller) -> None:
-    """Raises 403 role-missing for a named practitioner without a clinical role."""
-    if not sees_clinical(caller):
-        raise role_missing(CLINICAL)

@@ -1,6 +1,6 @@
 """Who may call an operation, declared where it is defined. An operation without a declaration stops the start."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from shared.errors import Forbidden
-from shared.security.caller import Caller, Kind
+from shared.security.caller import Caller, Kind, Naming
 
 Phi = Literal["none", "read", "write"]
 F = TypeVar("F", bound=Callable[..., Any])  # Any: endpoints take what they declare
@@ -17,13 +17,16 @@ _MARK = "__afterglow_access__"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``kind`` None is public: no token, no transaction and no idempotency key; ``reason`` says why that is right."""
+    """``kind`` None is public: no token, no transaction and no idempotency key. ``reason`` says why that, or a system alone, is right."""
 
     kind: Kind | None
     scope: str = ""
-    roles: tuple[str, ...] = ()
+    roles: frozenset[str] = frozenset()
+    """Of which a named person must hold one; empty where nobody may be named."""
     phi: Phi = "none"
     reason: str = ""
+    naming: Naming = "refused"
+    """Whether a clinic system must, may or must not name the person for whom it acts."""
 
     @property
     def action(self) -> str:
@@ -41,21 +44,41 @@ class Access:
         """For ``x-access`` in the API's description."""
         if self.kind is None:
             return {"kind": "public", "reason": self.reason, "phi": self.phi}
-        return {"kind": self.kind, "scope": self.scope, "roles": sorted(self.roles), "phi": self.phi}
+        described: dict[str, object] = {"kind": self.kind, "scope": self.scope, "roles": sorted(self.roles), "phi": self.phi}
+        if self.kind == "clinic-system":
+            described["person"] = self.naming
+        return described | ({"reason": self.reason} if self.reason else {})
 
 
 class Undeclared(Exception):
     """An operation says nothing about who may call it; the service must not start."""
 
 
-def access(scope: str, *, roles: Iterable[str] = (), phi: Phi = "none") -> Callable[[F], F]:
-    """For clinic systems with ``scope``; with ``roles`` only for a named practitioner who holds one of them."""
-    return _declare(Access("clinic-system", scope, tuple(roles), phi))
+def access(
+    scope: str,
+    *,
+    person: Collection[str] | None = None,
+    system_or_person: Collection[str] | None = None,
+    system_alone: str | None = None,
+    phi: Phi = "none",
+) -> Callable[[F], F]:
+    """For clinic systems with ``scope``, and for whom they act: exactly one of three, so that it cannot be forgotten.
+
+    ``person``: somebody must be named, and hold one of these roles. ``system_or_person``: the system may act by itself; whoever is
+    named must hold one of these roles. ``system_alone``: nobody may be named, for the reason given. Raises Undeclared otherwise.
+    """
+    if sum(said is not None for said in (person, system_or_person, system_alone)) != 1:
+        raise Undeclared(f"{scope!r} declares one of: person, system_or_person, system_alone")
+    naming: Naming = "required" if person is not None else "refused" if system_alone is not None else "optional"
+    roles = frozenset(person or system_or_person or ())
+    if not roles and not system_alone:
+        raise Undeclared(f"{scope!r} names the roles that a person must hold, or the reason why nobody may be named")
+    return _declare(Access("clinic-system", scope, roles, phi, system_alone or "", naming))
 
 
 def service_access(scope: str, *, phi: Phi = "none") -> Callable[[F], F]:
     """For our own services, which name the clinic in the header ``Afterglow-Clinic``."""
-    return _declare(Access("service", scope, (), phi))
+    return _declare(Access("service", scope, phi=phi))
 
 
 def operator_access(scope: str) -> Callable[[F], F]:

@@ -1,6 +1,6 @@
 """Who calls: what the token says, and what this service knows of the client and of the practitioner it acts for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
@@ -8,6 +8,8 @@ from uuid import UUID
 from shared.errors import Forbidden, Unauthorized
 
 Kind = Literal["clinic-system", "service", "operator"]
+Naming = Literal["required", "optional", "refused"]
+"""Whether a caller must, may or must not name the person for whom it acts."""
 KINDS: tuple[Kind, ...] = ("clinic-system", "service", "operator")
 
 OUTSIDE_CLINICS = UUID(int=0)
@@ -55,22 +57,25 @@ def refuse_client(caller: Caller, standing: Standing) -> None:
         raise Unauthorized("token-invalid", "The token does not fit the client's registration.")
 
 
-def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Caller:
-    """The caller with the practitioner it acts for, who must hold one of the ``needed`` roles. Raises Forbidden.
+def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, naming: Naming, roles: Collection[str]) -> Caller:
+    """The caller with the practitioner it acts for, who must hold one of ``roles``. Raises Forbidden.
 
-    Where no role is needed a practitioner may be named for the record; one that does not hold is left out of it.
+    A person who is named and may not act is a refusal, never a request by the system itself: that would show more than the person may see.
     """
-    if practitioner_id is not None and standing.client_may_act and standing.practitioner_active:
-        caller = replace(caller, practitioner_id=practitioner_id, roles=frozenset(standing.practitioner_roles))
-    if needed and caller.roles.isdisjoint(needed):
-        raise _why_not(standing, practitioner_id, needed)
-    return caller
-
-
-def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[str]) -> Forbidden:
-    """What we have not heard of has codes of its own: those may pass by themselves, and a caller may ask again."""
     if practitioner_id is None:
-        return practitioner_required()
+        if naming == "required":
+            raise practitioner_required()
+        return caller
+    refused = _why_not(standing, naming, roles)
+    if refused is not None:
+        raise refused
+    return replace(caller, practitioner_id=practitioner_id, roles=frozenset(standing.practitioner_roles))
+
+
+def _why_not(standing: Standing, naming: Naming, roles: Collection[str]) -> Forbidden | None:
+    """What we have not heard of has codes of its own: those may pass by themselves, and a caller may ask again."""
+    if naming == "refused":
+        return Forbidden("practitioner-not-allowed", "Nobody may be named here: leave the header Afterglow-Practitioner out.")
     if standing.client_may_act is None:
         return Forbidden("client-unknown", "This service has not heard of this client yet. It may in a moment.")
     if not standing.client_may_act:
@@ -81,7 +86,7 @@ def _why_not(standing: Standing, practitioner_id: UUID | None, needed: Sequence[
         )
     if not standing.practitioner_active:
         return Forbidden("practitioner-not-active", "The practitioner is not active in this clinic.")
-    return role_missing(needed)
+    return role_missing(roles) if frozenset(standing.practitioner_roles).isdisjoint(roles) else None
 
 
 def practitioner_required() -> Forbidden:

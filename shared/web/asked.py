@@ -26,7 +26,7 @@ class Asked:
 
 async def read(request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool, needs_key: bool) -> Asked:
     """Read a request. Raises 400, 408, 413, 415, 422 or 428. A POST that only reads needs no idempotency key."""
-    practitioner_id = _uuid_header(request, "Afterglow-Practitioner") if caller.kind == "clinic-system" else None
+    practitioner_id = practitioner_of(request) if caller.kind == "clinic-system" else None
     clinic_id = clinic_of(request, caller)
     if_match = versions.if_match(request.headers.get("if-match"))
     if request.method in ("PATCH", "PUT") and if_match is None:
@@ -35,6 +35,19 @@ async def read(request: Request, caller: Caller, *, query_names: Collection[str]
     body, document = await _body(request, takes_body=takes_body)
     claim = idempotency.claim_of(request, body) if needs_key else None
     return Asked(caller, clinic_id, practitioner_id, if_match, claim, body, document)
+
+
+def practitioner_of(request: Request) -> UUID | None:
+    """The person for whom the caller says it acts. Raises Malformed."""
+    return _uuid_header(request, "Afterglow-Practitioner")
+
+
+def named_practitioner(request: Request) -> UUID | None:
+    """The same for the record of a refusal, which must be written whatever else is wrong with the request."""
+    try:
+        return practitioner_of(request)
+    except Malformed:
+        return None
 
 
 def clinic_of(request: Request, caller: Caller) -> UUID:

@@ -133,8 +133,8 @@ def _header_parameters(route: "Operation") -> list[dict[str, Any]]:  # Any: JSON
         headers.append(_header("Idempotency-Key", key, "A new one for every new request; repeat it when you repeat the request."))
     if route.method in ("PATCH", "PUT"):
         headers.append(_header("If-Match", {"type": "string", "pattern": '^W/"[1-9][0-9]{0,8}"$'}, "The version you have seen, from ETag."))
-    if route.access.kind == "clinic-system":
-        needed = bool(route.access.roles)
+    if route.access.naming != "refused":
+        needed = route.access.naming == "required"
         headers.append(_header("Afterglow-Practitioner", _UUID, "The practitioner for whom you act.", required=needed))
     if route.access.kind == "service":
         headers.append(_header("Afterglow-Clinic", _UUID, "The clinic that is asked about."))

@@ -5,6 +5,7 @@ audit, commit, and only then answer. A dependency could not do this: FastAPI end
 """
 
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -81,7 +82,7 @@ class Operation(APIRoute):
         async with surroundings.database.transaction() as db:
             opened = await frame.open_frame(db, what.clinic_id, what.caller.client_id, what.practitioner_id, what.claim)
             refuse_client(what.caller, opened.standing)
-            caller = acting(what.caller, opened.standing, what.practitioner_id, self.access.roles)
+            caller = acting(what.caller, opened.standing, what.practitioner_id, self.access.naming, self.access.roles)
             call = _call(request, surroundings, what, caller, db)
             claim = what.claim
             response = idempotency.settle(claim, claimed=opened.claimed, stored=opened.stored) if claim else None
@@ -124,11 +125,15 @@ class Operation(APIRoute):
         )
 
     async def _record_denial(self, request: Request, surroundings: Surroundings, denied: DomainError, caller: Caller | None) -> None:
-        """In a transaction of its own, for the request's was rolled back. A denial that cannot be recorded stays a denial."""
+        """In a transaction of its own, for the request's was rolled back, with the person who was named, whoever that is.
+
+        A denial that cannot be recorded stays a denial.
+        """
         if caller is None:
             return
         try:
             clinic_id = asked.clinic_of(request, caller)
+            caller = replace(caller, practitioner_id=asked.named_practitioner(request))
             async with surroundings.database.transaction(clinic_id) as db:
                 await append(db, self._audit_event(request, caller, clinic_id, denied.status))
         except DomainError as error:

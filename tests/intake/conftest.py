@@ -138,11 +138,11 @@ def clinic_body(**changes: object) -> Json:
 
 
 async def open_clinic(intake: Intake, operator: Caller, **changes: object) -> Caller:
-    """A registered clinic's own system, which acts for the clinic's prescriber."""
+    """A registered clinic's own system, which acts for its prescriber, who also registers its staff."""
     registered = await operator.post("/intake/v1/clinics", clinic_body(**changes))
     assert registered.status_code == 201, registered.text
     clinic = await intake.client(ClientKind.CLINIC_SYSTEM, clinic_id=UUID(registered.json()["clinic_id"]))
-    clinic.acting = UUID((await practitioner(clinic, "prescriber"))["practitioner_id"])
+    clinic.acting = UUID((await practitioner(clinic, "prescriber", "clinic-admin"))["practitioner_id"])
     return clinic
 
 

@@ -23,7 +23,7 @@ def operations(installation: Installation) -> Iterator[tuple[str, str, str]]:
         for operation, access in census(application(service), also=[f"/{service.name}/openapi.json"]).items():
             method, _, path = operation.partition(" ")
             if "/v1/pipeline" in path:
-                assert (access.kind, access.phi, access.roles) == ("operator", "none", ())
+                assert (access.kind, access.phi, access.roles) == ("operator", "none", frozenset())
                 yield method, path.replace("{parked_id}", "1"), access.scope
 
 

@@ -92,7 +92,7 @@ def test_every_operation_says_who_may_call_it(service: Service) -> None:
     assert all(declared.phi in ("read", "write") for declared in operations.values())
     for name, declared in operations.items():
         if name.startswith("POST "):
-            assert declared.roles in (DESK, CHAIR, RECORD), name
+            assert (declared.naming, declared.roles in (DESK, CHAIR, RECORD)) == ("required", True), name
     assert CLINICAL.isdisjoint({"coordinator", "therapist", "clinic-admin", "auditor"})
 
 

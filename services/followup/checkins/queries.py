@@ -12,26 +12,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInWorry
 from services.followup.checkins.work import TELEPHONE_CHECK_IN
+from services.followup.roles import CLINICAL
 from services.followup.subjects.models import Clinic
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.rules import Outcome, TaskStatus
 from shared.db import clinic_of
 from shared.errors import NotFound
-from shared.events.intake import Role
 from shared.events.zones import zone_of
-
-CLINICAL_ROLES = frozenset(
-    {
-        Role.PRESCRIBER,
-        Role.MENTAL_HEALTH_REVIEWER,
-        Role.THERAPIST,
-        Role.INFUSION_NURSE,
-        Role.INTAKE_NURSE,
-        Role.ON_CALL_CLINICIAN,
-        Role.MEDICAL_DIRECTOR,
-    }
-)
-"""Roles that see item answers; everybody else sees state and level only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +68,7 @@ async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID], kinds: Coll
 async def get_record(db: AsyncSession, check_in_id: UUID, *, roles: frozenset[str]) -> CheckInRecord:
     """One check-in as this reader may see it. Raises NotFound."""
     check_in = await get_check_in(db, check_in_id)
-    if not roles & CLINICAL_ROLES:
+    if not roles & CLINICAL:
         return CheckInRecord(check_in, None, (), may_see_answers=False)
     given = select(CheckInAnswers).where(CheckInAnswers.clinic_id == check_in.clinic_id, CheckInAnswers.check_in_id == check_in_id)
     answers = (await db.exec(given)).first()

@@ -3,13 +3,14 @@
 from services.followup.completeness import queries
 from services.followup.completeness.audit import Auditor
 from services.followup.completeness.schemas import AuditAsked, AuditFound, Completeness, GapOut
+from services.followup.roles import WORKERS
 from shared.web import Call, Page, Router, access, operator_access, page_of
 
 router = Router(prefix="/followup/v1", tags=["Audit"])
 
 
 @router.get("/completeness", response_model=Completeness)
-@access("system/Audit.r", phi="read")
+@access("system/Audit.r", system_or_person=WORKERS, phi="read")
 async def show_completeness(call: Call, page: Page) -> Completeness:
     """Ended infusions that lack their follow-up, the longest known first, and when sessions was last asked."""
     found = await page_of(call, queries.open_gaps(call.db), page)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query
 
+from services.followup.roles import WORKERS
 from services.followup.tasks import queries, work
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import TaskPolicy
@@ -14,17 +15,10 @@ from services.followup.tasks.rules import Priority
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
 from services.followup.tasks.wording import Telling, Texts
 from services.followup.tasks.work import Worker
-from shared.events.intake import Role
 from shared.security.caller import practitioner_required
 from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of
 
 READ, WORK = "system/Task.r", "system/Task.u"
-WORKERS = (
-    Role.COORDINATOR, Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.THERAPIST,
-    Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR,
-)  # fmt: skip
-"""Roles that work at the queue; which tasks each one may have is the policy's business."""
-LEADS_TOO = (*WORKERS, Role.CLINIC_ADMIN)
 
 
 async def filters_of(
@@ -50,7 +44,7 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
     router = Router(prefix="/followup/v1", tags=["Task"])
 
     @router.get("/tasks", response_model=Listing[TaskOut])
-    @access(READ, phi="read")
+    @access(READ, system_or_person=WORKERS, phi="read")
     async def list_tasks(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN, sort: Sort | None = None) -> Listing[TaskOut]:
         """One view of the queue. ``mine`` needs the header Afterglow-Practitioner."""
         if view is View.MINE and wanted.me is None:
@@ -60,19 +54,19 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         return found.listing(lambda task: TaskOut.of(task, told))
 
     @router.get("/tasks/counts", response_model=TaskCounts)
-    @access(READ, phi="read")
+    @access(READ, system_or_person=WORKERS, phi="read")
     async def count_tasks(call: Call, wanted: Wanted) -> TaskCounts:
         """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named."""
         return TaskCounts.of(await queries.count(call.db, wanted), COUNT_LIMIT)
 
     @router.get("/tasks/{task_id}", response_model=TaskDetail)
-    @access(READ, phi="read")
+    @access(READ, system_or_person=WORKERS, phi="read")
     async def show_task(task_id: UUID, call: Call) -> TaskDetail:
         """One task. Its note is shown to clinical roles only."""
         return await _shown(call, policy, texts, await queries.get_task(call.db, task_id))
 
     @router.get("/tasks/{task_id}/history", response_model=Listing[TaskChange])
-    @access(READ, phi="read")
+    @access(READ, system_or_person=WORKERS, phi="read")
     async def show_history(task_id: UUID, page: Page, call: Call) -> Listing[TaskChange]:
         """Everything that happened to a task, oldest first, with who did it."""
         task = await queries.get_task(call.db, task_id)
@@ -89,14 +83,14 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
     router = Router(prefix="/followup/v1", tags=["Task"])
 
     @router.post("/tasks/{task_id}/claim", response_model=TaskDetail)
-    @access(WORK, roles=WORKERS, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def claim_task(task_id: UUID, call: Call) -> TaskDetail:
         """Take a task that nobody has. 409 already-claimed names who was faster."""
         await _unchanged(call, task_id)
         return await _shown(call, policy, texts, await work.claim(call.db, policy, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
-    @access(WORK, roles=LEADS_TOO, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def assign_task(task_id: UUID, body: AssignTask, call: Call) -> TaskDetail:
         """Give a task to a practitioner whose roles fit, whoever has it now."""
         await _unchanged(call, task_id)
@@ -105,14 +99,14 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
         )
 
     @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
-    @access(WORK, roles=LEADS_TOO, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def release_task(task_id: UUID, call: Call) -> TaskDetail:
         """Put a task back for everybody."""
         await _unchanged(call, task_id)
         return await _shown(call, policy, texts, await work.release(call.db, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/hold", response_model=TaskDetail)
-    @access(WORK, roles=WORKERS, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def hold_task(task_id: UUID, body: HoldTask, call: Call) -> TaskDetail:
         """Let a task wait until a time, with a reason. Pressing work may not wait."""
         await _unchanged(call, task_id)
@@ -121,14 +115,14 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
         )
 
     @router.post("/tasks/{task_id}/resume", response_model=TaskDetail)
-    @access(WORK, roles=WORKERS, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def resume_task(task_id: UUID, call: Call) -> TaskDetail:
         """End a hold before its time."""
         await _unchanged(call, task_id)
         return await _shown(call, policy, texts, await work.resume(call.db, task_id, Worker.of(call.caller), call.now))
 
     @router.post("/tasks/{task_id}/complete", response_model=TaskDetail)
-    @access(WORK, roles=WORKERS, phi="write")
+    @access(WORK, person=WORKERS, phi="write")
     async def complete_task(task_id: UUID, body: CompleteTask, call: Call) -> TaskDetail:
         """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own."""
         await _unchanged(call, task_id)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.roles import LEADS
 from services.followup.subjects.commands import lock_patients
 from services.followup.tasks import queries
 from services.followup.tasks.commands import CLOCK, WAKE, NewTask, add, key
@@ -17,12 +18,8 @@ from services.followup.tasks.rules import Completion, HoldReason, Refusal, TaskS
 from services.followup.tasks.statements import CLAIM
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
-from shared.events.intake import Role
 from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
-
-LEADS = frozenset({Role.COORDINATOR, Role.MEDICAL_DIRECTOR, Role.CLINIC_ADMIN})
-"""Roles that may put back what somebody else has."""
 
 
 @dataclass(frozen=True, slots=True)

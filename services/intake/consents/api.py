@@ -8,6 +8,7 @@ from services.intake.consents.queries import consents_of, get_consent
 from services.intake.consents.schemas import ConsentOut, RevokeConsent, SignConsent
 from services.intake.patients.queries import get_patient
 from services.intake.policy import Policy
+from services.intake.roles import CARE, DESK
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
@@ -16,7 +17,7 @@ def routes(policy: Policy) -> Router:
     router = Router(prefix="/intake/v1", tags=["Consent"])
 
     @router.post("/patients/{patient_id}/consents", status_code=201)
-    @access("system/Consent.c", phi="write")
+    @access("system/Consent.c", system_or_person=DESK, phi="write")
     async def sign_consent(patient_id: UUID, body: SignConsent, call: Call) -> ConsentOut:
         """Record a consent that the patient has signed. The answer says whether it stands: not if consent was taken back since."""
         consent = await commands.sign(call, patient_id, body, policy)
@@ -24,7 +25,7 @@ def routes(policy: Policy) -> Router:
         return await _shown(call, consent)
 
     @router.get("/patients/{patient_id}/consents")
-    @access("system/Consent.r", phi="read")
+    @access("system/Consent.r", system_or_person=CARE, phi="read")
     async def list_consents(patient_id: UUID, call: Call, page: Page) -> Listing[ConsentOut]:
         """A patient's consents, oldest signature first."""
         call.patient(patient_id)
@@ -38,7 +39,7 @@ def routes(policy: Policy) -> Router:
         return (await page_of(call, statement, page)).listing(lambda consent: ConsentOut.of(consent, of_patient, call.now))
 
     @router.get("/consents/{consent_id}")
-    @access("system/Consent.r", phi="read")
+    @access("system/Consent.r", system_or_person=CARE, phi="read")
     async def read_consent(consent_id: UUID, call: Call) -> ConsentOut:
         """One consent."""
         consent = await get_consent(call.db, consent_id)
@@ -46,7 +47,7 @@ def routes(policy: Policy) -> Router:
         return await _shown(call, consent)
 
     @router.post("/consents/{consent_id}/revoke")
-    @access("system/Consent.u", phi="write")
+    @access("system/Consent.u", system_or_person=CARE, phi="write")
     async def revoke_consent(consent_id: UUID, body: RevokeConsent, call: Call) -> ConsentOut:
         """Take a consent back, from now on, and with it every one of its type that was signed up to now."""
         return await _shown(call, await commands.revoke(call, consent_id, body))

@@ -5,14 +5,11 @@ from sqlmodel import col, select
 from services.intake.courses import commands
 from services.intake.courses.models import Course
 from services.intake.courses.queries import get_course
-from services.intake.courses.rules import COORDINATOR_ROLES, RESPONSIBLE_ROLES, CourseStep
+from services.intake.courses.rules import CourseStep
 from services.intake.courses.schemas import ChangeCourse, CourseOut, MaybeWithReason, StartCourse, WithReason
 from services.intake.policy import Policy
-from shared.events.intake import Role
+from services.intake.roles import CARE, CARE_PLANNERS, RESPONSIBLE
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
-
-MAY_HOLD = RESPONSIBLE_ROLES | COORDINATOR_ROLES | {Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.THERAPIST, Role.ON_CALL_CLINICIAN}
-"""A hold is the safe default, so whoever cares for the patient may set it; only the responsible roles lift it."""
 
 
 def routes(policy: Policy) -> Router:
@@ -20,7 +17,7 @@ def routes(policy: Policy) -> Router:
     router = Router(prefix="/intake/v1/courses", tags=["CarePlan"])
 
     @router.post("", status_code=201)
-    @access("system/CarePlan.c", roles=RESPONSIBLE_ROLES, phi="write")
+    @access("system/CarePlan.c", person=RESPONSIBLE, phi="write")
     async def start_course(body: StartCourse, call: Call) -> CourseOut:
         """Start a course of infusions."""
         course = await commands.start(call, body, policy)
@@ -28,7 +25,7 @@ def routes(policy: Policy) -> Router:
         return _shown(call, course)
 
     @router.get("")
-    @access("system/CarePlan.r", phi="read")
+    @access("system/CarePlan.r", system_or_person=CARE, phi="read")
     async def list_courses(call: Call, page: Page, patient_id: UUID | None = None) -> Listing[CourseOut]:
         """Courses of the clinic, or of one patient, oldest first."""
         statement = select(Course).where(Course.clinic_id == call.clinic_id)
@@ -39,7 +36,7 @@ def routes(policy: Policy) -> Router:
         return (await page_of(call, ordered, page)).listing(CourseOut.model_validate)
 
     @router.get("/{course_id}")
-    @access("system/CarePlan.r", phi="read")
+    @access("system/CarePlan.r", system_or_person=CARE, phi="read")
     async def read_course(course_id: UUID, call: Call) -> CourseOut:
         """One course."""
         course = await get_course(call.db, course_id)
@@ -47,31 +44,31 @@ def routes(policy: Policy) -> Router:
         return _shown(call, course)
 
     @router.patch("/{course_id}")
-    @access("system/CarePlan.u", roles=RESPONSIBLE_ROLES | COORDINATOR_ROLES, phi="write")
+    @access("system/CarePlan.u", person=CARE_PLANNERS, phi="write")
     async def change_course(course_id: UUID, body: ChangeCourse, call: Call) -> CourseOut:
         """Change the care team or the plan of a course that has not ended."""
         return _shown(call, await commands.change(call, course_id, body, policy))
 
     @router.post("/{course_id}/hold")
-    @access("system/CarePlan.u", roles=MAY_HOLD, phi="write")
+    @access("system/CarePlan.u", person=CARE, phi="write")
     async def hold_course(course_id: UUID, body: WithReason, call: Call) -> CourseOut:
         """Let no infusion start until a clinician resumes the course."""
         return _shown(call, await commands.take(call, course_id, CourseStep.HOLD, body.reason))
 
     @router.post("/{course_id}/resume")
-    @access("system/CarePlan.u", roles=RESPONSIBLE_ROLES, phi="write")
+    @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def resume_course(course_id: UUID, body: MaybeWithReason, call: Call) -> CourseOut:
         """Let a held course go on."""
         return _shown(call, await commands.take(call, course_id, CourseStep.RESUME, body.reason))
 
     @router.post("/{course_id}/stop")
-    @access("system/CarePlan.u", roles=RESPONSIBLE_ROLES, phi="write")
+    @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def stop_course(course_id: UUID, body: WithReason, call: Call) -> CourseOut:
         """End a course before all that was planned is done. Final."""
         return _shown(call, await commands.take(call, course_id, CourseStep.STOP, body.reason))
 
     @router.post("/{course_id}/complete")
-    @access("system/CarePlan.u", roles=RESPONSIBLE_ROLES, phi="write")
+    @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def complete_course(course_id: UUID, body: MaybeWithReason, call: Call) -> CourseOut:
         """End a course as planned. Final."""
         return _shown(call, await commands.take(call, course_id, CourseStep.COMPLETE, body.reason))

@@ -3,12 +3,13 @@ from uuid import UUID, uuid4
 
 from services.intake.courses.models import Course
 from services.intake.courses.queries import find_open_course, get_course, steps_taken
-from services.intake.courses.rules import CARE_TEAM_ROLES, PLANNING_FIELDS, RESPONSIBLE_ROLES, CourseStep
+from services.intake.courses.rules import CARE_TEAM_ROLES, PLANNING_FIELDS, CourseStep
 from services.intake.courses.schemas import ChangeCourse, StartCourse
 from services.intake.patients.queries import get_patient, referenced_patient
 from services.intake.policy import Policy
 from services.intake.practitioners.queries import find_practitioners
 from services.intake.refusals import refused, unknown_reference
+from services.intake.roles import RESPONSIBLE
 from shared.errors import Conflict, FieldError
 from shared.outbox import emit
 from shared.security.caller import role_missing
@@ -46,8 +47,8 @@ async def change(call: CallContext, course_id: UUID, body: ChangeCourse, policy:
     course = await _locked(call, course_id)
     call.require_version(course.version)
     fields = {name: getattr(body, name) for name in body.model_fields_set}
-    if fields.keys() & PLANNING_FIELDS and call.caller.roles.isdisjoint(RESPONSIBLE_ROLES):
-        raise role_missing(RESPONSIBLE_ROLES)
+    if fields.keys() & PLANNING_FIELDS and call.caller.roles.isdisjoint(RESPONSIBLE):
+        raise role_missing(RESPONSIBLE)
     if "planned_infusions" in fields:
         _refuse_planned(body.planned_infusions, policy)
     await _refuse_unqualified(call, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})

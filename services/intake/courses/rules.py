@@ -3,6 +3,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from services.intake.roles import COORDINATORS, RESPONSIBLE, THERAPISTS
 from shared.events.intake import BEGINNING, Role, Span
 
 
@@ -75,13 +76,10 @@ def ran(taken: Iterable[Taken]) -> list[Span]:
 
 OPEN = frozenset(status for status, steps in STEPS.items() if steps)
 
-RESPONSIBLE_ROLES = frozenset({Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.MEDICAL_DIRECTOR})
-THERAPIST_ROLES = frozenset({Role.THERAPIST})
-COORDINATOR_ROLES = frozenset({Role.COORDINATOR})
 CARE_TEAM_ROLES: Mapping[str, frozenset[Role]] = {
-    "responsible_clinician_id": RESPONSIBLE_ROLES,
-    "therapist_id": THERAPIST_ROLES,
-    "coordinator_id": COORDINATOR_ROLES,
+    "responsible_clinician_id": RESPONSIBLE,
+    "therapist_id": THERAPISTS,
+    "coordinator_id": COORDINATORS,
 }
 """Which roles qualify a practitioner for a place in the care team."""
 

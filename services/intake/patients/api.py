@@ -5,7 +5,6 @@ from sqlmodel import col, select
 from services.intake.patients import commands
 from services.intake.patients.models import Patient
 from services.intake.patients.queries import get_patient
-from services.intake.patients.rules import CORRECTING_ROLES
 from services.intake.patients.schemas import (
     ChangePatient,
     EnteredInError,
@@ -17,6 +16,7 @@ from services.intake.patients.schemas import (
     RegisterPatient,
 )
 from services.intake.policy import Policy
+from services.intake.roles import CARE, CORRECTING, DESK, SEARCH
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
@@ -25,7 +25,7 @@ def routes(policy: Policy) -> Router:
     router = Router(prefix="/intake/v1/patients", tags=["Patient"])
 
     @router.post("", status_code=201)
-    @access("system/Patient.c", phi="write")
+    @access("system/Patient.c", system_or_person=DESK, phi="write")
     async def register_patient(body: RegisterPatient, call: Call) -> PatientOut:
         """Register a patient; the clinic's next patient number is given."""
         patient = await commands.register(call, body, policy)
@@ -33,21 +33,21 @@ def routes(policy: Policy) -> Router:
         return _shown(call, patient)
 
     @router.get("")
-    @access("system/Patient.r", phi="read")
+    @access("system/Patient.r", system_or_person=SEARCH, phi="read")
     async def list_patients(call: Call, page: Page) -> Listing[PatientOut]:
         """All patients of the clinic by number."""
         statement = select(Patient).where(Patient.clinic_id == call.clinic_id).order_by(col(Patient.patient_number))
         return (await page_of(call, statement, page)).listing(PatientOut.of)
 
     @router.get("/{patient_id}")
-    @access("system/Patient.r", phi="read")
+    @access("system/Patient.r", system_or_person=CARE, phi="read")
     async def read_patient(patient_id: UUID, call: Call) -> PatientOut:
         """One patient."""
         call.patient(patient_id)
         return _shown(call, await get_patient(call.db, patient_id))
 
     @router.patch("/{patient_id}")
-    @access("system/Patient.u", phi="write")
+    @access("system/Patient.u", system_or_person=DESK, phi="write")
     async def change_patient(patient_id: UUID, body: ChangePatient, call: Call) -> PatientOut:
         """Correct names, contact details, zone, language or channel."""
         return _shown(call, await commands.change(call, patient_id, body, policy))
@@ -60,37 +60,37 @@ def _changes(router: Router) -> None:
     """What may happen to a patient besides corrections of the record."""
 
     @router.post("/{patient_id}/death")
-    @access("system/Patient.u", phi="write")
+    @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def record_death(patient_id: UUID, body: RecordDeath, call: Call) -> PatientOut:
         """Record that the patient has died: all that was planned or queued for sending is stopped, and the chart is read-only."""
         return _shown(call, await commands.record_death(call, patient_id, body))
 
     @router.post("/{patient_id}/death/entered-in-error")
-    @access("system/Patient.u", roles=CORRECTING_ROLES, phi="write")
+    @access("system/Patient.u", person=CORRECTING, phi="write")
     async def take_back_death(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient is alive: the death was entered in error. Care goes on; what was missed meanwhile becomes one call by a person."""
         return _shown(call, await commands.take_back_death(call, patient_id, body))
 
     @router.post("/{patient_id}/withdrawal")
-    @access("system/Patient.u", phi="write")
+    @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def record_withdrawal(patient_id: UUID, body: RecordWithdrawal, call: Call) -> PatientOut:
         """Record that the patient leaves the programme."""
         return _shown(call, await commands.record_withdrawal(call, patient_id, body))
 
     @router.post("/{patient_id}/withdrawal/entered-in-error")
-    @access("system/Patient.u", roles=CORRECTING_ROLES, phi="write")
+    @access("system/Patient.u", person=CORRECTING, phi="write")
     async def take_back_withdrawal(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient never left: the withdrawal was entered in error. What was missed meanwhile becomes one call by a person."""
         return _shown(call, await commands.take_back_withdrawal(call, patient_id, body))
 
     @router.post("/{patient_id}/message-opt-out")
-    @access("system/Patient.u", phi="write")
+    @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def opt_out_of_messages(patient_id: UUID, body: OptOut, call: Call) -> PatientOut:
         """No more messages by machine. Not a withdrawal: care goes on, by staff."""
         return _shown(call, await commands.opt_out(call, patient_id, body))
 
     @router.post("/{patient_id}/message-opt-in")
-    @access("system/Patient.u", phi="write")
+    @access("system/Patient.u", system_or_person=DESK, phi="write")
     async def opt_in_to_messages(patient_id: UUID, body: OptIn, call: Call) -> PatientOut:
         """Take an opt-out back. A valid messaging consent is still needed."""
         return _shown(call, await commands.opt_in(call, patient_id, body))

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from shared.events.intake import BEGINNING, Role, Span
+from shared.events.intake import BEGINNING, Span
 
 
 class PatientStatus(StrEnum):
@@ -41,9 +41,6 @@ class Change(StrEnum):
     MESSAGE_OPT_OUT = "message-opt-out"
     MESSAGE_OPT_IN = "message-opt-in"
 
-
-CORRECTING_ROLES = frozenset({Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR})
-"""Who may declare that a death or a withdrawal was entered in error: care begins again with it, so a clinician does."""
 
 ELECTRONIC = frozenset({Channel.EMAIL, Channel.SMS})
 

@@ -7,7 +7,7 @@ from services.sessions.corrections.schemas import AmendInfusion, ConfirmEnteredI
 from services.sessions.infusions.queries import get_infusion
 from services.sessions.infusions.schemas import InfusionOut
 from services.sessions.limits import Limits
-from services.sessions.roles import RECORD, require_clinical
+from services.sessions.roles import CLINICAL, RECORD
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
@@ -16,31 +16,30 @@ def correction_routes(limits: Limits) -> Router:
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
     @router.post("/infusions/{infusion_id}/amend")
-    @access("system/Procedure.u", roles=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, phi="write")
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
         infusion = await commands.amend(call, infusion_id, body, limits)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
-    @access("system/Procedure.u", roles=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, phi="write")
     async def request_entered_in_error(infusion_id: UUID, body: RequestEnteredInError, call: Call) -> InfusionOut:
         """Say that this record should never have existed. Nothing changes until another person confirms."""
         infusion = await commands.request_entered_in_error(call, infusion_id, body)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.post("/infusions/{infusion_id}/entered-in-error/confirm")
-    @access("system/Procedure.u", roles=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, phi="write")
     async def confirm_entered_in_error(infusion_id: UUID, body: ConfirmEnteredInError, call: Call) -> InfusionOut:
         """Agree, as a second person, that this record should never have existed."""
         infusion = await commands.confirm_entered_in_error(call, infusion_id, body)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.get("/infusions/{infusion_id}/versions")
-    @access("system/Procedure.r", phi="read")
+    @access("system/Procedure.r", system_or_person=CLINICAL, phi="read")
     async def list_versions(infusion_id: UUID, call: Call, page: Page) -> Listing[InfusionVersionOut]:
         """Everything that the record has ever said, by whom and why, the first version first."""
-        require_clinical(call.caller)
         infusion = await get_infusion(call.db, infusion_id)
         call.patient(infusion.patient_id)
         found = await page_of(call, queries.versions_of(call.clinic_id, infusion_id), page)

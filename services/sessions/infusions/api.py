@@ -24,7 +24,7 @@ from services.sessions.infusions.schemas import (
 )
 from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
-from services.sessions.roles import CHAIR, DESK, sees_clinical
+from services.sessions.roles import CARE, CHAIR, DESK, sees_clinical
 from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of, service_access
 
 
@@ -33,7 +33,7 @@ def visit_routes(limits: Limits) -> Router:
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
     @router.post("/infusions", status_code=201)
-    @access("system/Procedure.c", roles=DESK, phi="write")
+    @access("system/Procedure.c", person=DESK, phi="write")
     async def schedule_infusion(body: ScheduleInfusion, call: Call) -> InfusionOut:
         """Book a visit of a patient within a course."""
         infusion = await commands.schedule(call, body, limits)
@@ -41,7 +41,7 @@ def visit_routes(limits: Limits) -> Router:
         return shown(call, infusion)
 
     @router.get("/infusions")
-    @access("system/Procedure.r", phi="read")
+    @access("system/Procedure.r", system_or_person=CARE, phi="read")
     async def list_infusions(
         call: Call,
         page: Page,
@@ -59,7 +59,7 @@ def visit_routes(limits: Limits) -> Router:
         return found.listing(lambda infusion: shown(call, infusion))
 
     @router.get("/infusions/{infusion_id}")
-    @access("system/Procedure.r", phi="read")
+    @access("system/Procedure.r", system_or_person=CARE, phi="read")
     async def read_infusion(infusion_id: UUID, call: Call) -> InfusionOut:
         """One infusion as it stands, with the steps that are possible now."""
         infusion = await queries.get_infusion(call.db, infusion_id)
@@ -68,31 +68,31 @@ def visit_routes(limits: Limits) -> Router:
         return shown(call, infusion)
 
     @router.post("/infusions/{infusion_id}/reschedule")
-    @access("system/Procedure.u", roles=DESK, phi="write")
+    @access("system/Procedure.u", person=DESK, phi="write")
     async def reschedule_infusion(infusion_id: UUID, body: RescheduleInfusion, call: Call) -> InfusionOut:
         """Move a booking."""
         return shown(call, await commands.reschedule(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/cancel")
-    @access("system/Procedure.u", roles=DESK, phi="write")
+    @access("system/Procedure.u", person=DESK, phi="write")
     async def cancel_infusion(infusion_id: UUID, body: CancelInfusion, call: Call) -> InfusionOut:
         """Give a booking up before check-in."""
         return shown(call, await commands.cancel(call, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/no-show")
-    @access("system/Procedure.u", roles=DESK, phi="write")
+    @access("system/Procedure.u", person=DESK, phi="write")
     async def mark_no_show(infusion_id: UUID, call: Call) -> InfusionOut:
         """The patient did not come."""
         return shown(call, await commands.no_show(call, infusion_id))
 
     @router.post("/infusions/{infusion_id}/check-in")
-    @access("system/Procedure.u", roles=DESK, phi="write")
+    @access("system/Procedure.u", person=DESK, phi="write")
     async def check_patient_in(infusion_id: UUID, body: CheckIn, call: Call) -> InfusionOut:
         """The patient has arrived."""
         return shown(call, await commands.check_in(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/not-done")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def mark_not_done(infusion_id: UUID, body: NotDone, call: Call) -> InfusionOut:
         """The patient came and no drug was given."""
         return shown(call, await commands.not_done(call, infusion_id, body))
@@ -105,37 +105,37 @@ def step_routes(limits: Limits) -> Router:
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
     @router.post("/infusions/{infusion_id}/start")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def start_infusion(infusion_id: UUID, body: StartInfusion, call: Call) -> InfusionOut:
         """Start the pump. Refused without consent, on a held course, above a limit that no prescriber has decided about."""
         return shown(call, await commands.start(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/pump-end")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def end_pump(infusion_id: UUID, body: EndPump, call: Call) -> InfusionOut:
         """The pump has run to its end; recovery begins."""
         return shown(call, await commands.end_pump(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/stop-early")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def stop_infusion_early(infusion_id: UUID, body: StopEarly, call: Call) -> InfusionOut:
         """The pump was stopped before its time; recovery begins, and its discharge closes the record as stopped-early."""
         return shown(call, await commands.stop_early(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/complete")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def complete_infusion(infusion_id: UUID, body: CompleteInfusion, call: Call) -> InfusionOut:
         """Close the record after discharge."""
         return shown(call, await commands.complete(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/leave-against-advice")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def leave_against_advice(infusion_id: UUID, body: LeaveAgainstAdvice, call: Call) -> InfusionOut:
         """The patient left before discharge."""
         return shown(call, await commands.leave_against_advice(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/transfer")
-    @access("system/Procedure.u", roles=CHAIR, phi="write")
+    @access("system/Procedure.u", person=CHAIR, phi="write")
     async def transfer_patient(infusion_id: UUID, body: TransferPatient, call: Call) -> InfusionOut:
         """Emergency care took over."""
         return shown(call, await commands.transfer(call, infusion_id, body, limits))

@@ -1,5 +1,7 @@
 """Declarations of who may call."""
 
+from typing import Any
+
 import pytest
 
 from shared.errors import Forbidden
@@ -7,19 +9,50 @@ from shared.security.access import Access, Undeclared, access, access_of, operat
 from shared.security.caller import Caller
 
 
-@access("system/Patient.u", roles=("nurse",), phi="write")
+@access("system/Patient.u", person=("nurse",), phi="write")
 async def change() -> None:
     """An endpoint."""
 
 
 def test_a_declaration_stays_with_its_endpoint() -> None:
-    assert access_of(change) == Access("clinic-system", "system/Patient.u", ("nurse",), "write")
-    assert access_of(change).described() == {"kind": "clinic-system", "scope": "system/Patient.u", "roles": ["nurse"], "phi": "write"}
+    declared = access_of(change)
+    assert declared == Access("clinic-system", "system/Patient.u", frozenset({"nurse"}), "write", naming="required")
+    said = {"kind": "clinic-system", "scope": "system/Patient.u", "roles": ["nurse"], "phi": "write", "person": "required"}
+    assert declared.described() == said
+
+
+@pytest.mark.parametrize(
+    ("declaration", "naming"),
+    [({"person": ("nurse",)}, "required"), ({"system_or_person": ("nurse",)}, "optional"), ({"system_alone": "a feed"}, "refused")],
+)
+def test_a_declaration_says_whether_a_person_is_named(declaration: dict[str, Any], naming: str) -> None:
+    async def endpoint() -> None:
+        """An endpoint."""
+
+    assert access_of(access("system/Patient.r", **declaration)(endpoint)).naming == naming
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        {},
+        {"person": ()},
+        {"system_or_person": ()},
+        {"system_alone": ""},
+        {"person": ("nurse",), "system_or_person": ("nurse",)},
+        {"person": ("nurse",), "system_alone": "a feed"},
+    ],
+)
+def test_a_declaration_that_leaves_open_who_acts_is_none(declaration: dict[str, Any]) -> None:
+    with pytest.raises(Undeclared):
+        access("system/Patient.r", **declaration)
 
 
 @pytest.mark.parametrize("scope", ["system/Patient.cru", "system/Patient", "system/Patient.*x", ""])
 def test_a_declaration_names_one_right(scope: str) -> None:
-    for declare in (access, service_access, operator_access):
+    with pytest.raises(Undeclared):
+        access(scope, person=("nurse",))
+    for declare in (service_access, operator_access):
         with pytest.raises(Undeclared):
             declare(scope)
 

@@ -30,11 +30,11 @@ def test_a_scope_is_held_by_resource_and_right(scope: str, held: bool) -> None:
 
 def test_the_actor_is_the_person_where_one_is_named() -> None:
     assert CALLER.actor == "Client/client"
-    assert acting(CALLER, GOOD, NURSE, ["nurse"]).actor == f"Practitioner/{NURSE}"
+    assert acting(CALLER, GOOD, NURSE, "required", ["nurse"]).actor == f"Practitioner/{NURSE}"
 
 
 def test_one_of_the_needed_roles_is_enough() -> None:
-    assert acting(CALLER, GOOD, NURSE, ["prescriber", "director"]).roles == {"nurse", "prescriber"}
+    assert acting(CALLER, GOOD, NURSE, "required", ["prescriber", "director"]).roles == {"nurse", "prescriber"}
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,23 @@ def test_one_of_the_needed_roles_is_enough() -> None:
 )
 def test_why_a_caller_may_not_act(standing: Standing, practitioner_id: UUID | None, code: str) -> None:
     with pytest.raises(Forbidden) as refused:
-        acting(CALLER, standing, practitioner_id, ["nurse"])
+        acting(CALLER, standing, practitioner_id, "required", ["nurse"])
     assert refused.value.code == code
-    assert acting(CALLER, standing, practitioner_id, []).client_id == "client"
+
+
+def test_where_a_person_may_be_named_the_system_acts_by_itself_or_for_somebody_who_may() -> None:
+    assert acting(CALLER, GOOD, None, "optional", ["nurse"]) == CALLER
+    assert acting(CALLER, GOOD, NURSE, "optional", ["nurse"]).practitioner_id == NURSE
+    for standing in (Standing(), Standing(CLINIC, True, True, False, ["nurse"]), Standing(CLINIC, True, True, True, ["therapist"])):
+        with pytest.raises(Forbidden):
+            acting(CALLER, standing, NURSE, "optional", ["nurse"])
+
+
+def test_where_the_system_acts_alone_nobody_may_be_named() -> None:
+    assert acting(CALLER, GOOD, None, "refused", []) == CALLER
+    with pytest.raises(Forbidden) as refused:
+        acting(CALLER, GOOD, NURSE, "refused", [])
+    assert refused.value.code == "practitioner-not-allowed"
 
 
 def test_a_client_we_do_not_know_yet_is_trusted() -> None:

@@ -120,7 +120,7 @@ async def test_a_disabled_client_is_refused_at_once_and_that_is_recorded(client:
 
 
 async def test_a_client_that_is_not_known_yet_is_trusted_by_its_token(client: Client) -> None:
-    assert (await client.get("/tiny/v1/counts", **bearer(sub="new"))).status_code == 200
+    assert (await client.get("/tiny/v1/counts", Afterglow_Practitioner="", **bearer(sub="new"))).status_code == 200
 
 
 async def test_a_client_of_another_clinic_is_refused(client: Client) -> None:
@@ -210,11 +210,19 @@ async def test_a_practitioner_is_named_by_an_id(client: Client) -> None:
     assert "jones" not in answer.text
 
 
-async def test_where_no_role_is_needed_the_record_names_a_practitioner_that_holds(client: Client) -> None:
-    for practitioner, recorded in ((str(NURSE), NURSE), (str(uuid4()), None), ("", None)):
+async def test_who_is_named_is_recorded_and_must_hold_even_where_nobody_need_be_named(client: Client) -> None:
+    for named, status in ((NURSE, 200), (uuid4(), 403), (PRESCRIBER_ELSEWHERE, 403), (None, 200)):
         request_id = str(uuid4())
-        assert (await client.get("/tiny/v1/notes", Afterglow_Practitioner=practitioner, X_Request_Id=request_id)).status_code == 200
-        assert [row["practitioner_id"] for row in await audited(client, request_id)] == [recorded]
+        answer = await client.get("/tiny/v1/notes", Afterglow_Practitioner=str(named or ""), X_Request_Id=request_id)
+        assert answer.status_code == status
+        assert [(row["practitioner_id"], row["outcome"]) for row in await audited(client, request_id)] == [(named, status)]
+
+
+async def test_a_refusal_is_recorded_although_the_person_is_named_by_no_id(client: Client) -> None:
+    request_id = str(uuid4())
+    named = bearer(scope="system/Notes.r")
+    assert (await client.get("/tiny/v1/notes", Afterglow_Practitioner="dr. jones", X_Request_Id=request_id, **named)).status_code == 403
+    assert [(row["practitioner_id"], row["outcome"]) for row in await audited(client, request_id)] == [(None, 403)]
 
 
 async def audited(client: Client, request_id: str, clinic_id: UUID = CLINIC) -> list[dict[str, object]]:
@@ -235,7 +243,7 @@ async def test_a_service_names_the_clinic(client: Client) -> None:
 
 async def test_another_clinics_note_is_not_found(client: Client) -> None:
     written = await client.write_note(note())
-    elsewhere = bearer(sub="clinic-b", clinic_id=str(OTHER_CLINIC))
+    elsewhere = bearer(sub="clinic-b", clinic_id=str(OTHER_CLINIC)) | {"Afterglow_Practitioner": ""}
     answer = await client.get(written.headers["location"], **elsewhere)
     random = await client.get(f"/tiny/v1/notes/{uuid4()}", **elsewhere)
     assert answer.status_code == random.status_code == 404

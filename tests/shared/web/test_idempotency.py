@@ -83,8 +83,9 @@ async def test_a_key_belongs_to_its_client_and_clinic(client: Client) -> None:
     body, key = note(), str(uuid4())
     path = "/tiny/v1/notes/{}/sign".format((await client.write_note(body)).headers["location"].rpartition("/")[2])
     mine = await client.post(path, Idempotency_Key=key)
-    other_client = await client.post(path, Idempotency_Key=key, **bearer(sub="second"))
-    other_clinic = await client.post(path, Idempotency_Key=key, **bearer(sub="clinic-b", clinic_id=str(OTHER_CLINIC)))
+    other_client = await client.post(path, Idempotency_Key=key, Afterglow_Practitioner="", **bearer(sub="second"))
+    elsewhere = bearer(sub="clinic-b", clinic_id=str(OTHER_CLINIC))
+    other_clinic = await client.post(path, Idempotency_Key=key, Afterglow_Practitioner="", **elsewhere)
     assert [mine.status_code, other_client.status_code, other_clinic.status_code] == [200, 409, 404]
 
 
@@ -120,7 +121,7 @@ class Slow:
         router = Router(prefix="/tiny/v1")
 
         @router.post("/slow", response_model=None)
-        @access("system/Note.c")
+        @access("system/Note.c", system_or_person=("nurse",))
         async def write_slowly(call: Call) -> None:
             """Write a note after a while."""
             self.inside.set()

@@ -38,6 +38,7 @@ async def test_every_operation_says_who_may_call_it(client: Client) -> None:
         "kind": "clinic-system",
         "scope": "system/Note.c",
         "roles": ["nurse", "prescriber"],
+        "person": "required",
         "phi": "write",
     }
     assert operations["write_note"]["security"] == [{"clientCredentials": ["system/Note.c"]}]

@@ -206,7 +206,7 @@ async def test_a_route_that_is_no_operation_stops_the_start(service: Service) ->
     plain = APIRouter()
 
     @plain.get("/plain")
-    @access("system/Note.r")
+    @access("system/Note.r", system_or_person=("nurse",))
     async def plain_door() -> None:
         """Declared, but nobody would look at it."""
 

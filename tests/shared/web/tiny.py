@@ -119,7 +119,7 @@ router = Router(prefix="/tiny/v1", tags=["Note"])
 
 
 @router.post("/notes", response_model=NoteOut, status_code=201)
-@access("system/Note.c", roles=("nurse", "prescriber"), phi="write")
+@access("system/Note.c", person=("nurse", "prescriber"), phi="write")
 async def write_note(body: NewNote, call: Call) -> NoteOut:
     """Write a note."""
     note = Note(clinic_id=call.clinic_id, patient_id=body.patient_id, title=body.title, dose_mg=body.dose_mg, seen_at=body.seen_at)
@@ -131,7 +131,7 @@ async def write_note(body: NewNote, call: Call) -> NoteOut:
 
 
 @router.get("/notes", response_model=Listing[NoteOut])
-@access("system/Note.r", phi="read")
+@access("system/Note.r", system_or_person=("nurse", "prescriber"), phi="read")
 async def list_notes(call: Call, page: Page, title: Annotated[str | None, Query(max_length=100)] = None) -> Listing[NoteOut]:
     """List notes by time."""
     statement = select(Note).order_by(col(Note.seen_at), col(Note.note_id))
@@ -141,7 +141,7 @@ async def list_notes(call: Call, page: Page, title: Annotated[str | None, Query(
 
 
 @router.get("/notes/{note_id}", response_model=NoteOut)
-@access("system/Note.r", phi="read")
+@access("system/Note.r", system_or_person=("nurse", "prescriber"), phi="read")
 async def read_note(note_id: UUID, call: Call) -> NoteOut:
     """Read a note."""
     note = await _note(call, note_id)
@@ -150,7 +150,7 @@ async def read_note(note_id: UUID, call: Call) -> NoteOut:
 
 
 @router.patch("/notes/{note_id}", response_model=NoteOut)
-@access("system/Note.u", roles=("nurse",), phi="write")
+@access("system/Note.u", person=("nurse",), phi="write")
 async def rename_note(note_id: UUID, body: NewTitle, call: Call) -> NoteOut:
     """Change a note's title."""
     note = await _note(call, note_id)
@@ -161,7 +161,7 @@ async def rename_note(note_id: UUID, body: NewTitle, call: Call) -> NoteOut:
 
 
 @router.post("/notes/{note_id}/sign", response_model=NoteOut)
-@access("system/Note.u", phi="write")
+@access("system/Note.u", system_or_person=("nurse",), phi="write")
 async def sign_note(note_id: UUID, call: Call) -> NoteOut:
     """Sign a note, once."""
     note = await _note(call, note_id)
@@ -172,14 +172,14 @@ async def sign_note(note_id: UUID, call: Call) -> NoteOut:
 
 
 @router.post("/promises", response_model=None)
-@access("system/Note.c")
+@access("system/Note.c", system_or_person=("nurse",))
 async def break_a_promise(call: Call) -> None:
     """Break a constraint that the database checks when it commits."""
     call.db.add(Promise(promise_id=1, kept_by=2))
 
 
 @router.post("/refusals", response_model=None)
-@access("system/Note.c")
+@access("system/Note.c", system_or_person=("nurse",))
 async def refuse(call: Call) -> None:
     """Write, and then refuse."""
     call.db.add(Note(clinic_id=call.clinic_id, patient_id=uuid4(), title="x", dose_mg=Decimal(1), seen_at=call.now))
@@ -188,14 +188,14 @@ async def refuse(call: Call) -> None:
 
 
 @router.post("/failures", response_model=None)
-@access("system/Note.c")
+@access("system/Note.c", system_or_person=("nurse",))
 async def fail(call: Call) -> None:
     """Fail as only a defect does."""
     raise RuntimeError(f"something about Jane Doe in {call.clinic_id}")
 
 
 @router.get("/counts", response_model=int)
-@access("system/Note.r")
+@access("system/Note.r", system_or_person=("nurse",))
 async def count_notes(call: Call) -> int:
     """How many notes there are."""
     return (await call.db.exec(select(func.count()).select_from(Note))).one()
