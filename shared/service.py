@@ -46,6 +46,8 @@ class Service:
     """What of the service's own is measured besides its backlogs, by name."""
     beginnings: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """What must have been done before requests are answered: whether it is still to be done, by the reason that ``ready`` gives."""
+    records: Mapping[str, str] = field(default_factory=dict)
+    """Which table says whose record an id in an address is, by its name there."""
     jwks: JwksSource | None = None
     """Keys that verify access tokens; None to fetch them from intake."""
 

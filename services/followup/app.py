@@ -26,6 +26,7 @@ from services.followup.plans.api import router as plans_router
 from services.followup.plans.means import Means
 from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.weeks import WEEK
+from services.followup.roles import AUDITORS
 from services.followup.settings import Settings
 from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
@@ -41,6 +42,7 @@ from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service
 from shared.telemetry import Metrics
+from shared.trail import with_trail
 
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
@@ -77,6 +79,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             audit_routes(auditor),
             patient_pages(PageMeans(database, clock, setup, settings.public_url, link_secret, calls.intake)),
         ],
+        records={"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"},
         subscriptions=subscriptions(means),
         timers={
             CLOCK: partial(task_timers.come_due, clock),
@@ -87,7 +90,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         samples={"messages": outreach.measure},
         workers={"outreach": outreach.run, "old-birth-dates": old_birth_dates.run, "completeness": auditor.run, "calls": calls.run},
     )
-    return with_pipeline(service)
+    return with_trail(with_pipeline(service), readers=AUDITORS)
 
 
 def subscriptions(means: Means) -> Mapping[type[Event], Handler]:

@@ -20,3 +20,6 @@ WORKERS = CLINICAL | {Role.COORDINATOR}
 
 LEADS = frozenset({Role.COORDINATOR, Role.MEDICAL_DIRECTOR})
 """Put back what somebody else has."""
+
+AUDITORS = frozenset({Role.AUDITOR})
+"""Read the trail of who saw and did what, and nothing else."""

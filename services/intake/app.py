@@ -12,6 +12,7 @@ from services.intake.identity.tokens import SigningKeys, TokenIssuer
 from services.intake.identity.workers import Housekeeping
 from services.intake.patients import api as patients
 from services.intake.practitioners import api as practitioners
+from services.intake.roles import AUDITORS
 from services.intake.settings import Settings
 from shared.bus import Bus
 from shared.clock import Clock
@@ -20,6 +21,7 @@ from shared.pipeline import with_pipeline
 from shared.security.tokens import StaticJwks
 from shared.service import Service
 from shared.telemetry import Metrics, logger
+from shared.trail import with_trail
 
 NAME = "intake"
 
@@ -49,10 +51,11 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             courses.routes(policy),
             directory.router,
         ],
+        records={"consent_id": "consent", "course_id": "course"},
         workers={"identity": housekeeping.run, "consents": Standings(database, clock, metrics).run},
         beginnings={"clients-unregistered": housekeeping.registering},
     )
-    return with_pipeline(service)
+    return with_trail(with_pipeline(service), readers=AUDITORS)
 
 
 def _left_out(client_id: str, count: int) -> None:

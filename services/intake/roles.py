@@ -33,3 +33,6 @@ ADMINISTRATION = frozenset({Role.CLINIC_ADMIN, Role.MEDICAL_DIRECTOR})
 
 STAFF = frozenset(Role)
 """Know who works in the clinic."""
+
+AUDITORS = frozenset({Role.AUDITOR})
+"""Read the trail of who saw and did what, and nothing else."""

@@ -6,6 +6,7 @@ from services.sessions import handlers
 from services.sessions.corrections.api import correction_routes
 from services.sessions.infusions.api import audit_routes, step_routes, visit_routes
 from services.sessions.limits import Limits, shipped_limits
+from services.sessions.roles import AUDITORS
 from services.sessions.settings import Settings
 from services.sessions.vitals.api import vital_routes
 from shared.bus import Bus
@@ -17,6 +18,7 @@ from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
 from shared.service import Service
 from shared.telemetry import Metrics
+from shared.trail import with_trail
 from shared.web import Router
 
 SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
@@ -46,8 +48,9 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         metrics=Metrics("sessions"),
         routers=routes(shipped_limits()),
         subscriptions=SUBSCRIPTIONS,
+        records={"infusion_id": "infusion"},
     )
-    return with_pipeline(service)
+    return with_trail(with_pipeline(service), readers=AUDITORS)
 
 
 def routes(limits: Limits) -> list[Router]:

@@ -20,6 +20,9 @@ CLINICAL = frozenset(
 CARE = CLINICAL | {Role.COORDINATOR, Role.THERAPIST}
 """See when visits are and how they ended."""
 
+AUDITORS = frozenset({Role.AUDITOR})
+"""Read the trail of who saw and did what, and nothing else."""
+
 
 def sees_clinical(caller: Caller) -> bool:
     """Whether the caller may see clinical content: a clinic system by itself, or for a person with a clinical role."""

@@ -1,13 +1,14 @@
 """A service's HTTP app, complete: routes with declared access, problems, headers and lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from shared.security.access import census
+from shared.security.access import Undeclared, census
 from shared.security.tokens import HttpJwks, TokenVerifier
 from shared.web import idempotency, openapi, problems
 from shared.web.call import Surroundings
@@ -45,14 +46,27 @@ def application(service: "Service") -> FastAPI:
         clock=service.clock,
         verifier=TokenVerifier(jwks, audience=service.name, issuer=settings.token_issuer),
         cursors=Cursors(settings.cursor_key.get_secret_value()),
+        records=service.records,
     )
     for router in service.routers:
         app.include_router(router)
     problems.install(app)
     openapi.install(app, token_url=f"{settings.public_url}/intake/oauth/token")
     app.add_middleware(Outermost, metrics=service.metrics, https=settings.public_url.startswith("https://"))
-    census(app, also=[app.openapi_url] if app.openapi_url else ())
+    declared = census(app, also=[app.openapi_url] if app.openapi_url else ())
+    _refuse_nameless({name for name, access in declared.items() if access.phi != "none"}, service.records)
     return app
+
+
+def _refuse_nameless(operations: Collection[str], records: Mapping[str, str]) -> None:
+    """Raises Undeclared for an address that names a record of which nothing says whose it is: its refusals would name no patient."""
+    for operation in operations:
+        named = set(_PLACE.findall(operation))
+        if named and named.isdisjoint({"patient_id", *records}):
+            raise Undeclared(f"{operation} names a record, and the service's records do not say whose it is")
+
+
+_PLACE = re.compile(r"\{(\w+)\}")
 
 
 @asynccontextmanager

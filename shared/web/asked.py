@@ -1,12 +1,13 @@
 """What a request asks for by its headers, address and body, all of it checked before the database is touched."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi import Request
 
 from shared.errors import Invalid, Malformed
+from shared.security.audit import Record
 from shared.security.caller import OUTSIDE_CLINICS, Caller
 from shared.web import idempotency, strict_json, strict_values, text, versions
 
@@ -48,6 +49,27 @@ def named_practitioner(request: Request) -> UUID | None:
         return practitioner_of(request)
     except Malformed:
         return None
+
+
+def patient_of(request: Request, document: object) -> UUID | None:
+    """The patient whom a request names by address, filter or body; None where it names none."""
+    in_body = document.get("patient_id") if isinstance(document, dict) else None
+    for named in (request.path_params.get("patient_id"), request.query_params.get("patient_id"), in_body):
+        try:
+            return UUID(str(named))
+        except ValueError:
+            continue
+    return None
+
+
+def record_of(request: Request, records: Mapping[str, str]) -> Record | None:
+    """The record that an address names, where one of ``records`` says whose it is."""
+    for name, table in records.items():
+        try:
+            return Record(table, name, UUID(str(request.path_params.get(name))))
+        except ValueError:
+            continue
+    return None
 
 
 def clinic_of(request: Request, caller: Caller) -> UUID:

@@ -1,5 +1,6 @@
 """What an endpoint gets of the request: the transaction, the caller and the clinic, and a place to note what the answer must carry."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,8 @@ class Surroundings:
     clock: Clock
     verifier: TokenVerifier
     cursors: "Cursors"
+    records: Mapping[str, str] = field(default_factory=dict)
+    """Which table says whose record an id is, by the name that addresses give it: for the trail of what was refused."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class CallContext:
     """The query without limit and cursor."""
     cursors: "Cursors"
     patient_id: UUID | None = None
+    patient_ids: set[UUID] = field(default_factory=set)
     subject: str | None = None
     purpose: str | None = None
     _status: int | None = None
@@ -57,6 +61,15 @@ class CallContext:
     def patient(self, patient_id: UUID) -> None:
         """Name the patient for the audit row."""
         self.patient_id = patient_id
+
+    def saw(self, patient_ids: Iterable[UUID]) -> None:
+        """Name patients whom a list shows, or who were asked for, for the audit row; ``page_of`` does so for what it found."""
+        self.patient_ids.update(patient_ids)
+
+    def replays(self, patient_id: UUID | None, headers: Mapping[str, str]) -> None:
+        """Name what the first answer was about: it is shown again."""
+        self.patient_id = patient_id
+        self._headers |= {"Location": headers["location"]} if "location" in headers else {}
 
     def about(self, subject: str, *, purpose: str | None = None) -> None:
         """Name what the deed is about, and why it is done, for the audit row; a new record's address does so by itself."""

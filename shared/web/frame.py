@@ -37,7 +37,7 @@ async def open_frame(db: AsyncSession, clinic_id: UUID, client_id: str, practiti
     row = (await db.execute(_OPEN, {**parameters, "key": claim.key if claim else None})).one()
     note_clinic(db, clinic_id)
     standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or ())
-    stored = Stored(row.request_hash, row.status, json.loads(row.headers), row.body) if row.request_hash else None
+    stored = Stored(row.request_hash, row.status, json.loads(row.headers), row.body, row.patient_id) if row.request_hash else None
     return Opened(standing, bool(row.claimed), stored)
 
 
@@ -63,7 +63,15 @@ async def close_frame_from_outside(
     await enter_clinic(db, home)
     kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
     stored = await db.execute(
-        _STORE, {**kept, "clinic_id": home, "client_id": row.client_id, "outcome": row.outcome, "headers": kept_headers(response)}
+        _STORE,
+        {
+            **kept,
+            "clinic_id": home,
+            "client_id": row.client_id,
+            "outcome": row.outcome,
+            "headers": kept_headers(response),
+            "patient_id": row.patient_id,
+        },
     )
     if stored.first() is None:
         raise in_flight()
@@ -76,20 +84,21 @@ _OPEN = text(
            practitioner.active AS practitioner_active, practitioner.roles,
            CASE WHEN CAST(:key AS text) IS NOT NULL
                 THEN pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', entered.clinic_id, :client_id, :key), 0)) END AS claimed,
-           stored.request_hash, stored.status, stored.headers, stored.body
+           stored.request_hash, stored.status, stored.headers, stored.body, stored.patient_id
     FROM entered
     LEFT JOIN platform.client AS client ON client.client_id = :client_id
     LEFT JOIN platform.practitioner AS practitioner
            ON practitioner.clinic_id = entered.clinic_id AND practitioner.practitioner_id = CAST(:practitioner_id AS uuid)
     LEFT JOIN LATERAL (
-        SELECT request_hash, status, headers::text AS headers, body FROM public.idempotency_key
+        SELECT request_hash, status, headers::text AS headers, body, patient_id FROM public.idempotency_key
         WHERE clinic_id = entered.clinic_id AND client_id = :client_id AND key = CAST(:key AS text) OFFSET 0
     ) AS stored ON true
     """
 )
 _INSERT_STORED = """
-    INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body)
-    VALUES (CAST(:clinic_id AS uuid), :client_id, :key, :route, :request_hash, :outcome, CAST(:headers AS jsonb), :body)
+    INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body, patient_id)
+    VALUES (CAST(:clinic_id AS uuid), :client_id, :key, :route, :request_hash, :outcome, CAST(:headers AS jsonb), :body,
+        CAST(:patient_id AS uuid))
     ON CONFLICT DO NOTHING RETURNING 1
 """
 _STORE = text(_INSERT_STORED)

@@ -44,6 +44,8 @@ class Stored:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    patient_id: UUID | None = None
+    """Whom it is about."""
 
 
 def claim_of(request: Request, body: bytes) -> Claim:

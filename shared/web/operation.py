@@ -5,7 +5,7 @@ audit, commit, and only then answer. A dependency could not do this: FastAPI end
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -20,7 +20,7 @@ from shared import failpoints, telemetry
 from shared.db import clinic_of
 from shared.errors import Conflict, DomainError, Forbidden, Unauthorized
 from shared.security.access import Undeclared, access_of
-from shared.security.audit import AuditEvent, append
+from shared.security.audit import AuditEvent, append, append_about
 from shared.security.caller import Caller, acting, refuse_client
 from shared.web import asked, frame, idempotency
 from shared.web.asked import Asked
@@ -33,6 +33,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: the send an
 _PAGING = frozenset({"limit", "cursor"})
 _COLLISIONS = frozenset({"23503", "23505", "23P01"})
 """Foreign key, unique and exclusion violations."""
+_SAY_SOMETHING = frozenset({404, 409, 412, 422})
+"""Not found, a state, a version, a reference: nothing was looked up for what is refused by its form alone."""
 
 
 class Operation(APIRoute):
@@ -65,25 +67,27 @@ class Operation(APIRoute):
 
     async def _answered(self, inner: Handler, request: Request) -> Response:
         surroundings = surroundings_of(request.app)
-        caller: Caller | None = None
+        so_far = _SoFar()
         try:
-            caller = await surroundings.verifier.caller(request.headers.get("authorization"))
-            self.access.check(caller)
+            so_far.caller = await surroundings.verifier.caller(request.headers.get("authorization"))
+            self.access.check(so_far.caller)
             takes_body = self.body_field is not None
-            what = await asked.read(request, caller, query_names=self.query_names, takes_body=takes_body, needs_key=self.needs_key)
-            return await self._run(inner, request, surroundings, what)
+            so_far.what = await asked.read(
+                request, so_far.caller, query_names=self.query_names, takes_body=takes_body, needs_key=self.needs_key
+            )
+            return await self._run(inner, request, surroundings, so_far.what, so_far)
         except IntegrityError as error:
             raise _collision(error, self.name) from error
-        except (Unauthorized, Forbidden) as denied:
-            await self._record_denial(request, surroundings, denied, caller or getattr(denied, "caller", None))
+        except DomainError as refused:
+            await self._record_refusal(request, surroundings, refused, so_far)
             raise
 
-    async def _run(self, inner: Handler, request: Request, surroundings: Surroundings, what: Asked) -> Response:
+    async def _run(self, inner: Handler, request: Request, surroundings: Surroundings, what: Asked, so_far: "_SoFar") -> Response:
         async with surroundings.database.transaction() as db:
             opened = await frame.open_frame(db, what.clinic_id, what.caller.client_id, what.practitioner_id, what.claim)
             refuse_client(what.caller, opened.standing)
             caller = acting(what.caller, opened.standing, what.practitioner_id, self.access.naming, self.access.roles)
-            call = _call(request, surroundings, what, caller, db)
+            call = so_far.call = _call(request, surroundings, what, caller, db)
             claim = what.claim
             response = idempotency.settle(claim, claimed=opened.claimed, stored=opened.stored) if claim else None
             if response is None:
@@ -91,6 +95,7 @@ class Operation(APIRoute):
                 call.complete(response)
                 await db.flush()
             else:
+                call.replays(opened.stored.patient_id if opened.stored else None, response.headers)
                 claim = None
             await self._close(request, call, claim, response)
         failpoints.hit("api.after_commit")
@@ -118,26 +123,47 @@ class Operation(APIRoute):
             action=self.access.action,
             phi=self.access.phi,
             patient_id=call.patient_id if call else None,
+            patient_ids=call.patient_ids if call else (),
             subject=(call.location or call.subject if call else None) or _subject(self.path_format, request.path_params),
             outcome=outcome,
             request_id=marks_of(request.scope).request_id,
             purpose=call.purpose if call else None,
         )
 
-    async def _record_denial(self, request: Request, surroundings: Surroundings, denied: DomainError, caller: Caller | None) -> None:
+    async def _record_refusal(self, request: Request, surroundings: Surroundings, refused: DomainError, so_far: "_SoFar") -> None:
         """In a transaction of its own, for the request's was rolled back, with the person who was named, whoever that is.
 
-        A denial that cannot be recorded stays a denial.
+        A refusal that cannot be recorded stays a refusal.
         """
-        if caller is None:
+        caller = so_far.caller or getattr(refused, "caller", None)
+        if caller is None or not self._leaves_a_trail(refused, so_far):
             return
         try:
             clinic_id = asked.clinic_of(request, caller)
             caller = replace(caller, practitioner_id=asked.named_practitioner(request))
+            row = self._audit_event(request, caller, clinic_id, refused.status, so_far.call)
+            named = row.patient_id or asked.patient_of(request, so_far.what.document if so_far.what else None)
+            record = asked.record_of(request, surroundings.records) if named is None else None
+            row = replace(row, patient_id=named)
             async with surroundings.database.transaction(clinic_id) as db:
-                await append(db, self._audit_event(request, caller, clinic_id, denied.status))
+                await (append(db, row) if record is None else append_about(db, row, record))
         except DomainError as error:
-            telemetry.logger("audit").error("audit.denial_not_recorded", code=error.code, operation=self.name, client_id=caller.client_id)
+            telemetry.logger("audit").error("audit.refusal_not_recorded", code=error.code, operation=self.name, client_id=caller.client_id)
+
+    def _leaves_a_trail(self, refused: DomainError, so_far: "_SoFar") -> bool:
+        """Who may not is always recorded; of the other refusals those that may say something of a patient, or of there being none."""
+        if isinstance(refused, Unauthorized | Forbidden):
+            return True
+        return so_far.call is not None and self.access.phi != "none" and refused.status in _SAY_SOMETHING
+
+
+@dataclass(slots=True)
+class _SoFar:
+    """How far a request has come, for the record if it is refused."""
+
+    caller: Caller | None = None
+    what: Asked | None = None
+    call: CallContext | None = None
 
 
 class Router(APIRouter):

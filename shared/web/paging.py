@@ -65,7 +65,8 @@ class Slice(Generic[T]):
 async def page_of(call: CallContext, statement: Select[T], page: PageParams) -> Slice[T]:
     """One page of a statement that selects one entity and is ordered by columns that are never null and together unique.
 
-    Sets the Link header when there is a next page. Raises Malformed (400 cursor-invalid) for a cursor of another list.
+    Sets the Link header when there is a next page, and names the patients on this one for the audit row. Raises Malformed
+    (400 cursor-invalid) for a cursor of another list.
     """
     bound_to = _bound_to(call)
     bookmark = call.cursors.opened(page.cursor, bound_to) if page.cursor else None
@@ -79,7 +80,9 @@ async def page_of(call: CallContext, statement: Select[T], page: PageParams) -> 
         sealed = call.cursors.sealed(found.paging.bookmark_next, bound_to)
         following = f"{call.path}?{urlencode([*call.filters, ('limit', page.limit), ('cursor', sealed)])}"
         call.link(following, rel="next")
-    return Slice([row[0] for row in found], following)
+    items = [row[0] for row in found]
+    call.saw(item.patient_id for item in items if getattr(item, "patient_id", None) is not None)
+    return Slice(items, following)
 
 
 class Cursors:

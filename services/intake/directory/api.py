@@ -9,6 +9,7 @@ router = Router(prefix="/intake/v1/directory", tags=["Directory"])
 @service_access("service/Directory.r", phi="read")
 async def names(body: AskNames, call: Call) -> Names:
     """Display names of up to 200 patients, for a page that is being shown."""
+    call.saw(body.patient_ids)
     return await queries.names_of(call.db, body.patient_ids)
 
 

@@ -41,6 +41,7 @@ async def service(databases: Databases) -> AsyncIterator[Service]:
             clock=clock,
             metrics=Metrics("tiny"),
             routers=[tiny.router],
+            records={"note_id": "note"},
             jwks=StaticJwks(JWKS),
         )
 

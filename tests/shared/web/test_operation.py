@@ -36,6 +36,7 @@ async def test_a_write_leaves_its_row_its_answer_and_its_trail(client: Client) -
         "action": "C",
         "phi": "write",
         "patient_id": written["patient_id"],
+        "patient_ids": None,
         "subject": f"/tiny/v1/notes/{written['note_id']}",
         "outcome": 201,
         "request_id": request_id,
