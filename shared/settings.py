@@ -80,7 +80,7 @@ class ServiceSettings(BaseSettings):
     """Stable name of this process in its consumer group, only where it survives restarts and is unique among the living."""
     kafka_session_timeout_ms: int = 10_000
     cursor_key: SecretStr
-    """Seals paging cursors; at least 32 bytes, shared by the replicas of one service."""
+    """Seals paging cursors and, by a key derived for that, stored answers; at least 32 bytes, shared by the replicas of one service."""
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     ops_host: str = "127.0.0.1"

@@ -46,6 +46,7 @@ def application(service: "Service") -> FastAPI:
         clock=service.clock,
         verifier=TokenVerifier(jwks, audience=service.name, issuer=settings.token_issuer),
         cursors=Cursors(settings.cursor_key.get_secret_value()),
+        answers=idempotency.AnswerSeal(settings.cursor_key.get_secret_value()),
         records=service.records,
     )
     for router in service.routers:

@@ -18,6 +18,7 @@ from shared.web import versions
 from shared.web.marks import marks_of
 
 if TYPE_CHECKING:
+    from shared.web.idempotency import AnswerSeal
     from shared.web.paging import Cursors
 
 
@@ -29,6 +30,7 @@ class Surroundings:
     clock: Clock
     verifier: TokenVerifier
     cursors: "Cursors"
+    answers: "AnswerSeal"
     records: Mapping[str, str] = field(default_factory=dict)
     """Which table says whose record an id is, by the name that addresses give it: for the trail of what was refused."""
 

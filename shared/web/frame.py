@@ -19,7 +19,7 @@ from shared.db import enter_clinic, note_clinic
 from shared.security.audit import INSERT, AuditEvent, append, unwritable
 from shared.security.caller import Standing
 from shared.statements import Statement
-from shared.web.idempotency import Claim, Stored, in_flight, kept_headers
+from shared.web.idempotency import AnswerSeal, Claim, Stored, in_flight, kept_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,43 @@ class Opened:
     stored: Stored | None
 
 
-async def open_frame(db: AsyncSession, clinic_id: UUID, client_id: str, practitioner_id: UUID | None, claim: Claim | None) -> Opened:
+async def open_frame(
+    db: AsyncSession, clinic_id: UUID, client_id: str, practitioner_id: UUID | None, claim: Claim | None, answers: AnswerSeal
+) -> Opened:
     """Enter the clinic and read what decides about the request, in one round trip."""
     parameters = {"clinic_id": str(clinic_id), "client_id": client_id, "practitioner_id": practitioner_id}
     row = (await db.execute(_OPEN, {**parameters, "key": claim.key if claim else None})).one()
     note_clinic(db, clinic_id)
     standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or ())
-    stored = Stored(row.request_hash, row.status, json.loads(row.headers), row.body, row.patient_id) if row.request_hash else None
+    if claim is None or row.request_hash is None:
+        return Opened(standing, bool(row.claimed), None)
+    # An answer of a release that did not seal them stands in ``body`` until it is forgotten.
+    body = row.body if row.sealed is None else answers.opened(row.sealed, clinic_id, client_id, claim.key)
+    stored = Stored(row.request_hash, row.status, json.loads(row.headers), body, row.patient_id)
     return Opened(standing, bool(row.claimed), stored)
 
 
-async def close_frame(db: AsyncSession, row: AuditEvent, claim: Claim, route: str, response: Response) -> None:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer as it is stored under its key, in the clinic of the caller."""
+
+    home: UUID
+    claim: Claim
+    route: str
+    response: Response
+    answers: AnswerSeal
+
+    def parameters(self, row: AuditEvent) -> dict[str, object]:
+        """Of the statement that stores it, besides those of its audit row."""
+        sealed = self.answers.sealed(bytes(self.response.body), self.home, row.client_id, self.claim.key)
+        named = {"key": self.claim.key, "route": self.route, "request_hash": self.claim.request_hash}
+        return {**named, "sealed": sealed, "headers": kept_headers(self.response)}
+
+
+async def close_frame(db: AsyncSession, row: AuditEvent, kept: Kept) -> None:
     """Store the answer and append the audit row, in one round trip. Raises Conflict when another request was first after all."""
-    kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
     try:
-        (written,) = await _CLOSE.rows(db, **row.parameters(), **kept, headers=kept_headers(response))
+        (written,) = await _CLOSE.rows(db, **row.parameters(), **kept.parameters(row))
     except DBAPIError as error:
         raise unwritable(error) from error
     if not written["stored"]:
@@ -53,27 +75,14 @@ async def close_frame(db: AsyncSession, row: AuditEvent, claim: Claim, route: st
     failpoints.hit("audit.before_commit")
 
 
-async def close_frame_from_outside(
-    db: AsyncSession, row: AuditEvent, home: UUID, claim: Claim | None, route: str, response: Response
-) -> None:
+async def close_frame_from_outside(db: AsyncSession, row: AuditEvent, kept: Kept | None) -> None:
     """The same for an endpoint that went into a clinic from outside: its audit row stays there, its answer is stored outside."""
     await append(db, row)
-    if claim is None:
+    if kept is None:
         return
-    await enter_clinic(db, home)
-    kept = {"key": claim.key, "route": route, "request_hash": claim.request_hash, "body": bytes(response.body)}
-    stored = await db.execute(
-        _STORE,
-        {
-            **kept,
-            "clinic_id": home,
-            "client_id": row.client_id,
-            "outcome": row.outcome,
-            "headers": kept_headers(response),
-            "patient_id": row.patient_id,
-        },
-    )
-    if stored.first() is None:
+    await enter_clinic(db, kept.home)
+    about = {"clinic_id": kept.home, "client_id": row.client_id, "outcome": row.outcome, "patient_id": row.patient_id}
+    if (await db.execute(_STORE, {**about, **kept.parameters(row)})).first() is None:
         raise in_flight()
 
 
@@ -84,20 +93,20 @@ _OPEN = text(
            practitioner.active AS practitioner_active, practitioner.roles,
            CASE WHEN CAST(:key AS text) IS NOT NULL
                 THEN pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', entered.clinic_id, :client_id, :key), 0)) END AS claimed,
-           stored.request_hash, stored.status, stored.headers, stored.body, stored.patient_id
+           stored.request_hash, stored.status, stored.headers, stored.body, stored.sealed, stored.patient_id
     FROM entered
     LEFT JOIN platform.client AS client ON client.client_id = :client_id
     LEFT JOIN platform.practitioner AS practitioner
            ON practitioner.clinic_id = entered.clinic_id AND practitioner.practitioner_id = CAST(:practitioner_id AS uuid)
     LEFT JOIN LATERAL (
-        SELECT request_hash, status, headers::text AS headers, body, patient_id FROM public.idempotency_key
+        SELECT request_hash, status, headers::text AS headers, body, sealed, patient_id FROM public.idempotency_key
         WHERE clinic_id = entered.clinic_id AND client_id = :client_id AND key = CAST(:key AS text) OFFSET 0
     ) AS stored ON true
     """
 )
 _INSERT_STORED = """
-    INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body, patient_id)
-    VALUES (CAST(:clinic_id AS uuid), :client_id, :key, :route, :request_hash, :outcome, CAST(:headers AS jsonb), :body,
+    INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body, sealed, patient_id)
+    VALUES (CAST(:clinic_id AS uuid), :client_id, :key, :route, :request_hash, :outcome, CAST(:headers AS jsonb), '', :sealed,
         CAST(:patient_id AS uuid))
     ON CONFLICT DO NOTHING RETURNING 1
 """

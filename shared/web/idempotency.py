@@ -7,12 +7,17 @@ one that closes it, and the primary key decides where two requests pass each oth
 import asyncio
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request
 from fastapi.responses import Response
 from sqlalchemy import text
@@ -25,6 +30,7 @@ from shared.security.caller import OUTSIDE_CLINICS
 KEEP = timedelta(hours=48)
 KEY_FORM = '^("[!#-~]{1,255}"|[!#-~]{1,255})$'
 """Visible ASCII, bare or as a structured string; published in the API's description."""
+_NONCE_BYTES = 12
 _KEPT_HEADERS = ("content-type", "location", "etag", "link")
 
 
@@ -43,9 +49,32 @@ class Stored:
     request_hash: bytes
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | None
+    """None where it was sealed with another key."""
     patient_id: UUID | None = None
     """Whom it is about."""
+
+
+class AnswerSeal:
+    """Keeps stored answers unreadable in the database and its copies: they say what operations say of patients.
+
+    AES-GCM with a key derived from the service's secret, each bound to its clinic, client and key.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._box = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"afterglow stored answer").derive(secret.encode()))
+
+    def sealed(self, answer: bytes, clinic_id: UUID, client_id: str, key: str) -> bytes:
+        """What is stored."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._box.encrypt(nonce, answer, _place(clinic_id, client_id, key))
+
+    def opened(self, stored: bytes, clinic_id: UUID, client_id: str, key: str) -> bytes | None:
+        """The answer; None when it was sealed with another key or for another place."""
+        try:
+            return self._box.decrypt(stored[:_NONCE_BYTES], stored[_NONCE_BYTES:], _place(clinic_id, client_id, key))
+        except (InvalidTag, ValueError):
+            return None
 
 
 def claim_of(request: Request, body: bytes) -> Claim:
@@ -62,10 +91,15 @@ def claim_of(request: Request, body: bytes) -> Claim:
 
 
 def settle(claim: Claim, *, claimed: bool, stored: Stored | None) -> Response | None:
-    """The first answer again, or None when this request is the first. Raises Invalid (422) or Conflict (409)."""
+    """The first answer again, or None when this request is the first. Raises Invalid (422) or Conflict (409).
+
+    An answer that cannot be read any more says that the request was done; it is never done twice for that.
+    """
     if stored is not None:
         if stored.request_hash != claim.request_hash:
             raise Invalid("idempotency-key-reused", "This Idempotency-Key was used for another request.")
+        if stored.body is None:
+            raise Conflict("idempotency-answer-lost", "This was done, and its answer can no longer be read: read the record.")
         headers = {**stored.headers, "Idempotency-Replayed": "true"}
         return Response(stored.body, status_code=stored.status, headers=headers)
     if not claimed:
@@ -108,6 +142,10 @@ async def forget_old(database: Database, *, older_than: timedelta = KEEP) -> int
             await enter_clinic(db, clinic_id)
             forgotten += len((await db.execute(_FORGET, {"seconds": older_than.total_seconds()})).all())
     return forgotten
+
+
+def _place(clinic_id: UUID, client_id: str, key: str) -> bytes:
+    return _hash((clinic_id.bytes, client_id.encode(), key.encode()))
 
 
 def _hash(parts: Iterable[bytes]) -> bytes:

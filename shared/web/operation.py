@@ -84,7 +84,9 @@ class Operation(APIRoute):
 
     async def _run(self, inner: Handler, request: Request, surroundings: Surroundings, what: Asked, so_far: "_SoFar") -> Response:
         async with surroundings.database.transaction() as db:
-            opened = await frame.open_frame(db, what.clinic_id, what.caller.client_id, what.practitioner_id, what.claim)
+            opened = await frame.open_frame(
+                db, what.clinic_id, what.caller.client_id, what.practitioner_id, what.claim, surroundings.answers
+            )
             refuse_client(what.caller, opened.standing)
             caller = acting(what.caller, opened.standing, what.practitioner_id, self.access.naming, self.access.roles)
             call = so_far.call = _call(request, surroundings, what, caller, db)
@@ -106,11 +108,12 @@ class Operation(APIRoute):
             return
         entered = clinic_of(call.db)
         row = self._audit_event(request, call.caller, entered, response.status_code, call)
-        route = f"{self.method} {self.path_format}"
+        answers = surroundings_of(request.app).answers
+        kept = frame.Kept(call.clinic_id, claim, f"{self.method} {self.path_format}", response, answers) if claim else None
         if entered != call.clinic_id:
-            await frame.close_frame_from_outside(call.db, row, call.clinic_id, claim, route, response)
-        elif claim is not None:
-            await frame.close_frame(call.db, row, claim, route, response)
+            await frame.close_frame_from_outside(call.db, row, kept)
+        elif kept is not None:
+            await frame.close_frame(call.db, row, kept)
         else:
             await append(call.db, row)
 

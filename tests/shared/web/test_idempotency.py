@@ -17,8 +17,11 @@ from shared.db import Database
 from shared.service import Service
 from shared.telemetry import Metrics
 from shared.web import Call, Router, access, application, idempotency
+from shared.web.call import surroundings_of
+from shared.web.idempotency import AnswerSeal
 from tests.shared.web.client import CLIENT, CLINIC, ORIGIN, OTHER_CLINIC, SECOND_NURSE, Client, bearer, note
 from tests.shared.web.tiny import Note
+from tests.support.databases import Databases
 
 SLOW_PATIENT = uuid4()
 
@@ -176,6 +179,55 @@ _STORED_BY_ANOTHER = text(
     "INSERT INTO public.idempotency_key (clinic_id, client_id, key, route, request_hash, status, headers, body) "
     "VALUES (:clinic, :client, :key, 'POST /tiny/v1/notes', 'x', 201, '{}', '{}')"
 )
+
+
+async def test_a_stored_answer_cannot_be_read_in_the_database(client: Client) -> None:
+    body, key = note(title="Chest pain at night"), str(uuid4())
+    await client.write_note(body, Idempotency_Key=key)
+    (stored,) = [row for row in await client.rows("public.idempotency_key") if row["key"] == key]
+    kept = {name: value for name, value in stored.items() if name != "patient_id"}
+    for said in (body["title"], str(body["dose_mg"]), body["patient_id"]):
+        assert said not in repr(kept)
+    assert (stored["body"], len(stored["sealed"]) > 50) == (b"", True)
+
+
+async def test_an_answer_that_an_older_release_stored_in_the_clear_is_still_given(client: Client, databases: Databases) -> None:
+    body, key = note(), str(uuid4())
+    first = await client.write_note(body, Idempotency_Key=key)
+    await _change(client, databases, key, "sealed = NULL, body = :value", first.content)
+    again = await client.write_note(body, Idempotency_Key=key)
+    assert (again.status_code, again.content) == (201, first.content)
+
+
+async def test_an_answer_moved_to_another_key_is_not_given_there(client: Client, databases: Databases) -> None:
+    """Whoever can write into the database cannot have one request answered with what was said of another."""
+    body, key, other = note(), str(uuid4()), str(uuid4())
+    await client.write_note(note(), Idempotency_Key=other)
+    await client.write_note(body, Idempotency_Key=key)
+    (moved,) = [row["sealed"] for row in await client.rows("public.idempotency_key") if row["key"] == other]
+    await _change(client, databases, key, "sealed = :value", moved)
+    answer = await client.write_note(body, Idempotency_Key=key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency-answer-lost")
+
+
+async def test_after_the_secret_was_renewed_nothing_is_done_twice(client: Client) -> None:
+    body, key = note(), str(uuid4())
+    await client.write_note(body, Idempotency_Key=key)
+    surroundings = surroundings_of(client.app)
+    client.app.state.surroundings = replace(surroundings, answers=AnswerSeal("another secret"))
+    try:
+        answer = await client.write_note(body, Idempotency_Key=key)
+    finally:
+        client.app.state.surroundings = surroundings
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency-answer-lost")
+    assert written(await client.rows("public.note"), body) == 1
+
+
+async def _change(client: Client, databases: Databases, key: str, change: str, value: bytes) -> None:
+    """As no service may: with the rights of the database's owner."""
+    owner = await databases.server.admin(client.database.url.rpartition("/")[2].partition("?")[0])
+    await owner.execute(f"UPDATE public.idempotency_key SET {change.replace(':value', '$2')} WHERE key = $1", key, value)  # noqa: S608 - ours
+    await owner.close()
 
 
 async def test_old_answers_are_forgotten(client: Client) -> None:
