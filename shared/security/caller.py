@@ -47,14 +47,20 @@ class Standing:
     client_may_act: bool | None = None
     practitioner_active: bool | None = None
     practitioner_roles: Sequence[str] = ()
+    clinic_active: bool | None = None
 
 
 def refuse_client(caller: Caller, standing: Standing) -> None:
-    """A client that intake has disabled is refused at once; one that we do not know yet is trusted by its 5-minute token."""
+    """A client that intake has disabled is refused at once, and so are the systems of a clinic that has closed.
+
+    One that we do not know yet is trusted by its 5-minute token. Our own services and the operator go on: records stay.
+    """
     if standing.client_active is False:
         raise Unauthorized("client-disabled", "This client has been disabled.")
     if caller.kind == "clinic-system" and standing.client_clinic_id not in (None, caller.clinic_id):
         raise Unauthorized("token-invalid", "The token does not fit the client's registration.")
+    if caller.kind == "clinic-system" and standing.clinic_active is False:
+        raise Unauthorized("clinic-inactive", "This clinic is not active.")
 
 
 def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, naming: Naming, roles: Collection[str]) -> Caller:

@@ -1,8 +1,8 @@
 """The two statements around every endpoint. The first enters the clinic, reads what is known of client and practitioner, and claims
 the idempotency key; the last stores the answer under that key and appends the audit row.
 
-Order inside the first: the clinic is set in an optimisation fence on which the read of stored answers depends, because row-level
-security looks at the setting when that table is first touched.
+Order inside the first: the clinic is set in an optimisation fence on which the reads of the clinic and of stored answers depend, because
+row-level security looks at the setting when a table is first touched. Every service knows its clinics in a table ``clinic``.
 """
 
 import json
@@ -38,7 +38,7 @@ async def open_frame(
     parameters = {"clinic_id": str(clinic_id), "client_id": client_id, "practitioner_id": practitioner_id}
     row = (await db.execute(_OPEN, {**parameters, "key": claim.key if claim else None})).one()
     note_clinic(db, clinic_id)
-    standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or ())
+    standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or (), row.clinic_active)
     if claim is None or row.request_hash is None:
         return Opened(standing, bool(row.claimed), None)
     # An answer of a release that did not seal them stands in ``body`` until it is forgotten.
@@ -90,7 +90,7 @@ _OPEN = text(
     """
     WITH entered AS MATERIALIZED (SELECT CAST(set_config('app.clinic_id', :clinic_id, true) AS uuid) AS clinic_id)
     SELECT client.clinic_id AS client_clinic_id, client.active AS client_active, client.may_act,
-           practitioner.active AS practitioner_active, practitioner.roles,
+           practitioner.active AS practitioner_active, practitioner.roles, clinic.active AS clinic_active,
            CASE WHEN CAST(:key AS text) IS NOT NULL
                 THEN pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', entered.clinic_id, :client_id, :key), 0)) END AS claimed,
            stored.request_hash, stored.status, stored.headers, stored.body, stored.sealed, stored.patient_id
@@ -98,6 +98,7 @@ _OPEN = text(
     LEFT JOIN platform.client AS client ON client.client_id = :client_id
     LEFT JOIN platform.practitioner AS practitioner
            ON practitioner.clinic_id = entered.clinic_id AND practitioner.practitioner_id = CAST(:practitioner_id AS uuid)
+    LEFT JOIN LATERAL (SELECT active FROM public.clinic WHERE clinic_id = entered.clinic_id OFFSET 0) AS clinic ON true
     LEFT JOIN LATERAL (
         SELECT request_hash, status, headers::text AS headers, body, sealed, patient_id FROM public.idempotency_key
         WHERE clinic_id = entered.clinic_id AND client_id = :client_id AND key = CAST(:key AS text) OFFSET 0

@@ -41,7 +41,7 @@ async def read_clinic(clinic_id: UUID, call: Call) -> ClinicOut:
 @router.patch("/{clinic_id}")
 @operator_access("system/Organization.u")
 async def change_clinic(clinic_id: UUID, body: ChangeClinic, call: Call) -> ClinicOut:
-    """Change a clinic's settings. An inactive clinic's systems get no more tokens."""
+    """Change a clinic's settings. An inactive clinic's systems get no more tokens, and those they have stop within a second."""
     clinic = await commands.change(call, clinic_id, body)
     call.etag(clinic.version)
     return ClinicOut.model_validate(clinic)

@@ -79,6 +79,15 @@ def test_a_disabled_client_is_refused() -> None:
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_the_systems_of_a_closed_clinic_are_refused_and_nobody_else() -> None:
+    closed = Standing(clinic_active=False)
+    with pytest.raises(Unauthorized) as refused:
+        refuse_client(CALLER, closed)
+    assert refused.value.code == "clinic-inactive"
+    for kind in ("service", "operator"):
+        refuse_client(Caller("ours", kind, None, frozenset()), closed)
+
+
 def test_a_client_of_another_clinic_is_refused() -> None:
     with pytest.raises(Unauthorized):
         refuse_client(CALLER, Standing(uuid4(), client_active=True))

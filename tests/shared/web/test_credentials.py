@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from sqlalchemy import text
 
 from shared.events.intake import ClientChanged, PractitionerChanged
 from shared.security.access import census
@@ -249,3 +250,28 @@ async def test_another_clinics_note_is_not_found(client: Client) -> None:
     assert answer.status_code == random.status_code == 404
     assert {**answer.json(), "instance": ""} == {**random.json(), "instance": ""}
     assert (await client.get("/tiny/v1/notes", **elsewhere)).json()["items"] == []
+
+
+async def test_a_closed_clinics_token_is_refused_at_once_also_for_an_answer_that_was_given(client: Client) -> None:
+    body, key, request_id = note(), str(uuid4()), str(uuid4())
+    assert (await client.write_note(body, Idempotency_Key=key)).status_code == 201
+    await set_active(client, active=False)
+    again = await client.write_note(body, Idempotency_Key=key, X_Request_Id=request_id)
+    assert (again.status_code, again.json()["code"]) == (401, "clinic-inactive")
+    assert [row["outcome"] for row in await audited(client, request_id)] == [401]
+    assert (await client.get("/tiny/v1/facts", Afterglow_Clinic=str(CLINIC), **bearer(**SERVICE))).status_code == 200
+    await set_active(client, active=True)
+    assert (await client.write_note(body, Idempotency_Key=key)).status_code == 201
+
+
+async def set_active(client: Client, *, active: bool) -> None:
+    async with client.database.transaction(CLINIC) as db:
+        await db.execute(_CLINIC, {"clinic_id": CLINIC, "active": active})
+
+
+_CLINIC = text(
+    """
+    INSERT INTO public.clinic (clinic_id, active) VALUES (:clinic_id, :active)
+    ON CONFLICT (clinic_id) DO UPDATE SET active = EXCLUDED.active
+    """
+)

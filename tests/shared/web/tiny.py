@@ -48,6 +48,11 @@ TABLES = """
     ALTER TABLE public.note FORCE ROW LEVEL SECURITY;
     CREATE POLICY inside_clinic ON public.note USING (clinic_id = (SELECT current_setting('app.clinic_id')::uuid));
     GRANT SELECT, INSERT, UPDATE ON public.note TO tiny;
+    CREATE TABLE public.clinic (clinic_id uuid PRIMARY KEY, active boolean NOT NULL);
+    ALTER TABLE public.clinic ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE public.clinic FORCE ROW LEVEL SECURITY;
+    CREATE POLICY inside_clinic ON public.clinic USING (clinic_id = (SELECT current_setting('app.clinic_id')::uuid));
+    GRANT SELECT, INSERT, UPDATE ON public.clinic TO tiny;
     CREATE TABLE public.promise (
         promise_id int PRIMARY KEY,
         kept_by int NOT NULL REFERENCES public.promise DEFERRABLE INITIALLY DEFERRED
