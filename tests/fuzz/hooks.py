@@ -35,7 +35,6 @@ _UNSAID = frozenset(
         ("systolic_mmhg", "required"),  # a pressure has two values
         ("diastolic_mmhg", "required"),
         ("pump_end", "required"),  # while the pump runs
-        ("jwks", "text-not-allowed"),  # a key set may hold anything
     }
 )
 """Refusals for form that the description does not foretell: the last step of the pointer, and the code."""

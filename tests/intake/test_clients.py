@@ -9,8 +9,8 @@ from joserfc.jwk import ECKey
 from pydantic import ValidationError
 
 from services import secrets
-from services.intake.identity.assertions import InvalidKeys, checked_keys
 from services.intake.identity.commands import register_client
+from services.intake.identity.keys import InvalidKeys, KeySet, checked_keys
 from services.intake.identity.registration import Registration, built_in
 from services.intake.identity.rules import ClientKind
 from services.intake.identity.tokens import SigningKeys
@@ -39,19 +39,15 @@ def client_body(clinic: Caller, **changes: object) -> Json:
 # Keys
 
 UNUSABLE: dict[str, tuple[Json, str]] = {
-    "the private half": (ECKey.generate_key("P-384", {"kid": "a"}, private=True).as_dict(private=True), "private-key-sent"),
-    "a shared secret": ({"kty": "oct", "k": "c2VjcmV0", "kid": "a"}, "private-key-sent"),
     "another curve": (public_key("P-256"), "key-type-not-allowed"),
     "another key's algorithm": (public_key(alg="RS384"), "key-type-not-allowed"),
-    "a list for a type": ({"kty": ["EC"], "kid": "a"}, "key-type-not-allowed"),
     "an Edwards key": ({"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "a"}, "key-type-not-allowed"),
     "for encryption": (public_key(use="enc"), "key-not-for-signing"),
     "for another algorithm": (public_key(alg="HS256"), "key-not-for-signing"),
     "not on the curve": (public_key(x="AAAA"), "key-malformed"),
-    "a number for a coordinate": (public_key(x=7), "key-malformed"),
     "without coordinates": ({"kty": "EC", "crv": "P-384", "kid": "a"}, "key-malformed"),
-    "a zero character in its name": (public_key(kid="a\x00b"), "kid-required"),
-    "without a name": ({"kty": "EC", "crv": "P-384"}, "kid-required"),
+    "an RSA key without a modulus": ({"kty": "RSA", "e": "AQAB", "kid": "a"}, "key-malformed"),
+    "no base64": (public_key(x="A"), "key-malformed"),
     "a short RSA key": ({"kty": "RSA", "n": "_" * 170 + "8", "e": "AQAB", "kid": "a"}, "key-size-not-allowed"),
 }
 
@@ -60,26 +56,66 @@ UNUSABLE: dict[str, tuple[Json, str]] = {
 def test_only_strong_public_signing_keys_can_be_registered(which: str) -> None:
     key, code = UNUSABLE[which]
     with pytest.raises(InvalidKeys) as refused:
-        checked_keys({"keys": [key]})
+        checked_keys(KeySet.model_validate({"keys": [key]}))
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize("jwks", [{}, {"keys": []}, {"keys": "all"}, {"keys": ["a"]}, {"keys": [{}] * 11}])
-def test_a_key_set_has_one_to_ten_keys(jwks: Json) -> None:
-    with pytest.raises(InvalidKeys) as refused:
-        checked_keys(jwks)
-    assert refused.value.code == "jwks-malformed"
+MALFORMED: dict[str, tuple[object, str, str]] = {
+    "no set": ("https://ehr.example.org/jwks.json", "type", "/jwks"),
+    "no keys": ({}, "required", "/jwks/keys"),
+    "an empty set": ({"keys": []}, "too-short", "/jwks/keys"),
+    "a word for the keys": ({"keys": "all"}, "type", "/jwks/keys"),
+    "a word for a key": ({"keys": ["a"]}, "type", "/jwks/keys/0"),
+    "a list for a key": ({"keys": [[public_key()]]}, "type", "/jwks/keys/0"),
+    "eleven keys": ({"keys": [public_key()] * 11}, "too-long", "/jwks/keys"),
+    "the private half": (
+        {"keys": [ECKey.generate_key("P-384", {"kid": "a"}, private=True).as_dict(private=True)]},
+        "private-key-sent",
+        "/jwks/keys/0",
+    ),
+    "a shared secret": ({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]}, "private-key-sent", "/jwks/keys/0"),
+    "the primes of a key": ({"keys": [{"kty": "RSA", "kid": "a", "oth": [{}]}]}, "private-key-sent", "/jwks/keys/0"),
+    "a list for a type": ({"keys": [public_key(kty=["EC"])]}, "type", "/jwks/keys/0/kty"),
+    "an object for a curve": ({"keys": [public_key(crv={"P": 384})]}, "type", "/jwks/keys/0/crv"),
+    "a zero character in a curve": ({"keys": [public_key(crv="P-384\u0000")]}, "format", "/jwks/keys/0/crv"),
+    "a number for a coordinate": ({"keys": [public_key(x=7)]}, "type", "/jwks/keys/0/x"),
+    "a boolean for a coordinate": ({"keys": [public_key(y=True)]}, "type", "/jwks/keys/0/y"),
+    "nested values for a coordinate": ({"keys": [public_key(x=[[[{"a": "\u0000"}]]])]}, "type", "/jwks/keys/0/x"),
+    "a zero character in a coordinate": ({"keys": [public_key(x="AAAA\u0000")]}, "format", "/jwks/keys/0/x"),
+    "a coordinate in other digits": ({"keys": [public_key(x="\uff21\uff21")]}, "format", "/jwks/keys/0/x"),
+    "a padded coordinate": ({"keys": [public_key(x="AAA=")]}, "format", "/jwks/keys/0/x"),
+    "an endless modulus": ({"keys": [{"kty": "RSA", "kid": "a", "n": "A" * 1367, "e": "AQAB"}]}, "too-long", "/jwks/keys/0/n"),
+    "a number for an exponent": ({"keys": [{"kty": "RSA", "kid": "a", "n": "AAAA", "e": 65537}]}, "type", "/jwks/keys/0/e"),
+    "a list for an algorithm": ({"keys": [public_key(alg=["ES384"])]}, "type", "/jwks/keys/0/alg"),
+    "an object for a use": ({"keys": [public_key(use={})]}, "type", "/jwks/keys/0/use"),
+    "a zero character in its name": ({"keys": [public_key(kid="a\u0000b")]}, "format", "/jwks/keys/0/kid"),
+    "a name of many": ({"keys": [public_key(kid="a" * 256)]}, "too-long", "/jwks/keys/0/kid"),
+    "a number for a name": ({"keys": [public_key(kid=1)]}, "type", "/jwks/keys/0/kid"),
+    "without a name": ({"keys": [{"kty": "EC", "crv": "P-384"}]}, "required", "/jwks/keys/0/kid"),
+    "without a type": ({"keys": [{"kid": "a", "crv": "P-384"}]}, "required", "/jwks/keys/0/kty"),
+}
+
+
+@pytest.mark.parametrize("which", MALFORMED)
+async def test_a_key_set_is_read_member_by_member(operator: Caller, clinic: Caller, which: str) -> None:
+    jwks, code, pointer = MALFORMED[which]
+    assert_refused(await operator.post("/intake/v1/clients", client_body(clinic, jwks=jwks)), 422, code, pointer)
+    listed = (await operator.get(f"/intake/v1/clients?clinic_id={clinic.clinic_id}")).json()["items"]
+    assert [one["client_id"] for one in listed] == [clinic.client_id]
 
 
 def test_two_keys_of_a_set_have_two_names() -> None:
     with pytest.raises(InvalidKeys) as refused:
-        checked_keys({"keys": [public_key(), public_key()]})
+        checked_keys(KeySet.model_validate({"keys": [public_key(), public_key()]}))
     assert refused.value.code == "kid-not-unique"
 
 
-def test_members_of_a_key_that_nobody_needs_are_not_kept() -> None:
+async def test_members_of_a_key_that_nobody_needs_are_not_kept(operator: Caller, clinic: Caller) -> None:
+    """A certificate, a comment, and members of another type of key, whatever they hold."""
     key = public_key()
-    assert checked_keys({"keys": [{**key, "x5c": ["certificate"], "comment": "hello"}]}) == {"keys": [key]}
+    more = {"x5c": ["certificate"], "comment": "a\u0000b", "ext": [[[{}]]], "n": "AAAA", "e": "AQAB"}
+    answer = await operator.post("/intake/v1/clients", client_body(clinic, jwks={"keys": [{**key, **more}], "more": "\u0000"}))
+    assert (answer.status_code, answer.json()["jwks"]) == (201, {"keys": [key]})
 
 
 # By an operator
@@ -105,8 +141,12 @@ async def test_an_operator_registers_and_reads_a_clinics_system(operator: Caller
         ({"scopes": ["service/Directory.r"]}, "scope-not-allowed", "/scopes"),
         ({"scopes": ["system/Patient.cruds"]}, "scope-not-allowed", "/scopes"),
         ({"scopes": []}, "too-short", "/scopes"),
-        ({"jwks": {"keys": []}}, "jwks-malformed", "/jwks"),
-        ({"jwks": "https://ehr.example.org/jwks.json"}, "type", "/jwks"),
+        ({"jwks": {"keys": [public_key("P-256")]}}, "key-type-not-allowed", "/jwks"),
+        ({"name": "a\u2028b"}, "text-not-allowed", "/name"),
+        ({"name": {"a": 1}}, "type", "/name"),
+        ({"scopes": [["system/Patient.r"]]}, "type", "/scopes/0"),
+        ({"scopes": ["system/Patient.r\u0000"]}, "format", "/scopes/0"),
+        ({"may_act_for_practitioners": 1}, "type", "/may_act_for_practitioners"),
         ({"clinic_id": str(uuid4())}, "reference-not-found", "/clinic_id"),
         ({"client_id": "chosen-by-me"}, "unknown-field", ""),
     ],
@@ -219,7 +259,14 @@ def test_a_scope_that_only_a_newer_release_knows_is_left_out_and_told_of(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "document", ["", "{}", '[{"client_id": "a"}]', '[{"client_id": "a", "kind": "service", "jwks": {}, "scopes": []}]']
+    "document",
+    [
+        "",
+        "{}",
+        '[{"client_id": "a"}]',
+        '[{"client_id": "a", "kind": "service", "jwks": {}, "scopes": []}]',
+        '[{"client_id": "a b", "kind": "service", "jwks": {"keys": []}, "scopes": []}]',
+    ],
 )
 def test_built_in_clients_that_cannot_be_read_stop_the_start(document: str) -> None:
     with pytest.raises(ValidationError):

@@ -1,15 +1,24 @@
 """What a client is registered with, whoever registers it: an operator by the API, or an installation by its settings."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from services.intake.identity.assertions import InvalidKeys, checked_keys
+from services.intake.identity.keys import InvalidKeys, KeySet, checked_keys
 from services.intake.identity.rules import ClientKind, expanded, known
 from services.intake.refusals import refused
 from shared.errors import DomainError, FieldError
+
+
+def _by_schema(keys: object) -> object:
+    """The members of a key set that are needed, as JSON. Raises pydantic's ValidationError for anything else."""
+    given = keys if isinstance(keys, KeySet) else KeySet.model_validate(keys)
+    return given.model_dump(exclude_none=True)
+
+
+ClientId = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 
 
 class Registration(BaseModel):
@@ -17,11 +26,11 @@ class Registration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    client_id: str
+    client_id: ClientId
     kind: ClientKind
     clinic_id: UUID | None = None
     name: str = ""
-    jwks: dict[str, Any]  # Any: a JSON Web Key Set is JSON
+    jwks: Annotated[dict[str, Any], BeforeValidator(_by_schema)]  # Any: a JSON Web Key Set is JSON
     scopes: list[str]
     may_act_for_practitioners: bool = False
 
@@ -56,7 +65,7 @@ def _of_this_release(registration: Registration) -> Registration:
 def checked(registration: Registration) -> Registration:
     """The registration with its public keys only and its scopes one by one. Raises Invalid (422)."""
     try:
-        jwks = checked_keys(registration.jwks)
+        jwks = checked_keys(KeySet.model_validate(registration.jwks))
     except InvalidKeys as invalid:
         raise refused(FieldError("/jwks", invalid.code, invalid.detail)) from None
     scopes = expanded(registration.scopes)

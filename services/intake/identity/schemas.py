@@ -5,17 +5,11 @@ from uuid import UUID
 from pydantic import Field
 
 from services.intake.fields import Name
+from services.intake.identity.keys import KeySet
 from services.intake.identity.rules import ASSERTION_TYPE, LIFETIME_SECONDS, TOKEN_ERRORS, ClientKind
 from shared.web.schemas import Answer, Body
 
 Scope = Annotated[str, Field(min_length=3, max_length=80, pattern=r"^[a-z]+/[A-Za-z]+\.[a-z]+$", examples=["system/Patient.cru"])]
-_KEY_SET = {
-    "required": ["keys"],
-    "properties": {"keys": {"type": "array", "minItems": 1, "maxItems": 10, "items": {"type": "object", "required": ["kty", "kid"]}}},
-}
-PublicKeys = Annotated[
-    dict[str, Any], Field(description="JSON Web Key Set (RFC 7517) with the public keys, EC P-384 or RSA.", json_schema_extra=_KEY_SET)
-]
 
 
 class RegisterClient(Body):
@@ -24,7 +18,7 @@ class RegisterClient(Body):
     clinic_id: UUID
     kind: Literal[ClientKind.CLINIC_SYSTEM] = ClientKind.CLINIC_SYSTEM
     name: Name
-    jwks: PublicKeys
+    jwks: KeySet
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)]
     may_act_for_practitioners: bool = False
 
