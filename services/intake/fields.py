@@ -55,6 +55,24 @@ def _phone(value: str) -> str:
     return written
 
 
+def _language_tag(value: str) -> str:
+    """BCP 47 in its usual case: language, script, region, variants. By its grammar alone, for nobody's register is here to look into.
+
+    What needs a register to be read is refused: extended languages (``zh-yue`` is ``yue``), extensions and private use.
+    """
+    language, *rest = value.split("-")
+    if len({part.lower() for part in rest}) != len(rest):
+        raise PydanticCustomError("format", "Names no part twice.")
+    return "-".join([language.lower(), *map(_usual_case, rest)])
+
+
+def _usual_case(part: str) -> str:
+    """RFC 5646, section 2.1.1: Latn, MX, everything else small."""
+    if len(part) == _SCRIPT_CHARS and part.isalpha():
+        return part.title()
+    return part.upper() if len(part) == _REGION_CHARS else part.lower()
+
+
 def _no_phone() -> PydanticCustomError:
     detail = "Send one existing number with its country code and nothing else, such as +12125550123."
     return PydanticCustomError("phone-invalid", detail)
@@ -62,11 +80,13 @@ def _no_phone() -> PydanticCustomError:
 
 _PHONE_FORM = r"^\+[0-9](?:[ .()-]{0,3}[0-9])*$"
 _PHONE = re.compile(_PHONE_FORM)
+_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*$"
+_SCRIPT_CHARS, _REGION_CHARS = 4, 2
 _NO_DIGIT = re.compile("[^0-9]")
 
 Name = Annotated[str, Text(100)]
 TimeZoneName = Annotated[str, Text(64), AfterValidator(_known_zone), Field(examples=["America/New_York"])]
 EmailAddress = Annotated[str, Text(MAX_CHARS), AfterValidator(_email), Field(examples=["name@example.org"])]
 PhoneNumber = Annotated[str, Text(32), AfterValidator(_phone), Field(examples=["+12125550123"], json_schema_extra={"pattern": _PHONE_FORM})]
-LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$", examples=["en", "es-MX"])]
+LanguageTag = Annotated[str, Field(max_length=35, pattern=_LANGUAGE, examples=["en", "es-419", "zh-Hans"]), AfterValidator(_language_tag)]
 Reason = Annotated[str, Text(500, lines=True)]

@@ -43,6 +43,13 @@ class PlannedInfusions(_Part):
     source: Source
 
 
+class Protocols(_Part):
+    """Versions by code. followup owns the files; a test holds this list against them, since no service asks another to accept work."""
+
+    known: dict[str, list[Count]]
+    source: Source
+
+
 class Policy(_Part):
     """One version of the rules' numbers."""
 
@@ -51,6 +58,7 @@ class Policy(_Part):
     consent_validity: ConsentValidity
     clock_skew: ClockSkew
     planned_infusions: PlannedInfusions
+    protocols: Protocols
 
 
 def load(path: Path = SHIPPED) -> Policy:

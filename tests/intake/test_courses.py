@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.intake.courses.rules import OPEN, STEPS, CourseStatus, CourseStep
-from tests.intake.conftest import Caller, Intake, assert_refused, course_body, practitioner, registered_patient, started_course
+from tests.intake.conftest import Caller, Intake, Json, assert_refused, course_body, practitioner, registered_patient, started_course
 
 # Rules
 
@@ -33,6 +33,25 @@ async def test_a_started_course_can_be_read_back_and_found_by_patient(clinic: Ca
     found = (await clinic.get(f"/intake/v1/courses?patient_id={patient['patient_id']}")).json()
     assert found["items"] == [course]
     assert len((await clinic.get("/intake/v1/courses")).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "known"),
+    [
+        ({"protocol_code": "defualt"}, "/protocol_code", "default"),
+        ({"protocol_code": "house-rules", "protocol_version": 3}, "/protocol_code", "default"),
+        ({"protocol_version": 2}, "/protocol_version", "1"),
+    ],
+)
+async def test_a_protocol_that_is_unknown_is_refused_with_what_is_known(
+    intake: Intake, clinic: Caller, changes: Json, pointer: str, known: str
+) -> None:
+    patient = await registered_patient(clinic)
+    answer = await clinic.post("/intake/v1/courses", course_body(clinic, patient, **changes))
+    assert_refused(answer, 422, "protocol-unknown", pointer)
+    assert known in answer.json()["errors"][0]["detail"]
+    assert clinic.clinic_id is not None
+    assert await intake.count("course", clinic.clinic_id) == 0
 
 
 @pytest.mark.parametrize("planned", [0, -6, 13, 999])

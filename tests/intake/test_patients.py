@@ -90,6 +90,22 @@ async def test_contact_details_are_normalised(clinic: Caller) -> None:
     assert (patient["email"], patient["phone"]) == ("Marisol@example.org", "+12125550123")
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("es-419", "es-419"),
+        ("zh-hans", "zh-Hans"),
+        ("pt-br", "pt-BR"),
+        ("SR-LATN-rs", "sr-Latn-RS"),
+        ("de-CH-1996", "de-CH-1996"),
+        ("sl-Rozaj-Biske", "sl-rozaj-biske"),
+        ("yue", "yue"),
+    ],
+)
+async def test_a_language_tag_is_kept_in_its_usual_case(clinic: Caller, typed: str, kept: str) -> None:
+    assert (await registered_patient(clinic, language=typed))["language"] == kept
+
+
 async def test_an_internationalised_domain_is_kept_as_it_is_delivered(clinic: Caller) -> None:
     patient = await registered_patient(clinic, email="marisol@b\u00fccher.example")
     assert patient["email"] == "marisol@xn--bcher-kva.example"
@@ -167,6 +183,17 @@ async def test_a_number_keeps_the_digits_that_were_typed(clinic: Caller, phone: 
         ({"email": "mari\u00e9@example.org"}, "email-invalid", "/email"),
         ({"email": "marisol@example.org\r\nBcc: x@example.org"}, "text-not-allowed", "/email"),
         ({"language": "english"}, "format", "/language"),
+        ({"language": "e"}, "format", "/language"),
+        ({"language": "es_MX"}, "format", "/language"),
+        ({"language": "es-"}, "format", "/language"),
+        ({"language": "es-MX-MX"}, "format", "/language"),
+        ({"language": "de-1996-1996"}, "format", "/language"),
+        ({"language": "zh-yue"}, "format", "/language"),
+        ({"language": "x-mine"}, "format", "/language"),
+        ({"language": "en-x-mine"}, "format", "/language"),
+        ({"language": "en-u-ca-buddhist"}, "format", "/language"),
+        ({"language": "e\uff4e"}, "format", "/language"),
+        ({"language": "sl-rozaj-biske-1994-rozaj2-rozaj3-rozaj4"}, "too-long", "/language"),
         ({"preferred_channel": "pigeon"}, "not-one-of", "/preferred_channel"),
         ({"preferred_channel": "email", "email": None}, "required", "/email"),
         ({"preferred_channel": "sms", "phone": None}, "required", "/phone"),

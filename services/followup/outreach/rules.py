@@ -57,8 +57,9 @@ class OutreachPolicy:
     """How long a message of an inactive clinic waits before intake is asked again."""
 
     def speaks(self, language: str) -> str | None:
-        """The language among ours that serves someone who wants ``language`` (BCP 47), or None."""
-        return next((ours for ours in self.languages if ours == language.partition("-")[0].lower()), None)
+        """The language among ours that serves someone who wants ``language`` (BCP 47), or None: by lookup (RFC 4647, section 3.4)."""
+        ours, wanted = {one.lower(): one for one in self.languages}, language.lower().split("-")
+        return next((ours[tag] for size in range(len(wanted), 0, -1) if (tag := "-".join(wanted[:size])) in ours), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ async def start(call: CallContext, body: StartCourse, policy: Policy) -> Course:
     call.patient(body.patient_id)
     patient = await referenced_patient(call.db, body.patient_id, lock=True)
     patient.require_active()
+    _refuse_protocol(body, policy)
     _refuse_planned(body.planned_infusions, policy)
     await _refuse_unqualified(call, {name: getattr(body, name) for name in CARE_TEAM_ROLES})
     if (open_course := await find_open_course(call.db, body.patient_id)) is not None:
@@ -73,6 +74,16 @@ async def _locked(call: CallContext, course_id: UUID) -> Course:
     course = await get_course(call.db, course_id, lock=True)
     call.patient(course.patient_id)
     return course
+
+
+def _refuse_protocol(body: StartCourse, policy: Policy) -> None:
+    """Nobody would know what follows an infusion of a course whose protocol has no file."""
+    known = policy.protocols.known
+    if body.protocol_code not in known:
+        raise refused(FieldError("/protocol_code", "protocol-unknown", f"Known: {', '.join(sorted(known))}."))
+    versions = known[body.protocol_code]
+    if body.protocol_version not in versions:
+        raise refused(FieldError("/protocol_version", "protocol-unknown", f"Known: {', '.join(map(str, versions))}."))
 
 
 def _refuse_planned(planned: int, policy: Policy) -> None:

@@ -69,6 +69,23 @@ def test_who_cannot_be_written_to_is_called_unless_out_of_care(contact: KnownCon
     assert (found.reason, found.to_be_called) == (reason, to_be_called)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "served"),
+    [
+        ("es-419", "es"),
+        ("ES", "es"),
+        ("es-Latn-MX", "es"),
+        ("zh-Hans-CN", "zh-Hans"),
+        ("zh-Hant", None),
+        ("zh", None),
+        ("est", None),
+        ("", None),
+    ],
+)
+def test_the_best_known_language_is_found_by_taking_the_tag_apart_from_its_end(wanted: str, served: str | None) -> None:
+    assert replace(POLICY, languages=("en", "es", "zh-Hans")).speaks(wanted) == served
+
+
 def test_a_reachable_patient_is_written_to_in_a_language_that_we_have() -> None:
     found = recipient_of(REACHABLE, {"email"}, POLICY, known_zone="America/New_York")
     assert isinstance(found, Recipient)
