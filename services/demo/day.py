@@ -51,15 +51,15 @@ class Day:
 
     async def _admit(self, index: int) -> None:
         role = CAST[index]
-        given, family = role.name.split()
+        given, _, family = role.name.partition(" ")
         # Of this day alone: messages of another day's clinic go elsewhere.
-        email = f"{given}.{family}@{self.clinic_id.hex[:8]}.patients.example".lower()
+        email = f"{role.name.replace(' ', '.')}@{self.clinic_id.hex[:8]}.patients.example".lower()
         person = Person(role, birth_date=f"19{60 + index}-0{1 + index % 9}-15", email=email)
         patient = await self.system.post(
             "/intake/v1/patients",
             {
                 "given_name": given,
-                "family_name": family,
+                "family_name": family or None,
                 "birth_date": person.birth_date,
                 "email": person.email,
                 "time_zone": role.time_zone,

@@ -30,6 +30,7 @@ _UNSAID = frozenset(
         ("", "required"),  # at least one reading
         ("email", "required"),  # by the preferred channel
         ("phone", "required"),
+        ("family_name", "required"),  # or a given name
         ("volume_given", "required"),  # by the concentration, and the other way round
         ("concentration", "required"),
         ("systolic_mmhg", "required"),  # a pressure has two values

@@ -110,3 +110,14 @@ async def test_practitioners_are_told_to_the_others_by_id_and_roles(intake: Inta
         ("practitioner.changed", [], 2),
     ]
     assert not {"Ines", "Inez", "Okafor"} & set(str(events).split("'"))
+
+
+async def test_a_practitioner_may_have_one_name_and_has_at_least_one(clinic: Caller) -> None:
+    assert_refused(await clinic.post("/intake/v1/practitioners", {"roles": []}), 422, "required", "/family_name")
+    registered = (await clinic.post("/intake/v1/practitioners", {"given_name": "Suharto", "roles": []})).json()
+    path = f"/intake/v1/practitioners/{registered['practitioner_id']}"
+    assert (registered["given_name"], registered["family_name"]) == ("Suharto", None)
+    changed = (await clinic.patch(path, {"given_name": None, "family_name": "Suharto"}, 1)).json()
+    assert (changed["given_name"], changed["family_name"]) == (None, "Suharto")
+    assert_refused(await clinic.patch(path, {"family_name": None}, 2), 422, "required", "/family_name")
+    assert (await clinic.get(path)).json() == changed

@@ -6,7 +6,16 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from services.intake.patients.rules import Change, PatientStatus, age_on, allowed_changes, messages_allowed, missing_address, patient_number
+from services.intake.patients.rules import (
+    Change,
+    PatientStatus,
+    age_on,
+    allowed_changes,
+    display_name,
+    messages_allowed,
+    missing_address,
+    patient_number,
+)
 from services.intake.patients.rules import Channel as Via
 from shared.clock import FrozenClock
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body, practitioner, registered_patient, signed_consent
@@ -56,6 +65,21 @@ def test_patient_numbers_are_readable_and_go_beyond_a_million() -> None:
     assert patient_number(1_234_567) == "P-1234567"
 
 
+@pytest.mark.parametrize(
+    ("given", "family", "preferred", "shown"),
+    [
+        ("Marisol", "Quarterstaff", None, "Marisol Quarterstaff"),
+        ("Marisol", "Quarterstaff", "Mari", "Mari Quarterstaff"),
+        ("Sukarno", None, None, "Sukarno"),
+        (None, "Sukarno", None, "Sukarno"),
+        (None, "Sukarno", "Karno", "Karno Sukarno"),
+        ("Sukarno", None, "Karno", "Karno"),
+    ],
+)
+def test_somebody_is_called_by_the_names_that_there_are(given: str | None, family: str | None, preferred: str | None, shown: str) -> None:
+    assert display_name(given, family, preferred=preferred) == shown
+
+
 # Registration
 
 
@@ -70,6 +94,23 @@ async def test_a_registered_patient_can_be_read_back(clinic: Caller) -> None:
     assert patient["emergency_contact"] == emergency
     assert patient["safe_contact"] == {"may_leave_message": True, "neutral_text_only": True}
     assert (patient["status"], patient["status_changed_by"]) == ("active", f"Practitioner/{clinic.acting}")
+
+
+@pytest.mark.parametrize(("there", "missing"), [("given_name", "family_name"), ("family_name", "given_name")])
+async def test_a_person_may_have_one_name(clinic: Caller, followup: Caller, there: str, missing: str) -> None:
+    body = {name: value for name, value in patient_body(**{there: "Sukarno"}).items() if name != missing}
+    answer = await clinic.post("/intake/v1/patients", body)
+    patient = answer.json()
+    assert (answer.status_code, patient[there], patient[missing]) == (201, "Sukarno", None)
+    path = f"/intake/v1/patients/{patient['patient_id']}"
+    asked = {"patient_ids": [patient["patient_id"]]}
+    names = await followup.post("/intake/v1/directory/names", asked, Afterglow_Clinic=str(clinic.clinic_id))
+    assert list(names.json()["names"].values()) == ["Sukarno"]
+    both = await clinic.patch(path, {missing: "Putra"}, 1)
+    assert {both.json()["given_name"], both.json()["family_name"]} == {"Sukarno", "Putra"}
+    assert (await clinic.patch(path, {missing: None}, 2)).json()[missing] is None
+    assert_refused(await clinic.patch(path, {there: None}, 3), 422, "required", "/family_name")
+    assert (await clinic.get(path)).json()["version"] == 3
 
 
 async def test_by_default_nothing_may_be_left_where_others_hear_it(clinic: Caller) -> None:
@@ -201,7 +242,8 @@ async def test_a_number_keeps_the_digits_that_were_typed(clinic: Caller, phone: 
         ({"given_name": "\u200b\u200b"}, "text-not-allowed", "/given_name"),
         ({"family_name": "Evil\u202eeman"}, "text-not-allowed", "/family_name"),
         ({"family_name": "x" * 101}, "too-long", "/family_name"),
-        ({"given_name": None}, "type", "/given_name"),
+        ({"given_name": None, "family_name": None}, "required", "/family_name"),
+        ({"given_name": 5}, "type", "/given_name"),
         ({"emergency_contact": {"name": "Theo", "relationship": "brother"}}, "required", "/emergency_contact/phone"),
         ({"is_admin": True}, "unknown-field", ""),
         ({"clinic_id": "00000000-0000-4000-8000-000000000000"}, "unknown-field", ""),
@@ -278,7 +320,8 @@ async def test_null_clears_what_may_be_empty_and_nothing_else(clinic: Caller) ->
     path = f"/intake/v1/patients/{patient['patient_id']}"
     cleared = await clinic.patch(path, {"preferred_name": None, "phone": None}, 1)
     assert (cleared.json()["preferred_name"], cleared.json()["phone"]) == (None, None)
-    assert_refused(await clinic.patch(path, {"given_name": None}, 2), 422, "type", "/given_name")
+    assert_refused(await clinic.patch(path, {"time_zone": None}, 2), 422, "type", "/time_zone")
+    assert_refused(await clinic.patch(path, {"given_name": None, "family_name": None}, 2), 422, "required", "/family_name")
     assert_refused(await clinic.patch(path, {"email": None}, 2), 422, "required", "/email")
 
 

@@ -11,7 +11,7 @@ from services.intake.patients.queries import get_patient
 from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
 from services.intake.patients.schemas import ChangePatient, EnteredInError, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
 from services.intake.policy import Policy
-from services.intake.refusals import refused
+from services.intake.refusals import refuse_nameless, refused
 from shared.errors import Conflict, FieldError
 from shared.events.registry import Event
 from shared.outbox import emit
@@ -20,6 +20,7 @@ from shared.web import CallContext
 
 async def register(call: CallContext, body: RegisterPatient, policy: Policy) -> Patient:
     """Register a patient under the clinic's next number. Raises 422 for what cannot be, 409 under the minimum age."""
+    refuse_nameless(body.given_name, body.family_name)
     _refuse_birth_date(body.birth_date, _today(call, body.time_zone), policy)
     _refuse_unreachable(body.preferred_channel, body.email, body.phone)
     patient = Patient(
@@ -43,6 +44,7 @@ async def change(call: CallContext, patient_id: UUID, body: ChangePatient, polic
     call.require_version(patient.version)
     columns = _columns(body, body.model_fields_set)
     changed = patient.correct(call.now, **columns)
+    refuse_nameless(patient.given_name, patient.family_name)
     if "birth_date" in columns:
         _refuse_birth_date(patient.birth_date, _today(call, patient.time_zone), policy)
     if columns.keys() & {"preferred_channel", "email", "phone"}:

@@ -14,6 +14,7 @@ from services.intake.patients.rules import (
     RequestedBy,
     active_spans,
     allowed_changes,
+    display_name,
     end_of_life,
     messages_allowed,
 )
@@ -32,8 +33,8 @@ class Patient(Table, table=True):
     clinic_id: UUID = Field(primary_key=True)
     patient_id: UUID = Field(primary_key=True)
     patient_number: str
-    given_name: str
-    family_name: str
+    given_name: str | None = None
+    family_name: str | None = None
     preferred_name: str | None = None
     birth_date: date
     email: str | None = None
@@ -126,7 +127,7 @@ class Patient(Table, table=True):
     @property
     def display_name(self) -> str:
         """How coordinators see the patient."""
-        return f"{self.preferred_name or self.given_name} {self.family_name}"
+        return display_name(self.given_name, self.family_name, preferred=self.preferred_name)
 
     def _ends(self) -> list[datetime]:
         """What ended the patient's time in the programme. The release before kept only the time of the last change of the status."""

@@ -82,6 +82,11 @@ def missing_address(channel: Channel, *, email: str | None, phone: str | None) -
     return None if value else name
 
 
+def display_name(given: str | None, family: str | None, *, preferred: str | None) -> str:
+    """What somebody is called on a page: by the preferred name before the given one, and by one name where there is one."""
+    return " ".join(name for name in (preferred or given, family) if name)
+
+
 def age_on(birth_date: date, day: date) -> int:
     """Completed years of life on a day; somebody born on 29 February has the birthday on 1 March of other years."""
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))

@@ -32,8 +32,10 @@ class EmergencyContact(Body):
 
 
 class RegisterPatient(Body):
-    given_name: Name
-    family_name: Name
+    """A given name, a family name or both: many people have one name."""
+
+    given_name: Name | None = None
+    family_name: Name | None = None
     preferred_name: Name | None = None
     birth_date: date
     email: EmailAddress | None = None
@@ -48,8 +50,8 @@ class RegisterPatient(Body):
 class ChangePatient(Body):
     """Only what is sent is changed. ``safe_contact`` and ``emergency_contact`` are replaced as a whole."""
 
-    given_name: Name = absent()
-    family_name: Name = absent()
+    given_name: Name | None = None
+    family_name: Name | None = None
     preferred_name: Name | None = None
     birth_date: date = absent()
     email: EmailAddress | None = None
@@ -104,8 +106,8 @@ class EmergencyContactOut(Answer):
 class PatientOut(Answer):
     patient_id: UUID
     patient_number: str
-    given_name: str
-    family_name: str
+    given_name: str | None
+    family_name: str | None
     preferred_name: str | None
     birth_date: date
     email: str | None

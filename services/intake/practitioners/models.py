@@ -17,8 +17,8 @@ class Practitioner(Table, table=True):
 
     clinic_id: UUID = Field(primary_key=True)
     practitioner_id: UUID = Field(primary_key=True)
-    given_name: str
-    family_name: str
+    given_name: str | None = None
+    family_name: str | None = None
     roles: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     active: bool = True
     version: int = 1

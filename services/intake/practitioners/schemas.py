@@ -20,24 +20,26 @@ Roles = Annotated[list[Role], Field(max_length=len(Role), json_schema_extra={"un
 
 
 class RegisterPractitioner(Body):
-    given_name: Name
-    family_name: Name
+    """A given name, a family name or both."""
+
+    given_name: Name | None = None
+    family_name: Name | None = None
     roles: Roles
 
 
 class ChangePractitioner(Body):
     """Only what is sent is changed; ``roles`` replaces all roles, ``active: false`` takes every right at once."""
 
-    given_name: Name = absent()
-    family_name: Name = absent()
+    given_name: Name | None = None
+    family_name: Name | None = None
     roles: Roles = absent()
     active: bool = absent()
 
 
 class PractitionerOut(Answer):
     practitioner_id: UUID
-    given_name: str
-    family_name: str
+    given_name: str | None
+    family_name: str | None
     roles: list[Role]
     active: bool
     version: int
