@@ -1,7 +1,6 @@
 """A clinic as followup sees it: what events have told of it, what time does to it, and its requests over HTTP."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -134,9 +133,12 @@ class Clinic:
     async def tell_at_once(self, *events: Event) -> None:
         """Hand events to the service in one transaction, as they come in one chunk."""
         assert self.service.inbox is not None
-        deliveries: Sequence[Delivery[Event]] = [Delivery(event, uuid4(), self.clinic_id, next(_SEQUENCE)) for event in events]
         async with self.database.transaction() as db:
-            await self.service.inbox.dispatch(db, deliveries)
+            await self.service.inbox.dispatch(db, [self.delivery(event) for event in events])
+
+    def delivery(self, event: Event) -> Delivery[Event]:
+        """An event as the inbox hands it to its handler."""
+        return Delivery(event, uuid4(), self.clinic_id, next(_SEQUENCE))
 
     async def patient(self, visit: Visit, *, status: str = "active", version: int = 1, **facts: Any) -> None:
         """Let intake describe the patient."""

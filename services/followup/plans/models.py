@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from services.followup.plans.slots import EndedInfusion, InfusionOutcome
@@ -28,6 +28,7 @@ class Plan(Table, table=True):
         UniqueConstraint("clinic_id", "infusion_id", name="uq_plan_infusion"),
         ForeignKeyConstraint(["clinic_id", "infusion_id"], ["infusion.clinic_id", "infusion.infusion_id"]),
         Index("ix_plan_patient", "clinic_id", "patient_id", "pump_ended_at", "plan_id"),
+        Index("ix_plan_active", "clinic_id", "patient_id", "pump_ended_at", postgresql_where=text("status = 'active'")),
         Index("ix_plan_ended", "clinic_id", "pump_ended_at", "plan_id"),
     )
 

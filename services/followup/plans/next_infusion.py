@@ -24,6 +24,7 @@ from services.followup.plans.rules import catch_up, is_past_due, is_superseded, 
 from services.followup.plans.slots import PAST_DUE, CheckInSlot, InfusionOutcome, Item
 from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Noted, Standing
+from services.followup.subjects.models import WHERE_COUNTS
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import CancelledItem
@@ -46,19 +47,20 @@ class _Asked:
 
 
 async def make_way(db: AsyncSession, means: Means, noted: Collection[Noted], standings: Mapping[UUID, Standing], now: datetime) -> None:
-    """See anew to every C72 of these infusions' patients, who are locked before; none where a patient has had no other infusion.
+    """See anew to the C72 of these infusions and of those before them, whose patients are locked before.
 
-    Nobody is asked after all who has died or left, nor about a C72 that would have expired by now.
+    Where a patient has had no other infusion there is nothing to see to. Nobody is asked after all who has died or left, nor about a C72
+    that would have expired by now.
     """
-    patients = sorted({one.patient_id for one in noted if one.among_others})
-    if not patients:
+    among_others = [one for one in noted if one.among_others]
+    if not among_others:
         return
     await db.flush()
-    asked = await _asked(db, means, patients)
+    asked = await _asked(db, means, among_others)
     ending = [one.check_in_id for one in asked if one.gives_way and not one.superseded]
     if ending:
         await _give_way(db, ending, now)
-    cared_for = {patient_id for patient_id in patients if means.called_off(standings[patient_id]) is None}
+    cared_for = {one.patient_id for one in among_others if means.called_off(standings[one.patient_id]) is None}
     wanted = [one for one in asked if one.superseded and not one.gives_way and one.wanted.expires_at >= now]
     again = {one.check_in_id: one for one in wanted if one.patient_id in cared_for}
     if again:
@@ -92,26 +94,62 @@ def _call_about(missed: CheckIn, protocol: Protocol, now: datetime) -> NewTask:
     return items.new_task(whose, Item(slot), now, details=listed)
 
 
-async def _asked(db: AsyncSession, means: Means, patient_ids: list[UUID]) -> list[_Asked]:
+async def _asked(db: AsyncSession, means: Means, noted: Collection[Noted]) -> list[_Asked]:
+    """A start concerns the C72 of those infusions that ended since the last start before it: it is their next one, or was.
+
+    An earlier one's next infusion is another, whatever became of this. So the cost does not grow with what a patient has.
+    """
+    starts = [(one.patient_id, start) for one in noted for start in one.starts]
+    given = {
+        "ids": sorted(one.infusion_id for one in noted),
+        "patients": [patient_id for patient_id, _ in starts],
+        "starts": [start for _, start in starts],
+    }
     asked = []
-    for row in await db.execute(_C72, {"clinic_id": clinic_of(db), "ids": patient_ids}):
+    for row in await db.execute(_C72, {"clinic_id": clinic_of(db), **given}):
         protocol = means.protocols.get(row.protocol_code, row.protocol_version)
         wanted = third_day(row.pump_ended_at, protocol, generation=row.generation)
-        gives_way = is_superseded(wanted, InfusionOutcome(row.outcome), row.next_starts)
+        gives_way = is_superseded(wanted, InfusionOutcome(row.outcome), filter(None, [row.next_start]))
         asked.append(_Asked(row.check_in_id, row.patient_id, row.status == CheckInStatus.SUPERSEDED, protocol, wanted, gives_way))
     return asked
 
 
+# OFFSET 0: looked up one by one, in this order. With statistics from before a flood the planner would rather read all of a patient's.
 _C72 = text(
-    """
-    SELECT c.check_in_id, c.patient_id, c.status, p.outcome, p.pump_ended_at, p.generation, p.protocol_code, p.protocol_version, ARRAY(
-        SELECT next.started_at FROM infusion next
-        WHERE next.clinic_id = c.clinic_id AND next.patient_id = c.patient_id AND next.infusion_id <> c.infusion_id
-          AND next.started_at > p.pump_ended_at AND next.drug_given IS NOT FALSE AND next.state <> 'entered-in-error'
-    ) AS next_starts
-    FROM check_in c JOIN plan p ON p.clinic_id = c.clinic_id AND p.infusion_id = c.infusion_id
-    WHERE c.clinic_id = CAST(:clinic_id AS uuid) AND c.patient_id = ANY(CAST(:ids AS uuid[])) AND c.code = 'C72'
-      AND c.ordinal = p.generation AND c.status IN ('planned', 'open', 'overdue', 'superseded') AND p.status = 'active'
+    f"""
+    WITH concerned AS (
+        SELECT unnest(CAST(:ids AS uuid[])) AS infusion_id
+        UNION
+        SELECT ended.infusion_id FROM (
+            SELECT patient_id, start, coalesce((
+                SELECT started_at FROM infusion
+                WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = given.patient_id AND started_at < given.start AND {WHERE_COUNTS}
+                ORDER BY started_at DESC LIMIT 1
+            ), '-infinity') AS since
+            FROM unnest(CAST(:patients AS uuid[]), CAST(:starts AS timestamptz[])) AS given(patient_id, start) OFFSET 0
+        ) AS reach
+        CROSS JOIN LATERAL (
+            SELECT infusion_id FROM plan
+            WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = reach.patient_id AND status = 'active'
+              AND pump_ended_at >= reach.since AND pump_ended_at < reach.start OFFSET 0
+        ) AS ended
+    )
+    SELECT c.check_in_id, p.patient_id, c.status, p.outcome, p.pump_ended_at, p.generation, p.protocol_code, p.protocol_version, (
+        SELECT started_at FROM infusion
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = p.patient_id AND infusion_id <> concerned.infusion_id
+          AND started_at > p.pump_ended_at AND {WHERE_COUNTS}
+        ORDER BY started_at LIMIT 1
+    ) AS next_start
+    FROM concerned
+    CROSS JOIN LATERAL (
+        SELECT patient_id, outcome, pump_ended_at, generation, protocol_code, protocol_version FROM plan
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND infusion_id = concerned.infusion_id AND status = 'active' OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (
+        SELECT check_in_id, status FROM check_in
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND infusion_id = concerned.infusion_id AND code = 'C72' AND ordinal = p.generation
+          AND status IN ('planned', 'open', 'overdue', 'superseded') OFFSET 0
+    ) AS c
     ORDER BY c.check_in_id
-    """
+    """  # noqa: S608 - a condition of our own
 )

@@ -11,10 +11,12 @@ from services.followup.plans import items
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, cause_of
 from services.followup.plans.rules import safety_offer
-from services.followup.plans.slots import Item, Kind
+from services.followup.plans.slots import Item
 from services.followup.reasons import Reason, ReasonCode, moment
 from services.followup.subjects.commands import Standing
+from services.followup.subjects.models import WHERE_GIVEN
 from services.followup.tasks import commands as tasks
+from services.followup.tasks.models import WHERE_OPEN
 from services.followup.tasks.policy import CancelCause
 from shared.db import clinic_of
 
@@ -35,7 +37,7 @@ async def offer_safety(db: AsyncSession, means: Means, asking: Iterable[tuple[St
     ids = sorted(left)
     asked = {"ids": ids, "numbers": [_NUMBER_OF[left[patient_id][1]] for patient_id in ids]}
     new = []
-    for last in await db.execute(_LAST_INFUSIONS, {**asked, "kind": Kind.SAFETY_OFFER.value, "clinic_id": clinic_of(db)}):
+    for last in await db.execute(_LAST_INFUSIONS, {**asked, "clinic_id": clinic_of(db)}):
         standing, cause, caused_by = left[last.patient_id]
         reason = Reason(ReasonCode.PATIENT_LEFT, {"cause": REASON_OF[cause], "ended_at": moment(last.pump_ended_at)})
         slot = safety_offer(last.pump_ended_at, reason, means.protocols.default, now, ordinal=_NUMBER_OF[cause])
@@ -45,16 +47,19 @@ async def offer_safety(db: AsyncSession, means: Means, asking: Iterable[tuple[St
 
 
 _LAST_INFUSIONS = text(
-    """
-    SELECT DISTINCT ON (i.patient_id) i.patient_id, i.infusion_id, i.pump_ended_at
+    f"""
+    SELECT given.patient_id, last.infusion_id, last.pump_ended_at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS int[])) AS given(patient_id, number)
-    JOIN infusion i ON i.clinic_id = CAST(:clinic_id AS uuid) AND i.patient_id = given.patient_id
-    WHERE i.drug_given AND i.pump_ended_at IS NOT NULL AND i.state <> 'entered-in-error'
-      AND NOT EXISTS (
-          SELECT FROM care_task t
-          WHERE t.clinic_id = i.clinic_id AND t.patient_id = i.patient_id AND t.kind = :kind AND t.ordinal = given.number
-            AND t.status IN ('requested', 'accepted', 'on-hold')
-      )
-    ORDER BY i.patient_id, i.pump_ended_at DESC, i.infusion_id
-    """
+    JOIN LATERAL (
+        SELECT infusion_id, pump_ended_at FROM infusion
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = given.patient_id AND {WHERE_GIVEN}
+        ORDER BY pump_ended_at DESC, infusion_id DESC LIMIT 1
+    ) AS last ON true
+    WHERE NOT EXISTS (
+        SELECT FROM care_task t
+        WHERE t.clinic_id = CAST(:clinic_id AS uuid) AND t.patient_id = given.patient_id AND t.kind = 'safety-offer-call'
+          AND t.ordinal = given.number AND {WHERE_OPEN}
+    )
+    ORDER BY given.patient_id
+    """  # noqa: S608 - conditions of our own
 )

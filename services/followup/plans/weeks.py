@@ -12,7 +12,7 @@ from services.followup.plans.means import Means
 from services.followup.plans.models import WeeklySeries
 from services.followup.plans.rules import course_day_0, first_week_after, weekly_check_in
 from services.followup.plans.slots import CheckInSlot, Told
-from services.followup.subjects.models import ENDED_COURSE
+from services.followup.subjects.models import ENDED_COURSE, WHERE_GIVEN
 from services.followup.tables import arrays_of, rows_of, types_of
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
@@ -189,13 +189,13 @@ _STOP = text(
     """
 )
 _LEFT_ALONE = text(
-    """
+    f"""
     SELECT c.check_in_id FROM infusion i
     JOIN check_in c ON c.clinic_id = i.clinic_id AND c.course_id = i.course_id AND c.infusion_id IS NULL
     WHERE i.clinic_id = CAST(:clinic_id AS uuid) AND i.infusion_id = CAST(:infusion_id AS uuid) AND NOT EXISTS (
         SELECT FROM infusion other
         WHERE other.clinic_id = i.clinic_id AND other.patient_id = i.patient_id AND other.course_id = i.course_id
-          AND other.infusion_id <> i.infusion_id AND other.drug_given AND other.state <> 'entered-in-error'
+          AND other.infusion_id <> i.infusion_id AND {WHERE_GIVEN}
     )
-    """
+    """  # noqa: S608 - a condition of our own
 )

@@ -13,7 +13,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.subjects.models import ENDED_COURSE, Clinic, CourseStatus, Infusion, InfusionState, Patient, PatientStatus
+from services.followup.subjects.models import (
+    ENDED_COURSE,
+    WHERE_COUNTS,
+    Clinic,
+    CourseStatus,
+    Infusion,
+    InfusionState,
+    Patient,
+    PatientStatus,
+)
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
 from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged, PatientDeceased, PatientWithdrawn
@@ -47,12 +56,15 @@ class StatusNews:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What was known of an infusion before news of it were taken over."""
+    """What was known of an infusion before news of it were taken over, and when it was started by what is known now."""
 
+    infusion_id: UUID
     patient_id: UUID
     drug_given: bool | None
+    starts: tuple[datetime, ...]
+    """When it was started, by what was known before and by what is known now."""
     among_others: bool
-    """Whether the patient has had another infusion started, before or after it."""
+    """Whether the patient has had another infusion, before or after it."""
 
 
 async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict[UUID, Standing]:
@@ -178,7 +190,13 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     told = Counter(row["patient_id"] for row in rows)
     noted = await _NOTE_INFUSIONS.rows(db, **arrays_of(_INFUSION, rows), clinic_id=clinic_of(db))
     return {
-        row["infusion_id"]: Noted(row["patient_id"], row["had_been_given"], row["another_started"] or told[row["patient_id"]] > 1)
+        row["infusion_id"]: Noted(
+            row["infusion_id"],
+            row["patient_id"],
+            row["had_been_given"],
+            starts=tuple(sorted({start for start in (row["started_before"], row["started_at"]) if start is not None})),
+            among_others=row["another"] or told[row["patient_id"]] > 1,
+        )
         for row in noted
     }
 
@@ -275,10 +293,14 @@ _NOTE_INFUSIONS = Statement(
         started_at = coalesce(EXCLUDED.started_at, known.started_at),
         drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at)
     WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
-    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, EXISTS (
+    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, OLD.started_at AS started_before, started_at, EXISTS (
         SELECT FROM infusion other
         WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
-          AND coalesce(other.started_at, other.pump_ended_at) IS NOT NULL
-    ) AS another_started
+          AND other.pump_ended_at IS NOT NULL
+    ) OR EXISTS (
+        SELECT FROM infusion other
+        WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
+          AND {WHERE_COUNTS}
+    ) AS another
     """  # noqa: S608 - column names of our own
 )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlalchemy import Column, ForeignKeyConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -100,6 +100,12 @@ class InfusionState(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
+WHERE_COUNTS = "started_at IS NOT NULL AND drug_given IS NOT FALSE AND state <> 'entered-in-error'"
+"""An infusion to which a check-in of the one before gives way. As SQL, for it must read like the index."""
+WHERE_GIVEN = "drug_given AND pump_ended_at IS NOT NULL AND state <> 'entered-in-error'"
+"""An infusion that gave drug."""
+
+
 class Infusion(Table, table=True):
     """The newest that is known of an infusion. ``version`` is the record's at sessions: what is older changes nothing."""
 
@@ -107,6 +113,9 @@ class Infusion(Table, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
         Index("ix_infusion_patient", "clinic_id", "patient_id", "pump_ended_at"),
+        # Of a patient's infusions the one before, the one after and the last are looked up one by one, however many there are.
+        Index("ix_infusion_counts", "clinic_id", "patient_id", "started_at", postgresql_where=text(WHERE_COUNTS)),
+        Index("ix_infusion_given", "clinic_id", "patient_id", "pump_ended_at", "infusion_id", postgresql_where=text(WHERE_GIVEN)),
     )
 
     clinic_id: UUID = Field(primary_key=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ColumnElement, ForeignKeyConstraint, Index, UniqueConstraint, and_, literal_column
+from sqlalchemy import Boolean, Column, ColumnElement, ForeignKeyConstraint, Index, UniqueConstraint, and_, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -65,6 +65,10 @@ class CareTask(Table, table=True):
         Index("ix_care_task_cancelled", "clinic_id", "changed_at", "task_id", postgresql_where=IS_CANCELLED),
         Index("ix_care_task_patient", "clinic_id", "patient_id", "due_at", "task_id"),
         Index("ix_care_task_infusion", "clinic_id", "infusion_id"),
+        # Whether a patient has such an offer is asked for each event about somebody who has left.
+        Index(
+            "ix_care_task_safety_offer", "clinic_id", "patient_id", postgresql_where=text(f"kind = 'safety-offer-call' AND {WHERE_OPEN}")
+        ),
         # What else may be asked of a view; without them it would be looked for through the whole view.
         Index("ix_care_task_offered", "clinic_id", "due_at", "task_id", postgresql_where=and_(IS_OFFERED, IS_OPEN)),
         Index("ix_care_task_open_by_owner", "clinic_id", "owner_id", "due_at", "task_id", postgresql_where=and_(HAS_OWNER, IS_OPEN)),
