@@ -6,6 +6,7 @@ stream row before it draws sequence numbers, so one key's events get them in the
 """
 
 import asyncio
+from collections import Counter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +21,10 @@ from shared.pausing import pause
 from shared.statements import Statement
 
 BATCH = 500
+OF_ONE_KEY = 50
+"""Events of one key in a batch, at most: behind what one patient has waiting, another's event waits for one batch and no more."""
+_IN_VIEW = 5_000
+"""So far the relay looks for other keys. Behind more than these of one key the others wait until so many are left."""
 _HEARTBEAT_SECONDS = 1.0
 LOCKS = 2823
 """The first number of the advisory locks that one process of a service holds, in the service's database."""
@@ -57,9 +62,14 @@ KEPT = """
 """
 """What ``outgoing_of`` needs of a row of the event log ``l``."""
 SELECT_PENDING = f"""
-    SELECT {KEPT} FROM platform.outbox_pending p JOIN platform.event_log l USING (seq)
-    WHERE p.partition <> ALL($1::smallint[]) ORDER BY p.seq LIMIT $2
-"""  # noqa: S608 - a constant of ours
+    WITH in_view AS (
+        SELECT l.seq, row_number() OVER (PARTITION BY l.key ORDER BY l.seq) AS nth FROM (
+            SELECT seq FROM platform.outbox_pending WHERE partition <> ALL($1::smallint[]) ORDER BY seq LIMIT {_IN_VIEW}
+        ) p JOIN platform.event_log l USING (seq)
+    )
+    SELECT {KEPT} FROM (SELECT seq FROM in_view WHERE nth <= {OF_ONE_KEY} ORDER BY seq LIMIT $2) p JOIN platform.event_log l USING (seq)
+    ORDER BY seq
+"""  # noqa: S608 - constants of ours
 SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
 
@@ -180,7 +190,7 @@ class Relay:
             if rows:
                 failpoints.hit("relay.after_select")
                 await self._relay(connection, rows)
-            if len(rows) < BATCH:
+            if not _may_be_more(rows):
                 await self._woken(_HEARTBEAT_SECONDS)
 
     async def _relay(self, connection: "asyncpg.Connection[asyncpg.Record]", rows: list[asyncpg.Record]) -> None:
@@ -256,6 +266,11 @@ class Relay:
             return False
         self._wake.clear()
         return True
+
+
+def _may_be_more(rows: list[asyncpg.Record]) -> bool:
+    """Whether a batch was cut short: as a whole, or for one key."""
+    return len(rows) == BATCH or OF_ONE_KEY in Counter(row["key"] for row in rows).values()
 
 
 async def _close(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -8,9 +8,9 @@ from uuid import uuid4
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import telemetry
-from shared.bus import BusUnavailable, Record
+from shared.bus import BusUnavailable, Record, partition_of
 from shared.events.registry import Delivery
-from shared.outbox import emit
+from shared.outbox import OF_ONE_KEY, emit
 from tests.support.parties import MORNING, Heard, Reaction, Utterance
 from tests.support.pipeline import HastyInbox, Pipeline, Process
 from tests.support.waiting import eventually
@@ -34,14 +34,14 @@ async def lag(pipeline: Pipeline, process: Process) -> int | None:
 
 
 async def test_a_slow_handler_fills_no_memory_and_gets_everything_in_order(pipeline: Pipeline) -> None:
-    conversation, quick = uuid4(), uuid4()
+    conversations, quick = [uuid4() for _ in range(50)], uuid4()
     gate = asyncio.Event()
     async with pipeline.process() as process:
         await pipeline.sender.say(quick)
         await pipeline.settled()
         pipeline.receiver.reaction = behind(gate)
         for _ in range(5):
-            await pipeline.sender.say_much(conversation, 500)
+            await pipeline.sender.say(*conversations * 10)
         inbox = process.inboxes["receiver"]
 
         async def queued_and_left() -> tuple[int, int]:
@@ -53,7 +53,21 @@ async def test_a_slow_handler_fills_no_memory_and_gets_everything_in_order(pipel
             await pipeline.sender.admin.fetchval("SELECT pg_sleep(0.01)")
         gate.set()
         await pipeline.settled(within=60)
-    assert await pipeline.receiver.story(conversation) == list(range(1, 2501))
+    assert {tuple(await pipeline.receiver.story(conversation)) for conversation in conversations} == {tuple(range(1, 51))}
+
+
+async def test_behind_what_one_key_has_waiting_another_keys_event_waits_for_one_batch(pipeline: Pipeline) -> None:
+    flood = uuid4()
+    other = next(key for key in iter(uuid4, None) if partition_of(str(key)) == partition_of(str(flood)))
+    async with pipeline.process():
+        await pipeline.sender.say(uuid4())
+        await pipeline.settled()
+    await pipeline.sender.say_much(flood, 1000)
+    await pipeline.sender.say(other)
+    async with pipeline.process():
+        await pipeline.settled()
+    assert [effect.key for effect in await pipeline.receiver.effects()].index(str(other)) <= OF_ONE_KEY + 1
+    assert await pipeline.receiver.story(flood) == list(range(1, 1001))
 
 
 async def test_the_lag_is_what_is_really_left(pipeline: Pipeline) -> None:
