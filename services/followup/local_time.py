@@ -14,6 +14,11 @@ def on_the_clock(day: date, at: time, zone: ZoneInfo) -> datetime:
     return _end_of_gap(datetime.combine(day, at, zone).replace(fold=1).astimezone(UTC), earlier_offset, zone)
 
 
+def day_begins(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The beginning of the day in which this moment falls, on a clock in ``zone``."""
+    return on_the_clock(moment.astimezone(zone).date(), time.min, zone)
+
+
 def days_later(moment: datetime, days: int, zone: ZoneInfo) -> datetime:
     """The same time on the wall clock so many days later."""
     local = moment.astimezone(zone)

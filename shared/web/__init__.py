@@ -5,7 +5,7 @@ from shared.web.application import application
 from shared.web.call import Call, CallContext, PublicCall, PublicContext
 from shared.web.forms import read_form
 from shared.web.operation import Operation, Router
-from shared.web.paging import Page, PageParams, Slice, page_of, page_params
+from shared.web.paging import Page, PageParams, Slice, page_by, page_of, page_params
 from shared.web.schemas import Answer, Body, Listing, Moment, Text
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "access",
     "application",
     "operator_access",
+    "page_by",
     "page_of",
     "page_params",
     "public_access",

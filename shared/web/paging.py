@@ -3,7 +3,7 @@
 import base64
 import binascii
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -75,13 +75,35 @@ async def page_of(call: CallContext, statement: Select[T], page: PageParams) -> 
         found = await select_page(call.db, untyped, per_page=page.limit, page=bookmark)
     except BadBookmark:
         raise _invalid() from None
+    items = [row[0] for row in found]
+    return _slice(call, page, items, found.paging.bookmark_next if found.paging.has_next else None, bound_to)
+
+
+async def page_by(
+    call: CallContext, read: Callable[[str | None, int], Awaitable[tuple[Sequence[T], str | None]]], page: PageParams
+) -> Slice[T]:
+    """One page of a list that keeps its own bookmarks, for an order that is not one of columns alone; otherwise as ``page_of``.
+
+    ``read`` takes the bookmark of the page before and how many items are wanted, and gives the bookmark behind them where more follow; it
+    raises ValueError for one that it did not make.
+    """
+    bound_to = _bound_to(call)
+    try:
+        items, bookmark = await read(call.cursors.opened(page.cursor, bound_to) if page.cursor else None, page.limit)
+    except ValueError:
+        raise _invalid() from None
+    return _slice(call, page, items, bookmark, bound_to)
+
+
+def _slice(call: CallContext, page: PageParams, items: Sequence[T], bookmark: str | None, bound_to: bytes) -> Slice[T]:
+    """The page with its Link header; the patients on it are named for the audit row."""
     following = None
-    if found.paging.has_next:
-        sealed = call.cursors.sealed(found.paging.bookmark_next, bound_to)
+    if bookmark is not None:
+        sealed = call.cursors.sealed(bookmark, bound_to)
         following = f"{call.path}?{urlencode([*call.filters, ('limit', page.limit), ('cursor', sealed)])}"
         call.link(following, rel="next")
-    items = [row[0] for row in found]
-    call.saw(item.patient_id for item in items if getattr(item, "patient_id", None) is not None)
+    patients = (getattr(item, "patient_id", None) for item in items)
+    call.saw(patient_id for patient_id in patients if patient_id is not None)
     return Slice(items, following)
 
 

@@ -24,6 +24,7 @@ BESIDE_THE_WAY = {
     "plans/means.py": "the clock, the protocols and the policy, as one argument",
     "plans/protocol.py": "the data of a protocol",
     "reasons.py": "why a task is there, as a code with facts",
+    "tasks/pressing.py": "the default order of what the queue reads",
     "tasks/wording.py": "the words in which a reader is told of a task",
     "local_time.py": "the wall clock in a zone",
     "tasks/rules.py": "priorities and states of tasks",

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans import corrections, items, next_infusion, offers, weeks
+from services.followup.plans import corrections, items, next_infusion, offers, rebooking, weeks
 from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.rules import follow_up, office_task
@@ -62,10 +62,13 @@ async def ask_for_new_visits(db: AsyncSession, means: Means, deliveries: Sequenc
 
 
 async def note_visits(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[InfusionEvent]]) -> None:
-    """Know of visits that were booked or have begun; C72 of the infusion before gives way to one that has."""
+    """Know of visits that were booked or have begun; C72 of the infusion before gives way to one that has, a booked one was asked for."""
     standings = await lock_patients(db, [delivery.event.patient_id for delivery in deliveries])
     noted = await note_infusions(db, [delivery.event for delivery in deliveries])
     await next_infusion.make_way(db, means, noted.values(), standings, means.now())
+    told = [delivery for delivery in deliveries if delivery.event.infusion_id in noted]
+    await rebooking.close(db, [one for one in told if noted[one.event.infusion_id].news], means.now())
+    await rebooking.be_back_for(db, means, told, standings)
 
 
 async def _new_plans(

@@ -11,7 +11,9 @@ from services.followup.checkins import commands as check_ins
 from services.followup.checkins.commands import NewCheckIn
 from services.followup.checkins.models import CheckInStatus
 from services.followup.plans.slots import CheckInSlot, FollowUp, Item, Kind, TaskSlot, Told
+from services.followup.reasons import moment
 from services.followup.tasks import commands as tasks
+from services.followup.tasks import joining
 from services.followup.tasks.commands import NewTask, TaskTimes
 from services.followup.tasks.rules import BusinessStatus, CancelledItem, Priority, TaskStatus
 from shared.events.sessions import InfusionEvent
@@ -45,17 +47,22 @@ class Whose:
 
 
 async def make(db: AsyncSession, sets: Iterable[tuple[Told, UUID | None, FollowUp]], now: datetime) -> None:
-    """Write the follow-up of any number of infusions: four statements."""
+    """Write the follow-up of any number of infusions: four statements, and two more where something was missed."""
     new_tasks: list[NewTask] = []
     new_check_ins: list[NewCheckIn] = []
     for told, plan_id, follow_up in sets:
         asked = [new_check_in(told, plan_id, item) for item in follow_up.check_ins]
         work = [new_task(Whose.of(told, plan_id), item, now) for item in follow_up.tasks]
         stood_for = {"items": [*map(_listed_check_in, asked), *map(_listed_task, work)]}
-        stood_for["items"] = [entry for entry in stood_for["items"] if entry["reason"]]
+        ended_at = moment(told.infusion.pump_ended_at)
+        stood_for["items"] = [{**entry, "ended_at": ended_at} for entry in stood_for["items"] if entry["reason"]]
         new_tasks += [replace(task, details=stood_for) if task.kind in _COVERING else task for task in work]
         new_check_ins += asked
-    await tasks.add(db, new_tasks)
+    # Asked here as well, so that what is heard of in time, the counted way, does not pass through that file at all.
+    if any(task.kind == joining.CATCH_UP for task in new_tasks):
+        await joining.add(db, new_tasks, now)
+    else:
+        await tasks.add(db, new_tasks)
     await check_ins.request(db, new_check_ins)
 
 

@@ -26,6 +26,7 @@ from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Noted, Standing
 from services.followup.subjects.models import WHERE_COUNTS
 from services.followup.tasks import commands as tasks
+from services.followup.tasks import joining
 from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import CancelledItem
 from shared.db import clinic_of
@@ -83,12 +84,12 @@ async def _ask_after_all(db: AsyncSession, again: dict[UUID, _Asked], now: datet
     # Either call is numbered by the version of its check-in, as the record's numbers those of a correction.
     new = [after_all_task(asked, now) for asked in taken_up if asked.check_in_id not in called]
     new += [_call_about(missed, again[missed.check_in_id].protocol, now) for missed in missing if missed.check_in_id not in called]
-    await tasks.add(db, new)
+    await joining.add(db, new, now)
 
 
 def _call_about(missed: CheckIn, protocol: Protocol, now: datetime) -> NewTask:
     whose = Whose(missed.patient_id, missed.patient_number, "CheckIn", missed.check_in_id, missed.infusion_id, missed.plan_id)
-    reason = Reason(ReasonCode.GAVE_WAY_IN_VAIN, {"check_in": missed.code})
+    reason = Reason(ReasonCode.GAVE_WAY_IN_VAIN, {"check_in": missed.code, "missed": [missed.code]})
     slot = catch_up(reason, protocol, now, ordinal=missed.version)
     listed = items.listed([CancelledItem("check-in", missed.code, missed.check_in_id)], PAST_DUE)
     return items.new_task(whose, Item(slot), now, details=listed)

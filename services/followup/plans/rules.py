@@ -140,7 +140,7 @@ def covering(
     slots: list[TaskSlot] = []
     late = [item.slot.name for item in items if item.cancelled_because == PAST_DUE]
     if late:
-        reason = Reason(ReasonCode.HEARD_LATE, {**infusion.facts, "missed": late})
+        reason = Reason(ReasonCode.HEARD_LATE, {**infusion.facts, "missed": sorted(late)})
         slots.append(catch_up(reason, protocol, now, ordinal=ordinal))
     if called_off is not None:
         names = [item.slot.name for item in items if item.cancelled_because == called_off.reason]

@@ -65,6 +65,8 @@ class Noted:
     """When it was started, by what was known before and by what is known now."""
     among_others: bool
     """Whether the patient has had another infusion, before or after it."""
+    news: bool
+    """Whether nothing had been heard of it before."""
 
 
 async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict[UUID, Standing]:
@@ -196,6 +198,7 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
             row["had_been_given"],
             starts=tuple(sorted({start for start in (row["started_before"], row["started_at"]) if start is not None})),
             among_others=row["another"] or told[row["patient_id"]] > 1,
+            news=row["news"],
         )
         for row in noted
     }
@@ -293,7 +296,8 @@ _NOTE_INFUSIONS = Statement(
         started_at = coalesce(EXCLUDED.started_at, known.started_at),
         drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at)
     WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
-    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, OLD.started_at AS started_before, started_at, EXISTS (
+    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, OLD.started_at AS started_before, started_at,
+              OLD.version IS NULL AS news, EXISTS (
         SELECT FROM infusion other
         WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
           AND other.pump_ended_at IS NOT NULL

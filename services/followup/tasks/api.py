@@ -1,22 +1,23 @@
 """The queue for clinic systems: lists by view, and what a practitioner does with a task."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query
 
 from services.followup.roles import WORKERS
-from services.followup.tasks import queries, work
+from services.followup.tasks import pressing, queries, work
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import TaskPolicy
-from services.followup.tasks.queries import COUNT_LIMIT, Filters, Sort, View
+from services.followup.tasks.queries import COUNT_LIMIT, ENDED_VIEWS, Filters, Sort, View
 from services.followup.tasks.rules import Priority
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
 from services.followup.tasks.wording import Telling, Texts
 from services.followup.tasks.work import Worker
 from shared.security.caller import practitioner_required
-from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of
+from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_by, page_of
 
 READ, WORK = "system/Task.r", "system/Task.u"
 
@@ -46,10 +47,17 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
     @router.get("/tasks", response_model=Listing[TaskOut])
     @access(READ, system_or_person=WORKERS, phi="read")
     async def list_tasks(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN, sort: Sort | None = None) -> Listing[TaskOut]:
-        """One view of the queue. ``mine`` needs the header Afterglow-Practitioner."""
+        """One view of the queue. ``mine`` needs the header Afterglow-Practitioner.
+
+        By default what is open comes as it presses: stat first, then what is overdue by level and age, then what is due first. All pages
+        of one list are of the moment of its first page. What has ended comes last closed first.
+        """
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
-        found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
+        if sort is None and view not in ENDED_VIEWS:
+            found = await page_by(call, partial(pressing.page, call.db, view, wanted), page)
+        else:
+            found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
         told = await _telling(call, policy, texts, found.items)
         return found.listing(lambda task: TaskOut.of(task, told))
 

@@ -12,7 +12,7 @@ from services.followup.reasons import Reason, ReasonCode
 from services.followup.tables import arrays_of, columns_of
 from services.followup.tasks.models import MACHINE
 from services.followup.tasks.rules import OPEN, BusinessStatus, CancelledItem, Priority, TaskStatus, just_after
-from services.followup.tasks.statements import ADD, CANCEL, GIVEN, KEEP_DUE, MOVE, OFFER, TIMES
+from services.followup.tasks.statements import ADD, CANCEL, GIVEN, HELD, HOLD_LESS, KEEP_DUE, MOVE, OFFER, TIMES
 from shared.db import clinic_of
 from shared.timers import Timer, arm, disarm
 
@@ -138,6 +138,15 @@ async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now:
     parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "kinds": sorted(kinds), "now": now}
     offered = await db.execute(OFFER, {**parameters, "actor": MACHINE, "caused_by": caused_by})
     await disarm(db, *(key(CLOCK, task_id) for task_id in offered.scalars()))
+
+
+async def hold_less(db: AsyncSession, booked: Mapping[UUID, tuple[datetime, UUID]], kinds: Collection[str], now: datetime) -> None:
+    """Let tasks of these kinds wait no longer than until this time of their patient; with the event that says so."""
+    if booked:
+        rows = [{"patient_id": patient_id, "until": until, "event_id": event_id} for patient_id, (until, event_id) in booked.items()]
+        told = {"clinic_id": clinic_of(db), "kinds": sorted(kinds), "now": now, "actor": MACHINE}
+        shortened = await db.execute(HOLD_LESS, {**arrays_of(HELD, rows), **told})
+        await arm(db, *(Timer(key(WAKE, row.task_id), WAKE, row.held_until, row.task_id) for row in shortened))
 
 
 def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:

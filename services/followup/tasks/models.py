@@ -64,10 +64,22 @@ class CareTask(Table, table=True):
         Index("ix_care_task_done", "clinic_id", "changed_at", "task_id", postgresql_where=IS_DONE),
         Index("ix_care_task_cancelled", "clinic_id", "changed_at", "task_id", postgresql_where=IS_CANCELLED),
         Index("ix_care_task_patient", "clinic_id", "patient_id", "due_at", "task_id"),
+        # What is looked for with each event must not grow with all that a patient ever had.
+        Index("ix_care_task_open_of_patient", "clinic_id", "patient_id", "kind", postgresql_where=IS_OPEN),
         Index("ix_care_task_infusion", "clinic_id", "infusion_id"),
         # Whether a patient has such an offer is asked for each event about somebody who has left.
         Index(
             "ix_care_task_safety_offer", "clinic_id", "patient_id", postgresql_where=text(f"kind = 'safety-offer-call' AND {WHERE_OPEN}")
+        ),
+        # The same views in the order in which their work presses: the overdue of one level after the other.
+        Index("ix_care_task_unassigned_by_priority", "clinic_id", "priority_rank", "due_at", "task_id", postgresql_where=IS_REQUESTED),
+        Index("ix_care_task_mine_by_priority", "clinic_id", "owner_id", "priority_rank", "due_at", "task_id", postgresql_where=IS_ACCEPTED),
+        Index("ix_care_task_on_hold_by_priority", "clinic_id", "priority_rank", "due_at", "task_id", postgresql_where=IS_ON_HOLD),
+        Index("ix_care_task_kind_by_priority", "clinic_id", "kind", "priority_rank", "due_at", "task_id", postgresql_where=IS_OPEN),
+        Index(
+            "ix_care_task_owner_by_priority",
+            *("clinic_id", "owner_id", "priority_rank", "due_at", "task_id"),
+            postgresql_where=and_(HAS_OWNER, IS_OPEN),
         ),
         # What else may be asked of a view; without them it would be looked for through the whole view.
         Index("ix_care_task_offered", "clinic_id", "due_at", "task_id", postgresql_where=and_(IS_OFFERED, IS_OPEN)),

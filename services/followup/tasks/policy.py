@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -34,18 +34,32 @@ class KindPolicy(_Data):
     outcomes: tuple[str, ...]
     until_spoken: bool = False
     kept_after: frozenset[CancelCause] = frozenset()
+    hold: Literal["clinical", "office"] = "clinical"
 
 
-class HoldPolicy(_Data):
-    """How long work may wait, all holds of one task together."""
+class HoldLimit(_Data):
+    """How long one sort of work may wait, all holds of one task together, and what it must be back for."""
 
-    max_hours_in_all: int
-    priorities: tuple[str, ...]
+    hours: int = 0
+    days: int = 0
+    ahead_of: frozenset[Literal["window", "next-infusion"]] = frozenset()
     source: str
 
     @property
     def at_most(self) -> timedelta:
-        return timedelta(hours=self.max_hours_in_all)
+        return timedelta(days=self.days, hours=self.hours)
+
+    @property
+    def in_words(self) -> str:
+        """The length, for a refusal."""
+        return f"at most {self.days} days in all" if self.days else f"at most {self.hours} hours in all"
+
+
+class HoldPolicy(_Data):
+    """How long work may wait."""
+
+    priorities: tuple[str, ...]
+    limits: dict[Literal["clinical", "office"], HoldLimit]
 
 
 class RetryPolicy(_Data):
@@ -67,6 +81,14 @@ class TaskPolicy(_Data):
     retry: RetryPolicy
     note_readers: frozenset[str]
     kinds: dict[str, KindPolicy]
+
+    def hold_of(self, kind: str) -> HoldLimit:
+        """How long a task of this kind may wait."""
+        return self.hold.limits[self.kinds[kind].hold]
+
+    def held_ahead_of_infusions(self) -> list[str]:
+        """Kinds of tasks that must be back on the day of the patient's next infusion."""
+        return sorted(kind for kind in self.kinds if "next-infusion" in self.hold_of(kind).ahead_of)
 
     def kept_after(self, cause: CancelCause) -> list[str]:
         """Kinds of tasks that stay open."""

@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from services.followup.local_time import day_begins
 from services.followup.tasks.models import (
     IS_ACCEPTED,
     IS_CANCELLED,
@@ -85,8 +86,8 @@ async def get_locked(db: AsyncSession, task_id: UUID) -> CareTask:
 
 
 def tasks_in(db: AsyncSession, view: View, filters: Filters, sort: Sort | None) -> SelectOfScalar[CareTask]:
-    """The tasks of a view in the wanted order, by default what is due first, or closed last. Raises 422 sort-not-applicable."""
-    sort = sort or (Sort.LAST_CLOSED if view in ENDED_VIEWS else Sort.DUE)
+    """The tasks of a view in the wanted order, by default what was closed last. Raises 422 sort-not-applicable."""
+    sort = sort or Sort.LAST_CLOSED
     if sort is Sort.LAST_CLOSED and view not in ENDED_VIEWS:
         raise Invalid("sort-not-applicable", "What is open has no time of closing.")
     task, conditions = _wanted(db, view, filters)
@@ -115,6 +116,15 @@ async def zones_of(db: AsyncSession, patient_ids: Collection[UUID]) -> Zones:
     return Zones(of_patient, next((zone_of(row.time_zone) for row in found if row.patient_id is None), _UTC))
 
 
+async def next_infusion_day(db: AsyncSession, patient_id: UUID, now: datetime) -> datetime | None:
+    """When the day of the patient's next booked infusion begins at the clinic, today's included; None where none is booked."""
+    clinic = (await zones_of(db, [])).clinic
+    today = day_begins(now, clinic)
+    asked = {"clinic_id": clinic_of(db), "patient_id": patient_id, "today": today}
+    at: datetime | None = (await db.execute(_NEXT_INFUSION, asked)).scalar_one_or_none()
+    return None if at is None else day_begins(at, clinic)
+
+
 def _one(db: AsyncSession, task_id: UUID) -> SelectOfScalar[CareTask]:
     return select(CareTask).where(CareTask.clinic_id == clinic_of(db), CareTask.task_id == task_id)
 
@@ -127,7 +137,7 @@ def _found(task: CareTask | None) -> CareTask:
 
 def _wanted(db: AsyncSession, view: View, filters: Filters) -> tuple[type[CareTask], list[ColumnElement[bool]]]:
     """What is selected from, and the conditions on it."""
-    conditions = [col(CareTask.clinic_id) == clinic_of(db), *_of_view(view, filters), *_filtered(view, filters)]
+    conditions = filtered(db, view, filters)
     if filters.overdue is None:
         return CareTask, conditions
     if view in ENDED_VIEWS:
@@ -145,6 +155,11 @@ def _not_overdue(conditions: Sequence[ColumnElement[bool]], now: datetime) -> ty
     ahead = select(CareTask).where(*conditions, col(CareTask.due_at) >= now)
     offered = select(CareTask).where(*conditions, col(CareTask.due_at) < now, IS_OFFERED)
     return aliased(CareTask, union_all(ahead, offered).subquery())
+
+
+def filtered(db: AsyncSession, view: View, filters: Filters) -> list[ColumnElement[bool]]:
+    """The conditions on the tasks of a view, but for whether they are overdue."""
+    return [col(CareTask.clinic_id) == clinic_of(db), *_of_view(view, filters), *_filtered(view, filters)]
 
 
 def _filtered(view: View, filters: Filters) -> Iterator[ColumnElement[bool]]:
@@ -193,6 +208,12 @@ def _order(sort: Sort, task: type[CareTask]) -> tuple[Any, ...]:  # Any: columns
     return orders[sort]
 
 
+_NEXT_INFUSION = text(
+    """
+    SELECT min(scheduled_at) FROM infusion
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid) AND state = 'scheduled' AND scheduled_at >= :today
+    """
+)
 _UTC = ZoneInfo("UTC")
 _ZONES = text(
     """

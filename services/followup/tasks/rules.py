@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from services.followup.tasks.policy import HoldPolicy, KindPolicy, RetryPolicy
+from services.followup.tasks.policy import HoldLimit, KindPolicy, RetryPolicy
 
 
 class TaskStatus(StrEnum):
@@ -90,6 +90,7 @@ class Action(StrEnum):
     OFFERED = "offered"
     OVERDUE = "overdue"
     MISSED = "missed"
+    EXTENDED = "extended"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
 
@@ -125,14 +126,42 @@ def may_work(kind: KindPolicy, roles: Collection[str]) -> bool:
     return not kind.roles.isdisjoint(roles)
 
 
-def hold_refusal(policy: HoldPolicy, priority: Priority, *, held_seconds: int, now: datetime, until: datetime) -> Refusal | None:
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What a task must be back for: the end of its window, and the beginning of the day of the patient's next infusion."""
+
+    window: datetime | None = None
+    next_infusion: datetime | None = None
+
+    def earliest(self, limit: HoldLimit) -> datetime | None:
+        """The first of those that this limit is ahead of."""
+        of_name = {"window": self.window, "next-infusion": self.next_infusion}
+        return min((at for name, at in of_name.items() if at is not None and name in limit.ahead_of), default=None)
+
+
+def window_of(*, opens_at: datetime | None, due_at: datetime, expires_at: datetime | None, now: datetime) -> datetime | None:
+    """The end of a task's window: its due time while that lies ahead, then its last useful moment. Work without a window has none."""
+    if opens_at is None:
+        return expires_at
+    return due_at if due_at >= now else expires_at
+
+
+_NO_CLOCKS = Clocks()
+
+
+def hold_refusal(
+    limit: HoldLimit, *, pressing: bool, held_seconds: int, now: datetime, until: datetime, clocks: Clocks = _NO_CLOCKS
+) -> Refusal | None:
     """Why a task may not be put on hold until then, or None. The limit counts all holds of one task together."""
-    if priority not in policy.priorities:
-        return Refusal("hold-not-allowed", f"only work of priority {', '.join(policy.priorities)} may wait")
+    if pressing:
+        return Refusal("hold-not-allowed", "only routine work may wait")
     if until <= now:
         return Refusal("hold-not-ahead", "a time to come")
-    if until - now + timedelta(seconds=held_seconds) > policy.at_most:
-        return Refusal("hold-too-long", f"at most {policy.max_hours_in_all} hours in all")
+    if until - now + timedelta(seconds=held_seconds) > limit.at_most:
+        return Refusal("hold-too-long", limit.in_words)
+    back = clocks.earliest(limit)
+    if back is not None and until > back:
+        return Refusal("hold-too-long", f"at most until {back.isoformat()}: its window ends, or the day of the next infusion begins")
     return None
 
 

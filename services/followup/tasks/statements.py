@@ -113,6 +113,32 @@ OFFER = text(
     """  # noqa: S608 - our own text
 )
 
+JOINED = types_of(CareTask, "task_id", "infusion_id", "plan_id") | {"items": "JSONB", "missed": "JSONB", "joined_by": "UUID"}
+"""What is added to a task that lists. One that lists what hangs on several infusions falls with none of them."""
+EXTEND = text(
+    f"""
+    WITH extended AS (
+        UPDATE care_task t SET changed_at = :now, version = version + 1, reason = :reason,
+            details = jsonb_set(t.details, '{{items}}', coalesce(t.details -> 'items', '[]') || given.items),
+            facts = coalesce(t.facts, '{{}}') || jsonb_build_object('missed', coalesce(t.facts -> 'missed', '[]') || given.missed),
+            infusion_id = CASE WHEN t.infusion_id = given.infusion_id THEN t.infusion_id END,
+            plan_id = CASE WHEN t.infusion_id = given.infusion_id THEN t.plan_id END
+        FROM {rows_of(JOINED)}
+        WHERE t.clinic_id = CAST(:clinic_id AS uuid) AND t.task_id = given.task_id
+        RETURNING t.*, given.items AS joined, given.joined_by
+    ),
+    told AS ({telling("extended", "'extended'", details="jsonb_build_object('items', joined)", caused_by="joined_by")})
+    SELECT count(*) FROM extended
+    """  # noqa: S608 - our own text
+)
+OPEN_OF = text(
+    f"""
+    SELECT DISTINCT ON (patient_id) patient_id, task_id FROM care_task
+    WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = ANY(CAST(:patients AS uuid[])) AND kind = :kind AND {WHERE_OPEN}
+    ORDER BY patient_id, due_at, task_id
+    """  # noqa: S608 - our own text
+)
+
 MARK_LATE = text(
     f"""
     WITH marked AS (
@@ -124,6 +150,21 @@ MARK_LATE = text(
     ),
     told AS ({telling("marked", "business_status", caused_by="NULL::uuid")})
     SELECT task_id, business_status, expires_at FROM marked
+    """  # noqa: S608 - our own text
+)
+_SHORTER = "jsonb_build_object('until', held_until, 'reason', status_reason)"
+HELD = {"patient_id": "UUID", "until": "TIMESTAMP WITH TIME ZONE", "event_id": "UUID"}
+HOLD_LESS = text(
+    f"""
+    WITH shortened AS (
+        UPDATE care_task t SET held_until = given.until, changed_at = :now, version = version + 1
+        FROM {rows_of(HELD)}
+        WHERE t.clinic_id = CAST(:clinic_id AS uuid) AND t.patient_id = given.patient_id AND t.kind = ANY(CAST(:kinds AS text[]))
+          AND t.status = 'on-hold' AND t.held_until > given.until
+        RETURNING t.*, given.event_id
+    ),
+    told AS ({telling("shortened", "'held'", details=_SHORTER, caused_by="event_id")})
+    SELECT task_id, held_until FROM shortened
     """  # noqa: S608 - our own text
 )
 WAKE_UP = text(

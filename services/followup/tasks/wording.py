@@ -66,7 +66,7 @@ class Texts(_Data):
     months: Sequence[str]
     several: str
     joined: str
-    listed: str
+    listed: Sequence[str]
     history: Mapping[str, Sequence[str]]
     names: Mapping[str, Mapping[str, str]]
 
@@ -223,7 +223,8 @@ class _Told(Formatter):
     def listed(self, details: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON of our own making
         """What a task lists, a line each."""
         for item in details.get("items", ()):
-            yield self.texts.listed.format(name=self.name("work", item["code"]), cause=self.name("causes", item["reason"] or ""))
+            words = {"name": self.name("work", item["code"]), "cause": self.name("causes", item["reason"] or "")}
+            yield self.first(self.texts.listed, {**item, **words})
 
     def format_field(self, value: object, format_spec: str) -> str:
         how, _, capital = format_spec.partition("|")

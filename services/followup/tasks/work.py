@@ -14,7 +14,17 @@ from services.followup.tasks.commands import CLOCK, WAKE, NewTask, add, key
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import KindPolicy, TaskPolicy
 from services.followup.tasks.queries import get_task
-from services.followup.tasks.rules import Completion, HoldReason, Refusal, TaskStatus, hold_refusal, may_work, retry_refusal
+from services.followup.tasks.rules import (
+    Clocks,
+    Completion,
+    HoldReason,
+    Refusal,
+    TaskStatus,
+    hold_refusal,
+    may_work,
+    retry_refusal,
+    window_of,
+)
 from services.followup.tasks.statements import CLAIM
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
@@ -86,10 +96,17 @@ async def release(db: AsyncSession, task_id: UUID, worker: Worker, now: datetime
 async def hold(
     db: AsyncSession, policy: TaskPolicy, task_id: UUID, until: datetime, reason: HoldReason, worker: Worker, now: datetime
 ) -> CareTask:
-    """Let a task wait until a time; it wakes by itself. Only its owner may, and only what is not pressing, 24 h in all by default."""
+    """Let a task wait until a time; it wakes by itself. Only its owner may, only what is not pressing, and no longer than its kind may."""
     task = await get_locked(db, task_id)
     _require_owner(task, worker)
-    refused = hold_refusal(policy.hold, task.priority, held_seconds=task.held_seconds, now=now, until=until)
+    refused = hold_refusal(
+        policy.hold_of(task.kind),
+        pressing=task.priority not in policy.hold.priorities,
+        held_seconds=task.held_seconds,
+        now=now,
+        until=until,
+        clocks=await _clocks_of(db, task, now),
+    )
     if refused is not None and refused.code == "hold-not-allowed":
         raise task.refusal(refused.code, f"This task may not wait: {refused.allowed}.")
     if refused is not None:
@@ -97,6 +114,11 @@ async def hold(
     db.add(task.hold(until, reason, now, worker.actor))
     await arm(db, Timer(key(WAKE, task_id), WAKE, until, task_id))
     return task
+
+
+async def _clocks_of(db: AsyncSession, task: CareTask, now: datetime) -> Clocks:
+    window = window_of(opens_at=task.window_starts_at, due_at=task.due_at, expires_at=task.expires_at, now=now)
+    return Clocks(window, await queries.next_infusion_day(db, task.patient_id, now))
 
 
 async def resume(db: AsyncSession, task_id: UUID, worker: Worker, now: datetime) -> CareTask:

@@ -1,17 +1,24 @@
 """The queue: views whose counts are the lengths of their lists, filters, orders, and pages that lose nothing."""
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import ClauseElement, text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.work import overdue_task
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.tasks import commands as tasks
+from services.followup.tasks.commands import NewTask
+from services.followup.tasks.pressing import Place, statement
 from services.followup.tasks.queries import Filters, Sort, View, tasks_in
+from services.followup.tasks.rules import BusinessStatus, Priority
 from shared.db import Database
 from shared.events import sessions as infusions
 from tests.followup.clinic import COORDINATOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
@@ -107,6 +114,76 @@ async def test_the_most_pressing_comes_first_and_then_what_is_due_first(clinic: 
     kinds = [row["kind"] for row in await listed(clinic, sort="priority")]
     assert kinds[:2] == ["left-against-advice", "same-evening-call"]
     assert kinds[2] == "rebook"
+
+
+async def made(clinic: Clinic, priority: str, due_in: timedelta, *, business_status: str = "to-do") -> UUID:
+    """A task that is due then."""
+    now, visit = clinic.clock.now(), clinic.visit()
+    await clinic.patient(visit)
+    new = NewTask(
+        kind="rebook", focus_kind="Infusion", focus_id=uuid4(), patient_id=visit.patient_id, patient_number="P-0007",
+        priority=Priority(priority), reason=Reason(ReasonCode.NO_INFUSION), due_at=now + due_in, created_at=now,
+        business_status=BusinessStatus(business_status),
+    )  # fmt: skip
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        await tasks.add(db, [new])
+    return new.task_id
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_by_default_stat_comes_first_then_the_overdue_by_level_and_age_then_what_is_due_first(clinic: Clinic, limit: int) -> None:
+    wanted = [
+        await made(clinic, "stat", -HOUR),
+        await made(clinic, "stat", 5 * HOUR),
+        await made(clinic, "asap", -HOUR),
+        await made(clinic, "urgent", -3 * HOUR),
+        await made(clinic, "urgent", -2 * HOUR),
+        await made(clinic, "routine", -72 * HOUR),
+        await made(clinic, "routine", -1 * HOUR),
+        await made(clinic, "routine", -9 * HOUR, business_status="offered"),
+        await made(clinic, "routine", timedelta(0)),
+        await made(clinic, "asap", HOUR),
+        await made(clinic, "routine", 2 * HOUR),
+    ]
+    for view in ("open", "unassigned"):
+        assert [UUID(row["task_id"]) for row in await listed(clinic, view=view, limit=limit)] == wanted
+    for row in await listed(clinic):
+        await clinic.post(f"tasks/{row['task_id']}/claim")
+    assert [UUID(row["task_id"]) for row in await listed(clinic, view="mine", limit=limit)] == wanted
+    late = [row["task_id"] for row in await listed(clinic, overdue="true", limit=limit)]
+    not_late = [row["task_id"] for row in await listed(clinic, overdue="false", limit=limit)]
+    assert late == [str(wanted[place]) for place in (0, 2, 3, 4, 5, 6)]
+    assert not_late == [str(wanted[place]) for place in (1, 7, 8, 9, 10)]
+    assert [UUID(row["task_id"]) for row in await listed(clinic, priority="urgent", limit=limit)] == wanted[3:5]
+
+
+async def test_a_call_for_help_is_the_first_of_a_long_queue(clinic: Clinic) -> None:
+    for _ in range(26):
+        await made(clinic, "routine", -HOUR)
+    called = await made(clinic, "stat", timedelta(minutes=15))
+    assert (await clinic.get("tasks", limit=1)).json()["items"][0]["task_id"] == str(called)
+
+
+async def test_what_falls_due_while_somebody_reads_on_is_neither_left_out_nor_repeated(clinic: Clinic) -> None:
+    wanted = [await made(clinic, "urgent", minutes * timedelta(minutes=1)) for minutes in (-30, -20, 5, 6, 7, 8, 90)]
+    first = (await clinic.get("tasks", limit=3)).json()
+    seen, following = [row["task_id"] for row in first["items"]], first["next"]
+    while following:
+        clinic.clock.advance(timedelta(minutes=3))
+        page = (await clinic.get(following)).json()
+        seen += [row["task_id"] for row in page["items"]]
+        following = page["next"]
+    assert seen == [str(task_id) for task_id in wanted]
+
+
+async def test_a_cursor_of_an_order_by_columns_is_none_of_the_pressing_order(clinic: Clinic) -> None:
+    for _ in range(3):
+        await made(clinic, "routine", HOUR)
+    by_due = (await clinic.get("tasks", sort="due_at", limit=1)).json()["next"]
+    assert (await clinic.get(by_due.replace("sort=due_at&", ""))).json()["code"] == "cursor-invalid"
 
 
 async def test_what_was_closed_last_comes_first(clinic: Clinic) -> None:
@@ -265,31 +342,66 @@ async def test_everybody_who_works_at_the_queue_sees_it(clinic: Clinic, role: st
     assert len(await listed(clinic, role)) == 1
 
 
-@pytest.mark.parametrize(
-    ("view", "sort", "index"),
-    [
-        (View.UNASSIGNED, None, "ix_care_task_unassigned"),
-        (View.MINE, None, "ix_care_task_mine"),
-        (View.ON_HOLD, None, "ix_care_task_on_hold"),
-        (View.DONE, None, "ix_care_task_done"),
-        (View.CANCELLED, None, "ix_care_task_cancelled"),
-        (View.OPEN, None, "ix_care_task_open_by_due"),
-        (View.OPEN, Sort.PRIORITY, "ix_care_task_open_by_priority"),
-        (View.OPEN, Sort.NEWEST, "ix_care_task_open_by_age"),
-    ],
-)
-async def test_a_page_of_a_large_queue_is_read_from_its_views_index(clinic: Clinic, view: View, sort: Sort | None, index: str) -> None:
+LARGE = [
+    (View.UNASSIGNED, Sort.DUE, "ix_care_task_unassigned"),
+    (View.MINE, Sort.DUE, "ix_care_task_mine"),
+    (View.ON_HOLD, Sort.DUE, "ix_care_task_on_hold"),
+    (View.DONE, None, "ix_care_task_done"),
+    (View.CANCELLED, None, "ix_care_task_cancelled"),
+    (View.OPEN, Sort.DUE, "ix_care_task_open_by_due"),
+    (View.OPEN, Sort.PRIORITY, "ix_care_task_open_by_priority"),
+    (View.OPEN, Sort.NEWEST, "ix_care_task_open_by_age"),
+]
+
+
+async def plan_of(clinic: Clinic, databases: Databases, page: Callable[[AsyncSession], ClauseElement]) -> str:
+    """How PostgreSQL would read this page of a large queue, for the service's own role, knowing how the queue is made up."""
     visit = clinic.visit()
     await clinic.patient(visit)
+    many = _MANY.bindparams(clinic_id=clinic.clinic_id, patient_id=visit.patient_id, me=clinic.people[COORDINATOR])
     async with clinic.database.transaction(clinic.clinic_id) as db:
-        await db.execute(_MANY, {"clinic_id": clinic.clinic_id, "patient_id": visit.patient_id})
-        await db.execute(text("SET LOCAL enable_bitmapscan = off"))
-        page = tasks_in(db, view, Filters(clinic.clock.now(), me=clinic.people[COORDINATOR]), sort).limit(51)
-        query = page.compile(db.get_bind(), compile_kwargs={"literal_binds": True})
-        plan = "\n".join(row[0] for row in await db.execute(text(f"EXPLAIN {query}")))
-        await db.rollback()
+        rows, query = (sql.compile(db.get_bind(), compile_kwargs={"literal_binds": True}) for sql in (many, page(db)))
+    superuser = await databases.server.admin(clinic.database.engine.url.database or "")
+    try:
+        await superuser.execute(f"BEGIN; {rows}; ANALYZE care_task; SET LOCAL ROLE followup; SET LOCAL enable_bitmapscan = off")
+        await superuser.execute("SELECT set_config('app.clinic_id', $1, true)", str(clinic.clinic_id))
+        return "\n".join(row[0] for row in await superuser.fetch(f"EXPLAIN {query}"))
+    finally:
+        await superuser.close()
+
+
+@pytest.mark.parametrize(("view", "sort", "index"), LARGE)
+async def test_a_page_of_a_large_queue_is_read_from_its_views_index(
+    clinic: Clinic, databases: Databases, view: View, sort: Sort | None, index: str
+) -> None:
+    wanted = Filters(clinic.clock.now(), me=clinic.people[COORDINATOR])
+    plan = await plan_of(clinic, databases, lambda db: tasks_in(db, view, wanted, sort).limit(51))
     assert index in plan, plan
     assert "Sort" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("view", "filters", "late", "ahead"),
+    [
+        (View.UNASSIGNED, {}, "ix_care_task_unassigned_by_priority", "ix_care_task_unassigned"),
+        (View.MINE, {}, "ix_care_task_mine_by_priority", "ix_care_task_mine"),
+        (View.ON_HOLD, {}, "ix_care_task_on_hold_by_priority", "ix_care_task_on_hold"),
+        (View.OPEN, {}, "ix_care_task_open_by_priority", "ix_care_task_open_by_due"),
+        (View.OPEN, {"kind": "rebook"}, "ix_care_task_kind_by_priority", "ix_care_task_open_by_kind"),
+        (View.OPEN, {"owner_id": "me"}, "ix_care_task_owner_by_priority", "ix_care_task_open_by_owner"),
+    ],
+)
+async def test_the_pressing_order_of_a_large_queue_is_read_from_indexes_part_by_part(
+    clinic: Clinic, databases: Databases, view: View, filters: Json, late: str, ahead: str
+) -> None:
+    filters = {name: clinic.people[COORDINATOR] if value == "me" else value for name, value in filters.items()}
+    wanted = Filters(datetime.now(UTC) + timedelta(minutes=2000), me=clinic.people[COORDINATOR], **filters)
+    for after in (None, Place(wanted.now, 2, wanted.now - timedelta(hours=1), uuid4())):
+        plan = await plan_of(clinic, databases, partial(statement, view=view, filters=wanted, after=after, limit=51))
+        assert plan.count(f"{late} ") + plan.count(f"{late}\n") >= (4 if after is None else 2), plan
+        assert f"{ahead} " in plan, plan
+        assert plan.count("Sort Key") == 1, "of what the parts have given, which is never more than their number of pages: " + plan
+        assert "Seq Scan" not in plan, plan
 
 
 _MANY = text(
@@ -297,11 +409,13 @@ _MANY = text(
     INSERT INTO care_task (clinic_id, task_id, version, kind, focus_kind, focus_id, ordinal, attempt, patient_id, patient_number, status,
                            business_status, priority, priority_rank, why, details, due_at, due_kept, held_seconds, created_at, changed_at,
                            owner_id, held_until, closed_at)
-    SELECT :clinic_id, gen_random_uuid(), 1, 'rebook', 'Patient', gen_random_uuid(), 0, 1, :patient_id, 'P-1',
-           (ARRAY['requested', 'accepted', 'on-hold', 'cancelled'])[1 + n % 4], 'to-do', 'routine', n % 3, 'because', '{}',
+    SELECT :clinic_id, gen_random_uuid(), 1, CASE WHEN n % 3 = 0 THEN 'rebook' ELSE 'catch-up-call' END, 'Patient', gen_random_uuid(), 0, 1,
+           :patient_id, 'P-1', (ARRAY['requested', 'accepted', 'on-hold', 'cancelled'])[1 + n % 4],
+           CASE WHEN n % 50 = 0 THEN 'offered' ELSE 'to-do' END, 'routine', n / 8 % 4, 'because', '{}',
            now() + n * interval '1 minute', false, 0, now() - n * interval '1 minute', now() - n * interval '1 second',
-           CASE WHEN n % 4 IN (1, 2) THEN gen_random_uuid() END, CASE WHEN n % 4 = 2 THEN now() END, CASE WHEN n % 4 = 3 THEN now() END
-    FROM generate_series(1, 2000) AS n
+           CASE WHEN n % 4 IN (1, 2) THEN CASE WHEN n % 8 = 1 THEN :me ELSE gen_random_uuid() END END,
+           CASE WHEN n % 4 = 2 THEN now() END, CASE WHEN n % 4 = 3 THEN now() END
+    FROM generate_series(1, 8000) AS n
     """
 )
 
@@ -312,3 +426,12 @@ async def test_counting_one_patients_tasks_leaves_an_audit_row_that_names_the_pa
     await clinic.get("tasks/counts", patient_id=str(visit.patient_id), kind="left-against-advice")
     (row,) = await clinic.rows("SELECT * FROM audit_event WHERE operation = 'count_tasks'")
     assert (row["phi"], row["patient_id"], row["outcome"]) == ("read", visit.patient_id, 200)
+
+
+async def test_a_page_of_the_pressing_order_names_the_patients_on_it_in_its_audit_row(clinic: Clinic) -> None:
+    visits = [clinic.visit() for _ in range(3)]
+    for visit in visits:
+        await clinic.task("rebook", visit)
+    await clinic.get("tasks", limit=2)
+    (row,) = await clinic.rows("SELECT patient_ids FROM audit_event WHERE operation = 'list_tasks'")
+    assert len(set(row["patient_ids"]) & {visit.patient_id for visit in visits}) == 2

@@ -33,8 +33,20 @@ def test_every_kind_of_task_that_is_made_has_its_policy() -> None:
 )
 def test_only_routine_work_waits_and_a_day_in_all(priority: Priority, held_hours: float, until_hours: float, refused: str | None) -> None:
     until = NOW + timedelta(hours=until_hours)
-    refusal = hold_refusal(POLICY.hold, priority, held_seconds=int(held_hours * 3600), now=NOW, until=until)
+    refusal = hold_refusal(
+        POLICY.hold_of("safety-review"),
+        pressing=priority not in POLICY.hold.priorities,
+        held_seconds=int(held_hours * 3600),
+        now=NOW,
+        until=until,
+    )
     assert (refusal and refusal.code) == refused
+
+
+def test_only_office_work_waits_for_days_and_every_limit_has_its_source() -> None:
+    office = {kind for kind in POLICY.kinds if POLICY.hold_of(kind).at_most > timedelta(days=1)}
+    assert office == {"integration-session", "rebook", "cancellation-review"} == set(POLICY.held_ahead_of_infusions())
+    assert all(limit.source for limit in POLICY.hold.limits.values())
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
+from services.followup.checkins.queries import get_check_in
+from services.followup.checkins.work import overdue_task
+from services.followup.tasks import commands as tasks
+from shared.events import sessions as infusions
+from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json, Visit
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
@@ -114,9 +118,15 @@ async def test_a_held_task_wakes_by_itself_with_its_owner(clinic: Clinic) -> Non
     assert await actions(clinic, task) == ["created", "claimed", "held", "woke"]
 
 
-async def test_a_task_waits_a_day_in_all_and_no_longer(clinic: Clinic) -> None:
-    task = await claimed(clinic, "rebook", role=COORDINATOR)
-    path = f"tasks/{task['task_id']}"
+async def test_a_clinicians_task_waits_a_day_in_all_and_no_longer(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        check_in = await get_check_in(db, (await clinic.items(visit))["C24"]["check_in_id"])
+        new = overdue_task(check_in, clinic.clock.now(), clinic.clock.now())
+        await tasks.add(db, [new])
+    path = f"tasks/{new.task_id}"
+    assert (await clinic.post(f"{path}/claim")).status_code == 200
 
     async def hold(hours: float) -> httpx.Response:
         until = clinic.clock.now() + timedelta(hours=hours)
@@ -129,6 +139,51 @@ async def test_a_task_waits_a_day_in_all_and_no_longer(clinic: Clinic) -> None:
     assert (await clinic.post(f"{path}/resume")).json()["status"] == "accepted"
     assert refused(await hold(7)) == (422, "hold-too-long")
     assert (await hold(6)).status_code == 200
+
+
+async def held(clinic: Clinic, task_id: str, days: float) -> httpx.Response:
+    """A coordinator lets a task wait."""
+    until = clinic.clock.now() + timedelta(days=days)
+    return await clinic.post(f"tasks/{task_id}/hold", {"until": until.isoformat(), "reason": "waiting-for-patient"})
+
+
+async def test_office_work_waits_fourteen_days_in_all(clinic: Clinic) -> None:
+    task = await claimed(clinic, "rebook", role=COORDINATOR)
+    answer = await held(clinic, task["task_id"], 14.01)
+    assert (refused(answer), answer.json()["errors"][0]["detail"]) == ((422, "hold-too-long"), "at most 14 days in all")
+    assert (await held(clinic, task["task_id"], 14)).status_code == 200
+    await clinic.pass_time(timedelta(days=13))
+    assert (await clinic.post(f"tasks/{task['task_id']}/resume")).status_code == 200
+    assert refused(await held(clinic, task["task_id"], 1.01)) == (422, "hold-too-long")
+
+
+async def test_a_session_is_never_held_past_its_window(clinic: Clinic) -> None:
+    task = await claimed(clinic, "integration-session", role=COORDINATOR)
+    window = datetime.fromisoformat(task["due_at"]) - clinic.clock.now()
+    assert refused(await held(clinic, task["task_id"], (window + timedelta(minutes=1)) / timedelta(days=1))) == (422, "hold-too-long")
+    assert (await held(clinic, task["task_id"], window / timedelta(days=1))).status_code == 200
+    await clinic.pass_time(window + timedelta(hours=1))
+    last = datetime.fromisoformat(task["expires_at"]) - clinic.clock.now()
+    assert refused(await held(clinic, task["task_id"], (last + timedelta(minutes=1)) / timedelta(days=1))) == (422, "hold-too-long")
+    assert (await held(clinic, task["task_id"], last / timedelta(days=1))).status_code == 200
+
+
+async def test_office_work_is_back_on_the_day_of_the_next_infusion_also_of_one_that_is_booked_meanwhile(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    task = await claimed(clinic, "rebook", role=COORDINATOR, visit=visit)
+    # At 09:00 in New York; the visits are of other courses, so that they end no task to book one.
+    first, second = Visit(clinic.clock, patient_id=visit.patient_id), Visit(clinic.clock, patient_id=visit.patient_id)
+    await clinic.tell(first.told(infusions.InfusionScheduled, 1, scheduled_at=clinic.clock.now() + timedelta(days=6)))
+    assert refused(await held(clinic, task["task_id"], 6)) == (422, "hold-too-long")
+    assert (await held(clinic, task["task_id"], 5.6)).status_code == 200
+    await clinic.tell(second.told(infusions.InfusionScheduled, 1, scheduled_at=clinic.clock.now() + timedelta(days=2)))
+    shown = (await clinic.get(f"tasks/{task['task_id']}")).json()
+    assert shown["held_until"] == "2026-11-25T05:00:00Z", "when that day begins in New York"
+    await clinic.pass_time(timedelta(days=1, hours=15, minutes=1))
+    assert (await clinic.get(f"tasks/{task['task_id']}")).json()["status"] == "accepted"
+    history = (await clinic.get(f"tasks/{task['task_id']}/history")).json()["items"]
+    assert [line["action"] for line in history][1:4] == ["claimed", "held", "held"]
+    assert history[3]["caused_by"] is not None
 
 
 async def test_pressing_work_may_not_wait_and_nobody_holds_what_another_has(clinic: Clinic) -> None:
