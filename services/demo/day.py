@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.demo.cast import CAST, STAFF_ROLES, Person, Staff
+from services.demo.client import Json
 from services.demo.clinic import Clinic
 from services.demo.clock import DayClock
 from services.demo.view import Board, Visit
@@ -163,8 +164,8 @@ class Day:
                 await self._amend(person)
             case "entered-in-error":
                 reason = {"reason": "Charted for the wrong patient"}
-                await self._step(person, "entered-in-error", reason, "completed", by="nurse")
-                await self._step(person, "entered-in-error/confirm", {}, "entered-in-error", by="second_nurse")
+                await self._void(person, "entered-in-error", reason, "completed", by="nurse")
+                await self._void(person, "entered-in-error/confirm", {}, "entered-in-error", by="second_nurse")
             case "withdrawn":
                 await self.system.post(f"{path}/withdrawal", {"requested_by": "patient"})
                 person.ended_at = self.clock.now()
@@ -177,9 +178,20 @@ class Day:
                 await self.system.post(f"{path}/message-opt-out", {"requested_by": "patient"})
                 self._mark(person, patient="opted out")
 
+    async def _void(self, person: Person, step: str, body: Mapping[str, object], state: str, *, by: str) -> None:
+        """A step of striking the record, by somebody who has just read it."""
+        acting = UUID(getattr(self.staff, by))
+        version = (await self._record(person))["version"]
+        await self.system.post(f"/sessions/v1/infusions/{person.infusion_id}/{step}", body, acting=acting, version=version)
+        self._mark(person, infusion=state)
+
+    async def _record(self, person: Person) -> Json:
+        """The infusion as the nurse reads it."""
+        return await self.system.get(f"/sessions/v1/infusions/{person.infusion_id}", acting=UUID(self.staff.nurse))
+
     async def _amend(self, person: Person) -> None:
         """The pump stopped ten minutes later than charted; the patient was watched for an hour after that too."""
-        record = await self.system.get(f"/sessions/v1/infusions/{person.infusion_id}", acting=UUID(self.staff.nurse))
+        record = await self._record(person)
         later = datetime.fromisoformat(record["pump_ended_at"]) + timedelta(minutes=10)
         body = {"reason": "Pump log read", "pump_ended_at": later.isoformat()}
         await self.system.post(

@@ -25,6 +25,8 @@ class Access:
     """Of which a named person must hold one; empty where nobody may be named."""
     phi: Phi = "none"
     reason: str = ""
+    corrects: bool = False
+    """It changes what is recorded, not only the state of the record: the version that was seen must be named."""
     naming: Naming = "refused"
     """Whether a clinic system must, may or must not name the person for whom it acts."""
 
@@ -60,12 +62,15 @@ def access(
     person: Collection[str] | None = None,
     system_or_person: Collection[str] | None = None,
     system_alone: str | None = None,
+    corrects: bool = False,
     phi: Phi = "none",
 ) -> Callable[[F], F]:
     """For clinic systems with ``scope``, and for whom they act: exactly one of three, so that it cannot be forgotten.
 
     ``person``: somebody must be named, and hold one of these roles. ``system_or_person``: the system may act by itself; whoever is
     named must hold one of these roles. ``system_alone``: nobody may be named, for the reason given. Raises Undeclared otherwise.
+
+    ``corrects``: what was recorded is changed, so If-Match is required, as it is for every PATCH. A step is guarded by the record's state.
     """
     if sum(said is not None for said in (person, system_or_person, system_alone)) != 1:
         raise Undeclared(f"{scope!r} declares one of: person, system_or_person, system_alone")
@@ -73,7 +78,7 @@ def access(
     roles = frozenset(person or system_or_person or ())
     if not roles and not system_alone:
         raise Undeclared(f"{scope!r} names the roles that a person must hold, or the reason why nobody may be named")
-    return _declare(Access("clinic-system", scope, roles, phi, system_alone or "", naming))
+    return _declare(Access("clinic-system", scope, roles, phi, system_alone or "", corrects, naming))
 
 
 def service_access(scope: str, *, phi: Phi = "none") -> Callable[[F], F]:

@@ -25,12 +25,14 @@ class Asked:
     document: object
 
 
-async def read(request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool, needs_key: bool) -> Asked:
+async def read(
+    request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool, needs_key: bool, needs_version: bool
+) -> Asked:
     """Read a request. Raises 400, 408, 413, 415, 422 or 428. A POST that only reads needs no idempotency key."""
     practitioner_id = practitioner_of(request) if caller.kind == "clinic-system" else None
     clinic_id = clinic_of(request, caller)
     if_match = versions.if_match(request.headers.get("if-match"))
-    if request.method in ("PATCH", "PUT") and if_match is None:
+    if needs_version and if_match is None:
         raise versions.required()
     _check_query(request, query_names)
     body, document = await _body(request, takes_body=takes_body)

@@ -60,6 +60,11 @@ class CallContext:
         """Raises 428 without If-Match, 412 when it names another version than ``current``."""
         versions.require(self.if_match, current)
 
+    def expect_version(self, current: int) -> None:
+        """For a step, which the record's state guards: raises 412 when If-Match is given and names another version."""
+        if self.if_match is not None:
+            versions.require(self.if_match, current)
+
     def patient(self, patient_id: UUID) -> None:
         """Name the patient for the audit row."""
         self.patient_id = patient_id

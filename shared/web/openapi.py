@@ -1,7 +1,7 @@
 """What the API's description says of every operation beyond its models: access, headers and refusals."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -15,6 +15,8 @@ from shared.web.strict_types import describe_texts
 if TYPE_CHECKING:
     from shared.web.operation import Operation
 
+IfMatch = Literal["required", "optional", "none"]
+"""Whether an operation needs, takes or ignores the version that the caller has seen."""
 _SCHEME = "clientCredentials"
 _UUID = {"type": "string", "format": "uuid"}
 _WHY = {
@@ -131,8 +133,9 @@ def _header_parameters(route: "Operation") -> list[dict[str, Any]]:  # Any: JSON
     if route.needs_key:
         key = {"type": "string", "maxLength": 257, "pattern": KEY_FORM}
         headers.append(_header("Idempotency-Key", key, "A new one for every new request; repeat it when you repeat the request."))
-    if route.method in ("PATCH", "PUT"):
-        headers.append(_header("If-Match", {"type": "string", "pattern": '^W/"[1-9][0-9]{0,8}"$'}, "The version you have seen, from ETag."))
+    if route.if_match != "none":
+        needed, tag = route.if_match == "required", {"type": "string", "pattern": '^W/"[1-9][0-9]{0,8}"$'}
+        headers.append(_header("If-Match", tag, "The version you have seen, from ETag.", required=needed))
     if route.access.naming != "refused":
         needed = route.access.naming == "required"
         headers.append(_header("Afterglow-Practitioner", _UUID, "The practitioner for whom you act.", required=needed))
@@ -151,7 +154,8 @@ def _refusals(route: "Operation") -> dict[int | str, dict[str, Any]]:  # Any: JS
     statuses = {400, 401, 403, 414, 422, 503}
     statuses |= {404} if "{" in route.path_format else set()
     statuses |= {408, 409, 413, 415} if route.method in ("POST", "PATCH", "PUT") else set()
-    statuses |= {412, 428} if route.method in ("PATCH", "PUT") else set()
+    statuses |= {412} if route.if_match != "none" else set()
+    statuses |= {428} if route.if_match == "required" else set()
     return _problems(statuses)
 
 

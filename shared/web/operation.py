@@ -26,7 +26,7 @@ from shared.web import asked, frame, idempotency
 from shared.web.asked import Asked
 from shared.web.call import CallContext, CallRequest, Surroundings, surroundings_of
 from shared.web.marks import marks_of
-from shared.web.openapi import describe, property_names, query_names
+from shared.web.openapi import IfMatch, describe, property_names, query_names
 from shared.web.strict_parameters import parameters_of, refuse_loose
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: the send and throw types of a coroutine
@@ -47,10 +47,18 @@ class Operation(APIRoute):
         if self.access.kind is None and self.body_field is not None:
             raise Undeclared(f"{self.name} is public, so it must read its body itself, by read_form")
         self.needs_key = self.method == "POST" and self.access.kind is not None and self.access.action != "R"
+        self.if_match = self._if_match()
         self.query_names = query_names(self.dependant)
         self.known_names = property_names(self) | self.query_names
         self.parameters = parameters_of(self.dependant)
         describe(self)
+
+    def _if_match(self) -> IfMatch:
+        """A change of what is recorded needs the version that was seen. A step on a record may name it, and a stale one is refused."""
+        if self.method in ("PATCH", "PUT") or self.access.corrects:
+            return "required"
+        step = self.access.kind == "clinic-system" and self.access.action == "U" and "{" in self.path_format
+        return "optional" if step else "none"
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler inside ours; called again for every router that includes this one."""
@@ -73,7 +81,12 @@ class Operation(APIRoute):
             self.access.check(so_far.caller)
             takes_body = self.body_field is not None
             so_far.what = await asked.read(
-                request, so_far.caller, query_names=self.query_names, takes_body=takes_body, needs_key=self.needs_key
+                request,
+                so_far.caller,
+                query_names=self.query_names,
+                takes_body=takes_body,
+                needs_key=self.needs_key,
+                needs_version=self.if_match == "required",
             )
             return await self._run(inner, request, surroundings, so_far.what, so_far)
         except IntegrityError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.events.intake import Role
-from tests.trust.table import DEACTIVATED, ELSEWHERE, NAMED, NOBODY, UNKNOWN, access_table
+from tests.trust.table import DEACTIVATED, ELSEWHERE, NAMED, NOBODY, UNKNOWN, access_table, if_match_table
 
 _DESCRIPTIONS = Path(__file__).parents[2] / "docs" / "api"
 _KINDS = {"public", "service", "operator", "clinic-system"}
@@ -13,17 +13,31 @@ _KINDS = {"public", "service", "operator", "clinic-system"}
 Declared = dict[str, dict[str, Any]]  # Any: JSON values
 
 
-def declared() -> Declared:
-    """``x-access`` of the operations of clinic systems."""
+def described() -> Declared:
+    """The descriptions of the operations of clinic systems."""
     found: Declared = {}
     for file in _DESCRIPTIONS.glob("*.openapi.json"):
         for path, methods in json.loads(file.read_text())["paths"].items():
-            for method, described in methods.items():
-                access = described["x-access"]
-                assert access["kind"] in _KINDS
-                if access["kind"] == "clinic-system":
-                    found[f"{method.upper()} {path}"] = access
+            for method, operation in methods.items():
+                assert operation["x-access"]["kind"] in _KINDS
+                if operation["x-access"]["kind"] == "clinic-system":
+                    found[f"{method.upper()} {path}"] = operation
     return found
+
+
+def declared() -> Declared:
+    """Their ``x-access``."""
+    return {name: operation["x-access"] for name, operation in described().items()}
+
+
+def if_match_of(operation: dict[str, Any]) -> str:  # Any: JSON values
+    (found,) = [one for one in operation.get("parameters", ()) if one["name"] == "If-Match"] or [None]
+    return "none" if found is None else "required" if found["required"] else "optional"
+
+
+def test_a_change_of_what_is_recorded_needs_the_version_that_was_seen_as_the_table_says() -> None:
+    found = {name: if_match_of(operation) for name, operation in described().items()}
+    assert {name: needed for name, needed in found.items() if needed != "none"} == dict(if_match_table())
 
 
 def test_the_table_names_every_operation_of_clinic_systems_and_no_other() -> None:

@@ -35,8 +35,8 @@ async def test_a_struck_record_cancels_what_is_open_and_lists_it(house: House, c
     patient = await clinic.admit()
     await patient.complete()
     await eventually(patient.plans)
-    await patient.step("entered-in-error", {"reason": "Wrong chart"})
-    await patient.step("entered-in-error/confirm", by="second-nurse")
+    asked = await patient.step("entered-in-error", {"reason": "Wrong chart"}, version=await patient.version())
+    await patient.step("entered-in-error/confirm", by="second-nurse", version=asked["version"])
     tasks = await eventually(patient.tasks, lambda tasks: "cancellation-review" in tasks)
     assert set((await patient.check_ins()).values()) == {"cancelled"}
     assert tasks["integration-session"] in {"cancelled", "entered-in-error"}

@@ -51,6 +51,10 @@ def kg(value: float) -> Json:
     return {"value": value, "unit": "kg"}
 
 
+CORRECTIONS = ("/amend", "/entered-in-error", "/entered-in-error/confirm")
+"""Steps that need the version of the infusion that was seen."""
+
+
 @dataclass
 class Clinic:
     """One clinic with a patient, a running course and people in every role, unless told otherwise."""
@@ -99,7 +103,12 @@ class Clinic:
         return person
 
     async def post(self, path: str, body: object = None, *, acting: str | UUID | None = NURSE, **headers: str) -> httpx.Response:
-        """POST with a new Idempotency-Key, for the practitioner in that role."""
+        """POST with a new Idempotency-Key, for the practitioner in that role.
+
+        A correction is made by somebody who has just read the record, unless told otherwise.
+        """
+        if path.endswith(CORRECTIONS) and "If-Match" not in headers:
+            headers["If-Match"] = await self._seen(path.split("/")[2])
         sent = {"Idempotency-Key": str(uuid4()), **self._headers(acting), **headers}
         self.last = await self.http.post(f"/sessions/v1{path}", json={} if body is None else body, headers=sent)
         return self.last
@@ -108,6 +117,10 @@ class Clinic:
         """GET, by the machine alone unless a role is named."""
         address = path if path.startswith("/sessions/") else f"/sessions/v1{path}"
         return await self.http.get(address, headers={**self._headers(acting), **headers})
+
+    async def _seen(self, infusion_id: str) -> str:
+        read = await self.get(f"/infusions/{infusion_id}")
+        return str(read.headers.get("ETag", 'W/"1"'))
 
     def _headers(self, acting: str | UUID | None) -> dict[str, str]:
         issued = token(

@@ -87,6 +87,7 @@ def test_every_operation_says_who_may_call_it(service: Service) -> None:
         "GET /sessions/v1/infusions/{infusion_id}/versions",
         "GET /sessions/v1/infusions/{infusion_id}/vital-signs",
         "GET /sessions/v1/ended-infusions",
+        "GET /sessions/v1/audit-events",
     }
     assert steps <= operations.keys()
     assert all(declared.phi in ("read", "write") for declared in operations.values())

@@ -211,6 +211,11 @@ class Patient:
         path = f"/sessions/v1/infusions/{self.infusion_id}/{step}"
         return await self.clinic.system.post(path, body or {}, acting=self.clinic.staff[by], version=version)
 
+    async def version(self) -> int:
+        """Of the infusion, as somebody has just read it."""
+        path, acting = f"/sessions/v1/infusions/{self.infusion_id}", self.clinic.staff["infusion-nurse"]
+        return int((await self.clinic.system.get(path, acting=acting))["version"])
+
     async def infuse(self, *, minutes: int = 40) -> None:
         """From booking to the end of the pump, which is now."""
         clock = self.clinic.house.clock

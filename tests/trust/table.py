@@ -25,3 +25,9 @@ def access_table() -> Table:
     if len(table) != len(rows):
         raise ValueError("access.csv names an operation twice")
     return table
+
+
+def if_match_table() -> Mapping[str, str]:
+    """Of every operation that changes a record: whether the version that was seen is ``required``, or only refused where it is stale."""
+    with Path(__file__).with_name("if_match.csv").open(newline="") as file:
+        return {row["operation"]: row["if_match"] for row in csv.DictReader(file)}

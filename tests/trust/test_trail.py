@@ -1,62 +1,8 @@
 """Whoever asks the trail who saw or tried to see a patient finds every operation of the three services that did."""
 
-import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
-import httpx
-import pytest_asyncio
-
-from shared.clock import FrozenClock
-from tests.conftest import NEW_YORK_MORNING
-from tests.support.databases import Databases
-from tests.support.house import Clinic, House, house_on
-from tests.support.inventory import inventory
-from tests.support.operations import Issuer, Op, body_of, operations
-from tests.trust.table import access_table
-
-_PLACE = re.compile(r"\{(\w+)\}")
-Row = dict[str, Any]  # Any: column values
-
-
-@dataclass
-class World:
-    """The product with a clinic at work, and nobody at it yet whom the trail could show."""
-
-    house: House
-    clinic: Clinic
-    issuer: Issuer
-    ids: dict[str, list[str]]
-
-    def of_patients(self) -> list[Op]:
-        found = [op for op in operations(self.house) if op.access.kind == "clinic-system" and op.access.phi != "none"]
-        return [op for op in found if "audit-events" not in op.path]
-
-    async def ask(self, op: Op, named: str | None, ids: dict[str, list[str]]) -> tuple[httpx.Response, list[Row]]:
-        """The answer, and the rows of the request in the trail."""
-        path = _PLACE.sub(lambda place: ids.get(place[1], [str(uuid4())])[0], op.path)
-        path += f"?patient_id={self.ids['patient_id'][0]}" if op.path == "/followup/v1/check-ins" else ""
-        token = self.issuer.signed(self.issuer.claims(op, self.clinic.client_id, self.clinic.clinic_id))
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4()), "If-Match": 'W/"1"', "X-Request-Id": str(uuid4())}
-        headers |= {"Afterglow-Practitioner": named} if named else {}
-        body = None if op.method == "GET" else body_of(self.house, op) or {}
-        answer = await self.house.http.request(op.method, path, headers=headers, json=body)
-        found = "SELECT * FROM audit_event WHERE request_id = :id"
-        return answer, await self.house.rows(op.service, self.clinic.clinic_id, found, id=headers["X-Request-Id"])
-
-    def somebody_for(self, op: Op) -> str:
-        """Who may."""
-        answers = access_table()[str(op), "own"]
-        return str(next(self.clinic.staff[role] for role in ("prescriber", "coordinator") if answers[role] == "allow"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(databases: Databases) -> AsyncIterator[World]:
-    async with house_on(databases, FrozenClock(NEW_YORK_MORNING)) as house:
-        clinic = await house.clinic()
-        yield World(house, clinic, Issuer(house), await inventory(clinic))
+from tests.trust.world import PLACE, World
 
 
 async def test_every_read_leaves_one_row_that_names_who_was_shown(world: World) -> None:
@@ -85,7 +31,7 @@ async def test_every_refusal_leaves_one_row_that_names_whose_record_it_was(world
 async def test_every_record_that_is_not_there_leaves_one_row_with_its_id(world: World) -> None:
     silent = []
     for op in world.of_patients():
-        (name,) = _PLACE.findall(op.path)[:1] or [""]
+        (name,) = PLACE.findall(op.path)[:1] or [""]
         if not name:
             continue
         asked = str(uuid4())

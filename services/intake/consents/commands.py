@@ -57,6 +57,7 @@ async def revoke(call: CallContext, consent_id: UUID, body: RevokeConsent) -> Co
     call.patient(patient_id)
     await get_patient(call.db, patient_id, lock=True)
     consent = await get_consent(call.db, consent_id, lock=True)
+    call.expect_version(consent.version)
     revoked = consent.revoke(body.requested_by, call.now, call.caller.actor)
     await tell(call.db, patient_id, consent.consent_type, call.now)
     emit(call.db, revoked)

@@ -73,6 +73,7 @@ async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str
 async def _locked(call: CallContext, course_id: UUID) -> Course:
     course = await get_course(call.db, course_id, lock=True)
     call.patient(course.patient_id)
+    call.expect_version(course.version)
     return course
 
 

@@ -66,7 +66,7 @@ def _changes(router: Router) -> None:
         return _shown(call, await commands.record_death(call, patient_id, body))
 
     @router.post("/{patient_id}/death/entered-in-error")
-    @access("system/Patient.u", person=CORRECTING, phi="write")
+    @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_death(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient is alive: the death was entered in error. Care goes on; what was missed meanwhile becomes one call by a person."""
         return _shown(call, await commands.take_back_death(call, patient_id, body))
@@ -78,7 +78,7 @@ def _changes(router: Router) -> None:
         return _shown(call, await commands.record_withdrawal(call, patient_id, body))
 
     @router.post("/{patient_id}/withdrawal/entered-in-error")
-    @access("system/Patient.u", person=CORRECTING, phi="write")
+    @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_withdrawal(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient never left: the withdrawal was entered in error. What was missed meanwhile becomes one call by a person."""
         return _shown(call, await commands.take_back_withdrawal(call, patient_id, body))

@@ -107,7 +107,9 @@ async def opt_in(call: CallContext, patient_id: UUID, body: OptIn) -> Patient:
 
 async def _locked(call: CallContext, patient_id: UUID) -> Patient:
     call.patient(patient_id)
-    return await get_patient(call.db, patient_id, lock=True)
+    patient = await get_patient(call.db, patient_id, lock=True)
+    call.expect_version(patient.version)
+    return patient
 
 
 def _record(

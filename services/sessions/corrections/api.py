@@ -16,21 +16,21 @@ def correction_routes(limits: Limits) -> Router:
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
     @router.post("/infusions/{infusion_id}/amend")
-    @access("system/Procedure.u", person=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
         infusion = await commands.amend(call, infusion_id, body, limits)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
-    @access("system/Procedure.u", person=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def request_entered_in_error(infusion_id: UUID, body: RequestEnteredInError, call: Call) -> InfusionOut:
         """Say that this record should never have existed. Nothing changes until another person confirms."""
         infusion = await commands.request_entered_in_error(call, infusion_id, body)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.post("/infusions/{infusion_id}/entered-in-error/confirm")
-    @access("system/Procedure.u", person=RECORD, phi="write")
+    @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def confirm_entered_in_error(infusion_id: UUID, body: ConfirmEnteredInError, call: Call) -> InfusionOut:
         """Agree, as a second person, that this record should never have existed."""
         infusion = await commands.confirm_entered_in_error(call, infusion_id, body)

@@ -163,8 +163,7 @@ async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusi
     """The infusion and whom it is about, locked, ready for this step. Raises 404, 412 for a stale If-Match, 409 for a wrong state."""
     infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
     call.patient(infusion.patient_id)
-    if call.if_match is not None:
-        call.require_version(infusion.version)
+    call.expect_version(infusion.version)
     infusion.require(step)
     return infusion, subject
 

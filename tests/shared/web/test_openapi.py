@@ -51,7 +51,7 @@ async def test_every_operation_says_who_may_call_it(client: Client) -> None:
     ("operation_id", "headers"),
     [
         ("write_note", {"Idempotency-Key": True, "Afterglow-Practitioner": True}),
-        ("sign_note", {"Idempotency-Key": True, "Afterglow-Practitioner": False}),
+        ("sign_note", {"Idempotency-Key": True, "If-Match": False, "Afterglow-Practitioner": False}),
         ("rename_note", {"If-Match": True, "Afterglow-Practitioner": True}),
         ("read_note", {"Afterglow-Practitioner": False}),
         ("list_facts", {"Afterglow-Clinic": True}),

@@ -170,6 +170,7 @@ async def rename_note(note_id: UUID, body: NewTitle, call: Call) -> NoteOut:
 async def sign_note(note_id: UUID, call: Call) -> NoteOut:
     """Sign a note, once."""
     note = await _note(call, note_id)
+    call.expect_version(note.version)
     if note.version > 1:
         raise Conflict("state", "The note is signed.", extra={"state": "signed", "allowed": []})
     note.version += 1

@@ -1,0 +1,5 @@
+"""The fixtures of this folder."""
+
+from tests.trust.world import world
+
+__all__ = ["world"]
