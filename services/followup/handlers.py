@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.outreach import commands as outreach
+from services.followup.outreach import corrections
 from services.followup.plans import cancellations, returns, weeks
 from services.followup.plans import commands as plans
 from services.followup.plans.items import Whose
@@ -57,8 +59,13 @@ async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged])
 
 
 async def on_patient_changed(means: Means, db: AsyncSession, delivery: Delivery[PatientChanged]) -> None:
-    """Know the patient's number and zone; the status too, should its own event not have come, and that one was recorded by mistake."""
+    """Know the patient's number and zone; the status too, should its own event not have come, and that one was recorded by mistake.
+
+    Messages may go another way from now on, or wait for another morning.
+    """
     await _on_status(means, db, delivery, await subjects.note_patient(db, delivery.event))
+    await corrections.ask_anew(db, delivery.event.patient_id, delivery.event.contact_version or 1, means.clock.now())
+    await outreach.look_again(db, delivery.event.patient_id, means.clock.now())
 
 
 async def on_patient_deceased(means: Means, db: AsyncSession, delivery: Delivery[PatientDeceased]) -> None:

@@ -41,6 +41,7 @@ class Contact(_Reply):
     clinic_phone: str
     crisis_line: str
     clinic_active: bool = True
+    contact_version: int = 1
 
 
 class PageFacts(_Reply):

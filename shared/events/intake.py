@@ -90,6 +90,8 @@ class PatientChanged(Event):
     """
     death_corrected: int | None = None
     """The version with which a death was last declared entered in error: a death told with a lower version is none any more."""
+    contact_version: int | None = None
+    """Grows when messages go another way than before: by another channel or to another address. None from a producer that did not tell."""
 
 
 @event("intake", "patient.deceased", subject=("Patient", "patient_id"), key="patient_id")

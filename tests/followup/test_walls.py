@@ -11,7 +11,7 @@ import pytest_asyncio
 from sqlalchemy.exc import NoResultFound
 
 from services.followup.checkins.commands import locked
-from services.followup.checkins.links import close, find_link, keep
+from services.followup.checkins.links import close, close_older, find_link, keep
 from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.queries import get_locked, telephoned
 from services.followup.outreach.commands import cancel, find_message, look_again, move
@@ -136,6 +136,9 @@ async def test_no_write_behind_the_edge_reaches_another_clinic(
         async with followup.database.transaction(acting.clinic_id) as db:
             await look_again(db, visit.patient_id, now + timedelta(hours=4))
         assert (await leaves_at() == [now + timedelta(hours=4)]) is reached
+        async with followup.database.transaction(acting.clinic_id) as db:
+            assert bool(await close_older(db, [check_in_id], 2)) is reached
+            await db.rollback()
         async with followup.database.transaction(acting.clinic_id) as db:
             assert (await close(db, [check_in_id], LinkStatus.DEAD) > 0) is reached
             assert bool(await cancel(db, [check_in_id], "check-in-superseded")) is reached

@@ -9,7 +9,7 @@ from services.intake.patients.queries import get_patient
 from shared.clock import FrozenClock
 from shared.errors import Conflict
 from shared.outbox import emit
-from tests.intake.conftest import Caller, Intake, assert_refused, practitioner, registered_patient, signed_consent, started_course
+from tests.intake.conftest import Caller, Intake, Json, assert_refused, practitioner, registered_patient, signed_consent, started_course
 
 CANARIES = {
     "given_name": "Zyxgiven",
@@ -71,6 +71,7 @@ async def test_a_patients_events_carry_the_whole_state_in_order(intake: Intake, 
         "language": "es",
         "status": "active",
         "messages_allowed": True,
+        "contact_version": 1,
         "active": [{"since": "1900-01-01T00:00:00Z", "until": None}],
         "death_corrected": None,
     }
@@ -124,6 +125,36 @@ async def test_a_change_of_the_care_team_tells_when_the_course_ran_too(intake: I
     assert (await intake.events(of=course["course_id"]))[-1][1]["ran"] == [
         {"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ways"),
+    [
+        ({"email": "right.one@example.org"}, 2),
+        ({"preferred_channel": "sms"}, 2),
+        ({"preferred_channel": "post", "email": None}, 2),
+        ({"email": "marisol@example.org", "preferred_channel": "email"}, 1),
+        ({"phone": "+12125550124"}, 1),
+        ({"birth_date": "1988-07-14", "given_name": "Mari", "time_zone": "Asia/Tokyo"}, 1),
+    ],
+)
+async def test_the_others_learn_that_messages_go_another_way_and_not_which(
+    intake: Intake, clinic: Caller, changes: Json, ways: int
+) -> None:
+    patient = await registered_patient(clinic)
+    assert (await clinic.patch(f"/intake/v1/patients/{patient['patient_id']}", changes, 1)).status_code == 200
+    told = [data for _, data in await intake.events(of=patient["patient_id"])]
+    assert [data["contact_version"] for data in told] == [1, ways]
+    assert "example.org" not in str(told)
+
+
+async def test_who_asks_for_the_contact_learns_under_which_count_it_stands(intake: Intake, followup: Caller, clinic: Caller) -> None:
+    patient = await registered_patient(clinic)
+    await signed_consent(clinic, patient)
+    await clinic.patch(f"/intake/v1/patients/{patient['patient_id']}", {"email": "right.one@example.org"}, 1)
+    asked = {"patient_id": patient["patient_id"]}
+    contact = (await followup.post("/intake/v1/directory/contact", asked, Afterglow_Clinic=str(clinic.clinic_id))).json()
+    assert (contact["address"], contact["contact_version"]) == ("right.one@example.org", 2)
 
 
 async def test_a_change_that_is_refused_leaves_no_event(intake: Intake, clinic: Caller) -> None:

@@ -63,6 +63,7 @@ async def keep(db: AsyncSession, link: PatientLink) -> PatientLink:
         return link
     stored.keep_birth_date(link.birth_date_hash)
     stored.sender_name, stored.clinic_phone, stored.crisis_line = link.sender_name, link.clinic_phone, link.crisis_line
+    stored.contact_version = link.contact_version
     await db.flush()
     return stored
 
@@ -82,12 +83,24 @@ async def close(db: AsyncSession, check_in_ids: Sequence[UUID], status: LinkStat
         col(PatientLink.check_in_id).in_(check_in_ids),
         col(PatientLink.status) == LinkStatus.OPEN,
     )
-    forgotten = {"birth_date_salt": NOT_KEPT, "birth_date_hash": NOT_KEPT}
-    result = await db.execute(closing.values(status=status, **forgotten).execution_options(synchronize_session=False))
+    result = await db.execute(closing.values(status=status, **_FORGOTTEN).execution_options(synchronize_session=False))
     assert isinstance(result, CursorResult)
     return result.rowcount
 
 
+async def close_older(db: AsyncSession, check_in_ids: Sequence[UUID], contact_version: int) -> dict[UUID, int]:
+    """Kill the open links of these check-ins that went out by an earlier way; returns the issue of each, by check-in."""
+    closing = update(PatientLink).where(
+        col(PatientLink.clinic_id) == clinic_of(db),
+        col(PatientLink.check_in_id).in_(check_in_ids),
+        col(PatientLink.status) == LinkStatus.OPEN,
+        col(PatientLink.contact_version) < contact_version,
+    )
+    closed = closing.values(status=LinkStatus.DEAD, **_FORGOTTEN).returning(col(PatientLink.check_in_id), col(PatientLink.issue))
+    return {row.check_in_id: row.issue for row in await db.execute(closed.execution_options(synchronize_session=False))}
+
+
+_FORGOTTEN = {"birth_date_salt": NOT_KEPT, "birth_date_hash": NOT_KEPT}
 _PLACE = text("SELECT clinic_id, check_in_id FROM platform.check_in_link WHERE token_sha256 = :token_sha256")
 _KEEP = text(
     """

@@ -238,6 +238,8 @@ class PatientLink(Table, table=True):
     """The clinic's neutral name, as the message gave it."""
     clinic_phone: str
     crisis_line: str
+    contact_version: int = 1
+    """The way by which the message went, as intake counts them: by a newer one the link is not to be trusted any more."""
     created_at: datetime = Field(sa_column=utc_column())
 
     def keep_birth_date(self, proof: str) -> None:

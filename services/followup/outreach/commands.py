@@ -23,6 +23,8 @@ class NewMessage:
     check_in_id: UUID
     patient_id: UUID
     leaves_at: datetime
+    issue: int = FIRST_ISSUE
+    """The number of its link among those of the check-in."""
 
 
 class CancelledMessage(NamedTuple):
@@ -33,19 +35,19 @@ class CancelledMessage(NamedTuple):
 
 
 async def queue(db: AsyncSession, new: Sequence[NewMessage], now: datetime) -> None:
-    """Queue messages; a check-in that has one gets no second one."""
+    """Queue messages; a check-in that has one gets no second one with the same link."""
     if not new:
         return
     await db.execute(
         _QUEUE,
         {
             "clinic_id": clinic_of(db),
-            "issue": FIRST_ISSUE,
             "now": now,
             "ids": [uuid4() for _ in new],
             "check_ins": [message.check_in_id for message in new],
             "patients": [message.patient_id for message in new],
             "leaves": [message.leaves_at for message in new],
+            "issues": [message.issue for message in new],
         },
     )
 
@@ -93,9 +95,9 @@ _QUEUE = text(
     """
     WITH queued AS (
         INSERT INTO message (clinic_id, message_id, check_in_id, patient_id, issue, status, queued_at, leaves_at, attempts)
-        SELECT CAST(:clinic_id AS uuid), message_id, check_in_id, patient_id, :issue, 'queued', :now, leaves_at, 0
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:check_ins AS uuid[]), CAST(:patients AS uuid[]), CAST(:leaves AS timestamptz[]))
-             AS given(message_id, check_in_id, patient_id, leaves_at)
+        SELECT CAST(:clinic_id AS uuid), message_id, check_in_id, patient_id, issue, 'queued', :now, leaves_at, 0
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:check_ins AS uuid[]), CAST(:patients AS uuid[]), CAST(:leaves AS timestamptz[]),
+                    CAST(:issues AS int[])) AS given(message_id, check_in_id, patient_id, leaves_at, issue)
         ON CONFLICT DO NOTHING RETURNING clinic_id, message_id, leaves_at
     )
     INSERT INTO platform.message_queue (clinic_id, message_id, leaves_at) SELECT clinic_id, message_id, leaves_at FROM queued

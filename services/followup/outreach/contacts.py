@@ -32,6 +32,8 @@ class Contact(Protocol):
     def clinic_phone(self) -> str: ...
     @property
     def crisis_line(self) -> str: ...
+    @property
+    def contact_version(self) -> int: ...
 
 
 class Contacts(Protocol):
@@ -55,6 +57,7 @@ class KnownContact:
     sender_name: str = "North Street Office"
     clinic_phone: str = "+1 212 555 0100"
     crisis_line: str = "988"
+    contact_version: int = 1
 
 
 @dataclass

@@ -18,6 +18,7 @@ from services.followup.outreach.commands import find_message, forget
 from services.followup.outreach.models import Message, MessageStatus
 from services.followup.outreach.rules import Held, Recipient, Unreachable
 from services.followup.outreach.texts import MessageText
+from services.followup.subjects.contact import contact_version_of
 from services.followup.tasks.commands import add
 from shared.db import clinic_of
 
@@ -59,12 +60,17 @@ class Letters:
         )
 
 
+class ContactChanged(Exception):
+    """Events have told of a newer contact than the one that intake answered: to be asked again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whom a message is for. The zone is the one that was known when the check-in was planned."""
+    """Whom a message is for, and the number of its link. The zone is the one that was known when the check-in was planned."""
 
     patient_id: UUID
     known_zone: str
+    issue: int
 
 
 async def wanted(db: AsyncSession, claim: Claim, now: datetime) -> Wanted | None:
@@ -72,7 +78,7 @@ async def wanted(db: AsyncSession, claim: Claim, now: datetime) -> Wanted | None
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    return Wanted(message.patient_id, check_in.patient_time_zone)
+    return Wanted(message.patient_id, check_in.patient_time_zone, message.issue)
 
 
 async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> None:
@@ -85,10 +91,12 @@ async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> Non
 
 
 async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters) -> Outgoing | None:
-    """The last look before a message leaves, and its link; None when it must not leave any more."""
+    """The last look before a message leaves, and its link; None when it must not leave any more. Raises ContactChanged."""
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
+    if recipient.contact_version < await contact_version_of(db, message.patient_id):
+        raise ContactChanged
     link = await links.keep(db, _link(message, recipient, letters, now))
     if link.status != LinkStatus.OPEN:
         await _came_through(db, message, now)
@@ -144,6 +152,7 @@ def _link(message: Message, recipient: Recipient, letters: Letters, now: datetim
         sender_name=recipient.sender_name,
         clinic_phone=recipient.clinic_phone,
         crisis_line=recipient.crisis_line,
+        contact_version=recipient.contact_version,
         created_at=now,
     )
 

@@ -53,6 +53,8 @@ class OutreachPolicy:
     failures_at_most: int
     """How often a message may fail for a reason of its own before a person takes over."""
     languages: tuple[str, ...]
+    links_at_most: int
+    """How many links one check-in may have; where the address changes once more, a person calls."""
     look_again: timedelta
     """How long a message of an inactive clinic waits before intake is asked again."""
 
@@ -75,6 +77,8 @@ class Recipient:
     sender_name: str
     clinic_phone: str
     crisis_line: str
+    contact_version: int
+    """Counts the ways by which messages went to this patient; a link is only as good as the way by which it went."""
 
 
 class Unreachable(NamedTuple):
@@ -136,4 +140,5 @@ def recipient_of(contact: Contact, channels: Collection[str], policy: OutreachPo
         sender_name=contact.sender_name,
         clinic_phone=contact.clinic_phone,
         crisis_line=contact.crisis_line,
+        contact_version=contact.contact_version,
     )

@@ -19,8 +19,8 @@ from sqlalchemy import text
 from services.followup.outreach import delivery
 from services.followup.outreach.channels import AddressRefused, Channel, ChannelAway
 from services.followup.outreach.contacts import Contacts
-from services.followup.outreach.delivery import Claim, Letters
-from services.followup.outreach.rules import Held, OutreachPolicy, Unreachable, judge
+from services.followup.outreach.delivery import Claim, ContactChanged, Letters
+from services.followup.outreach.rules import Held, OutreachPolicy, Recipient, Unreachable, judge
 from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database
@@ -103,7 +103,7 @@ class Outreach:
         try:
             async with asyncio.timeout(self._lease_seconds * _OF_LEASE):
                 outcome = await self._send(claim)
-        except (Unavailable, ChannelAway, TimeoutError):
+        except (Unavailable, ChannelAway, ContactChanged, TimeoutError):
             outcome = "later"
             await self._later(claim)
         except Exception as error:  # noqa: BLE001 - a defect that this message meets must not hold up the others
@@ -123,6 +123,8 @@ class Outreach:
         recipient = judge(contact, self._channels.keys(), self._policy, now, known_zone=wanted.known_zone)
         if isinstance(recipient, Held):
             return await self._hold(claim, recipient)
+        if isinstance(recipient, Recipient) and wanted.issue > self._policy.links_at_most:
+            recipient = Unreachable("contact-changes-often")
         if isinstance(recipient, Unreachable):
             return await self._give_up(claim, recipient)
         async with self._database.transaction(claim.clinic_id) as db:

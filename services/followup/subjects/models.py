@@ -62,6 +62,8 @@ class Patient(Table, table=True):
     status_version: int
     status_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     """When the status was recorded; None while nothing was heard but that the patient is active."""
+    contact_version: int = 1
+    """The newest way by which messages go, counted; the way itself is at intake only."""
     treatment_signed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     treatment_revoked_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     """This and the one above count only for a patient of whom no standing was told, by an intake of the release before."""

@@ -13,7 +13,6 @@ from services.intake.directory.rules import Standing, birth_date_hash, refusal
 from services.intake.directory.schemas import Contact, Names, PageFacts
 from services.intake.patients.models import Patient
 from services.intake.patients.queries import find_patients, referenced_patient
-from services.intake.patients.rules import Channel
 
 _SALT_BYTES = 16
 
@@ -29,13 +28,13 @@ async def contact_of(db: AsyncSession, patient_id: UUID, now: datetime) -> Conta
     decided = standing(await consents_of(db, patient_id, ConsentType.MESSAGING), now)
     messaging = decided.status if decided else None
     clinic = await own_clinic(db)
-    why_not = refusal(Standing(patient.status, clinic.active, patient.opted_out, messaging, _address(patient)))
+    why_not = refusal(Standing(patient.status, clinic.active, patient.opted_out, messaging, patient.message_address))
     hashed = _hashed(patient)
     return Contact(
         may_send=why_not is None,
         reason=why_not,
         channel=None if why_not else patient.preferred_channel,
-        address=None if why_not else _address(patient),
+        address=None if why_not else patient.message_address,
         language=None if why_not else patient.language,
         time_zone=None if why_not else patient.time_zone,
         birth_date_salt=None if why_not else hashed.salt,
@@ -45,6 +44,7 @@ async def contact_of(db: AsyncSession, patient_id: UUID, now: datetime) -> Conta
         clinic_phone=clinic.phone,
         crisis_line=clinic.crisis_line,
         clinic_active=clinic.active,
+        contact_version=patient.contact_version,
     )
 
 
@@ -74,7 +74,3 @@ def _hashed(patient: Patient) -> _Hashed:
     """The birth date under a new salt, both in hexadecimal."""
     salt = token_bytes(_SALT_BYTES)
     return _Hashed(salt.hex(), birth_date_hash(patient.birth_date, salt))
-
-
-def _address(patient: Patient) -> str | None:
-    return {Channel.EMAIL: patient.email, Channel.SMS: patient.phone}.get(patient.preferred_channel)

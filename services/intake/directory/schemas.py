@@ -47,6 +47,8 @@ class Contact(Answer):
     clinic_phone: str
     crisis_line: str
     clinic_active: bool
+    contact_version: int
+    """As in the event of a changed patient: a link that went out under a lower one went another way than messages go now."""
 
 
 class PageFacts(Answer):

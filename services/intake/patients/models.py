@@ -16,6 +16,7 @@ from services.intake.patients.rules import (
     allowed_changes,
     display_name,
     end_of_life,
+    message_address,
     messages_allowed,
 )
 from services.intake.tables import Table, code_column
@@ -55,6 +56,8 @@ class Patient(Table, table=True):
     death_corrected: int | None = None
     """The version with which a recorded death was last declared entered in error."""
     opted_out: bool = False
+    contact_version: int = 1
+    """Grows when messages go another way than before, so that others learn of it without learning the way."""
     version: int = 1
     registered_at: datetime = Field(sa_column=utc_column())
 
@@ -94,8 +97,10 @@ class Patient(Table, table=True):
         """Change names, contact details and the like. Raises Conflict after death: the chart is read-only."""
         if self.status is PatientStatus.DECEASED:
             raise self._refusal("A deceased patient's chart is read-only.")
+        before = self.preferred_channel, self.message_address
         for name, value in fields.items():
             setattr(self, name, value)
+        self.contact_version += (self.preferred_channel, self.message_address) != before
         self.version += 1
         return self.changed(at)
 
@@ -122,7 +127,13 @@ class Patient(Table, table=True):
             messages_allowed=messages_allowed(self.status, self.preferred_channel, opted_out=self.opted_out),
             active=active_spans(self._ends()),
             death_corrected=self.death_corrected,
+            contact_version=self.contact_version,
         )
+
+    @property
+    def message_address(self) -> str | None:
+        """Where a message by machine goes; None where none goes."""
+        return message_address(self.preferred_channel, email=self.email, phone=self.phone)
 
     @property
     def display_name(self) -> str:

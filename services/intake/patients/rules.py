@@ -71,6 +71,11 @@ def active_spans(ends: Collection[datetime]) -> list[Span]:
     return [Span(since=BEGINNING, until=until)] if until is None or until > BEGINNING else []
 
 
+def message_address(channel: Channel, *, email: str | None, phone: str | None) -> str | None:
+    """Where a message by machine goes; None where none goes."""
+    return {Channel.EMAIL: email, Channel.SMS: phone}.get(channel)
+
+
 def missing_address(channel: Channel, *, email: str | None, phone: str | None) -> str | None:
     """The name of the contact detail that the preferred channel needs and that is not there."""
     needed: Mapping[Channel, tuple[str, str | None]] = {

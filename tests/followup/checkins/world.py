@@ -201,7 +201,7 @@ class World:
         return [row for row in rows if kind in (None, row.kind)]
 
     async def messages(self) -> list[Any]:  # Any: rows
-        return await self.read("SELECT * FROM message ORDER BY queued_at")
+        return await self.read("SELECT * FROM message ORDER BY queued_at, issue")
 
     async def events(self) -> list[tuple[str, dict[str, Any]]]:  # Any: JSON
         """Emitted events, oldest first."""

@@ -27,8 +27,8 @@ PRIVATE_WORDS = frozenset(
 )
 """Words that no field of an event may be made of: they name people, reach them, or say what was measured, told or given."""
 
-PUBLIC_IN_SPITE_OF_IT = {"first_of_course"}
-"""Fields that hold such a word and are harmless: a flag, not a first name."""
+PUBLIC_IN_SPITE_OF_IT = {"first_of_course", "contact_version"}
+"""Fields that hold such a word and are harmless: a flag, not a first name; a number that counts ways of contact, none of them."""
 
 CODES = frozenset({
     "cancelled_by", "client_id", "code", "consent_type", "consent_version", "language", "outcome", "patient_number",
