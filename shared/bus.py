@@ -4,10 +4,12 @@ The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: the val
 """
 
 import asyncio
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
 
@@ -17,6 +19,10 @@ PARTITIONS = 12
 Headers = tuple[tuple[str, bytes], ...]
 Place = tuple[str, int]
 """A partition, as topic and number."""
+
+
+_NUMBER = re.compile(rb"[0-9]{1,18}")
+"""Fits a ``bigint``."""
 
 
 class BusUnavailable(Exception):
@@ -184,6 +190,7 @@ def cloud_event_headers(
     correlation_id: UUID | None,
     causation_id: UUID | None,
     traceparent: str | None,
+    hops: int = 0,
 ) -> Headers:
     """The headers of one event; optional ones are left out."""
     named = {
@@ -200,6 +207,7 @@ def cloud_event_headers(
         "ce_correlationid": str(correlation_id) if correlation_id else None,
         "ce_causationid": str(causation_id) if causation_id else None,
         "traceparent": traceparent,
+        "ce_hops": str(hops) if hops else None,
     }
     return tuple((name, value.encode()) for name, value in named.items() if value is not None)
 
@@ -215,6 +223,9 @@ class Envelope:
     sequence: int
     correlation_id: UUID | None
     traceparent: str | None
+    time: datetime | None = None
+    hops: int = 0
+    """How many events it follows from; 0 also of a producer that does not count them."""
 
 
 def event_id_of(record: Record) -> UUID | None:
@@ -225,6 +236,19 @@ def event_id_of(record: Record) -> UUID | None:
         return None
 
 
+def sequence_of(record: Record) -> int | None:
+    """The number that a record names among those of its key, however unreadable the rest of it is."""
+    number = dict(record.headers).get("ce_sequence", b"")
+    return int(number) if _NUMBER.fullmatch(number) else None
+
+
+def content_of(record: Record) -> bytes:
+    """What a record says, in short: two with one id must agree in it. How it was sent may differ from release to release."""
+    named = dict(record.headers)
+    said = (record.topic.encode(), record.key or b"", named.get("ce_type", b""), named.get("ce_clinicid", b""), record.value or b"")
+    return blake2b(b"".join(len(part).to_bytes(4, "big") + part for part in said), digest_size=16).digest()
+
+
 def read_envelope(record: Record) -> Envelope:
     """Take the envelope from a record's headers. Raises ValueError when a required part is missing or not of its form."""
     named = dict(record.headers)
@@ -233,14 +257,27 @@ def read_envelope(record: Record) -> Envelope:
             raise ValueError("not a CloudEvents 1.0 record with a key")
         correlation = named.get("ce_correlationid")
         trace = named.get("traceparent")
+        time, hops, sequence = named.get("ce_time"), named.get("ce_hops", b"0"), sequence_of(record)
+        if sequence is None or not _NUMBER.fullmatch(hops):
+            raise ValueError("a number is none")
         return Envelope(
             event_id=UUID(named["ce_id"].decode("ascii")),
             type_name=named["ce_type"].decode("ascii"),
             clinic_id=UUID(named["ce_clinicid"].decode("ascii")),
             key=record.key.decode("utf-8"),
-            sequence=int(named["ce_sequence"].decode("ascii")),
+            sequence=sequence,
             correlation_id=UUID(correlation.decode("ascii")) if correlation else None,
             traceparent=trace.decode("ascii") if trace else None,
+            time=_moment(time.decode("ascii")) if time else None,
+            hops=int(hops),
         )
     except (KeyError, UnicodeDecodeError, AttributeError) as error:
         raise ValueError("envelope incomplete") from error
+
+
+def _moment(written: str) -> datetime:
+    """A time with its offset. Raises ValueError."""
+    moment = datetime.fromisoformat(written)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment

@@ -28,7 +28,7 @@ async def dispatch(db: AsyncSession, handlers: Mapping[type[Event], Handler], de
     for clinic_id, own in _by_clinic(deliveries).items():
         await enter_clinic(db, clinic_id)
         for wave in waves(own):
-            with telemetry.tracing(_trace_of(wave[0])):
+            with telemetry.tracing(_trace_of(wave)):
                 await handlers[type(wave[0].event)](db, wave)
         await db.flush()
 
@@ -59,6 +59,8 @@ def _by_clinic(deliveries: Iterable[Delivery[Event]]) -> dict[UUID, list[Deliver
     return grouped
 
 
-def _trace_of(delivery: Delivery[Event]) -> telemetry.Trace:
-    """A batch continues the trace of its first event."""
-    return telemetry.Trace(telemetry.child_traceparent(delivery.traceparent), delivery.correlation_id, delivery.event_id)
+def _trace_of(wave: Sequence[Delivery[Event]]) -> telemetry.Trace:
+    """A batch continues the trace of its first event, and has as many causes behind it as any of its events."""
+    delivery = wave[0]
+    trace = telemetry.child_traceparent(delivery.traceparent)
+    return telemetry.Trace(trace, delivery.correlation_id, delivery.event_id, max(one.hops for one in wave) + 1)

@@ -6,19 +6,21 @@ of that key follow it in order, everything else flows.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared import dispatch, failpoints, offsets, parked, reading, telemetry
-from shared.bus import Fenced, Place, Position, Record
+from shared import dispatch, failpoints, offsets, parked, reading, seen, telemetry
+from shared.bus import Fenced, Place, Position, Record, content_of, read_envelope
 from shared.db import Database, is_away
 from shared.dispatch import Handler
 from shared.errors import TooSlow
-from shared.events.registry import Delivery, Event, MalformedEvent, Registry
+from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.owners import owners_of, without_strangers
-from shared.reading import Chunk, Readable
+from shared.parked import FLOOD, GAP, TIME_OFF, Parking
+from shared.reading import Bounds, Chunk, Readable
 from shared.turns import Part, Turns
 
 CHUNK = 50
@@ -44,13 +46,16 @@ class Inbox:
         registry: Registry,
         subscriptions: Mapping[type[Event], Handler],
         metrics: telemetry.Metrics,
+        bounds: Bounds | None = None,
     ) -> None:
+        """Without ``bounds`` an event may be of any time and a key may have any number of them."""
         self.database = database
         self.consumer = consumer
         self.topics = tuple(sorted({cls.type.topic for cls in subscriptions}))
         self._registry = registry
         self._handlers = dict(subscriptions)
         self._metrics = metrics
+        self._bounds = bounds
         self._turns = Turns(_AT_ONCE)
         self._log = telemetry.logger("inbox", consumer=consumer)
 
@@ -88,7 +93,11 @@ class Inbox:
     async def _together(self, part: Part, company: Sequence[Part]) -> bool:
         """Whether these parts were committed in one transaction."""
         chunks = [one.chunk for one in (part, *company)]
-        whole = Chunk([item for chunk in chunks for item in chunk.readable], ignored=sum(chunk.ignored for chunk in chunks))
+        whole = Chunk(
+            [item for chunk in chunks for item in chunk.readable],
+            records=[record for chunk in chunks for record in chunk.records],
+            ignored=sum(chunk.ignored for chunk in chunks),
+        )
         try:
             await self._transaction(whole, part.records, part.place, part.expected, company)
         except Exception as error:  # noqa: BLE001 - each part tries by itself, and what is wrong shows there
@@ -112,9 +121,9 @@ class Inbox:
                 return
             tried += 1
         self._log.error("inbox.poison", error_class=type(failure).__name__, error_place=_place_of(failure), offset=record.offset)
-        parking = parked.Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=tried)
+        parking = Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=tried)
         async with self._turns.alone():
-            await self._transaction(Chunk(parkings=[parking]), [record], partition, expected)
+            await self._transaction(Chunk(parkings=[parking], records=[record]), [record], partition, expected)
 
     def _waits(self, failure: Exception | None) -> Sequence[float]:
         return self.SLOW_TRIES_SECONDS if isinstance(failure, TooSlow) else self.TRIES_SECONDS
@@ -141,7 +150,7 @@ class Inbox:
 
     def read(self, records: Sequence[Record]) -> Chunk:
         """What of these records could be handled, what would be parked, and what is nothing to us."""
-        return reading.read(records, self._registry, self._handlers.keys())
+        return reading.read(records, self._registry, self._handlers.keys(), self._bounds)
 
     async def _transaction(
         self,
@@ -156,6 +165,7 @@ class Inbox:
             fresh = await self._claim(db, chunk)
             free, behind = await parked.behind(db, self.consumer, fresh, chunk.parkings)
             chunk.parkings += behind
+            free = self._without_flood(chunk, free)
             await parked.park(db, self.consumer, chunk.parkings)
             await self.dispatch(db, [item.delivery for item in free])
             await self._advance(db, records, partition, expected)
@@ -166,21 +176,51 @@ class Inbox:
         self._count(chunk, free)
 
     async def _claim(self, db: AsyncSession, chunk: Chunk) -> list[Readable]:
-        """Insert the inbox rows; returns what had not been there. What names a key of another clinic is to be parked."""
-        ids = [item.envelope.event_id for item in chunk.readable] + [parking.event_id for parking in chunk.parkings if parking.event_id]
-        if not ids:
-            return []
-        new = set(await db.scalars(_CLAIM, {"consumer": self.consumer, "ids": ids}))
-        chunk.parkings = [parking for parking in chunk.parkings if parking.event_id is None or parking.event_id in new]
-        fresh: list[Readable] = []
-        for item in chunk.readable:
-            if item.envelope.event_id in new:
-                new.discard(item.envelope.event_id)
-                fresh.append(item)
-        chunk.duplicates = len(chunk.readable) - len(fresh)
-        own, strangers = await without_strangers(db, fresh)
+        """Insert the inbox rows; returns what had not been there, in the order of its numbers.
+
+        What says something else under a known id, what comes after one that is missing, and what names a key of another clinic is to
+        be parked.
+        """
+        ids = {id(item.record): item.envelope.event_id for item in chunk.readable}
+        ids |= {id(parking.record): parking.event_id for parking in chunk.parkings if parking.event_id is not None}
+        chunk.seen = await seen.claim(db, self.consumer, [(record, ids.get(id(record))) for record in chunk.records])
+        fresh = _new_of(chunk)
+        gaps = await self._gaps(db, chunk, fresh)
+        chunk.parkings += [Parking.of(record, reason=GAP, error_class="event-missing-before") for record in gaps]
+        missing = {id(record) for record in gaps}
+        own, strangers = await without_strangers(db, [item for item in fresh if id(item.record) not in missing])
         chunk.parkings += strangers
-        return own
+        return reading.in_sequence(own)
+
+    async def _gaps(self, db: AsyncSession, chunk: Chunk, fresh: Sequence[Readable]) -> list[Record]:
+        """Records before which one of their key is missing. What is not for us waits too: it closes the gap for what follows it."""
+        known = {id(item.record) for item in chunk.readable} - {id(item.record) for item in fresh}
+        known |= {id(parking.record) for parking in chunk.parkings}
+        numbered = [(record, seen.number_of(record)) for record in chunk.records if id(record) not in known]
+        suspects = [
+            (record, number[0]) for record, number in numbered if number and number[1] > chunk.seen.reached.get(number[0], number[1])
+        ]
+        if not suspects:
+            return []
+        watched = await seen.unbroken(db, self.consumer, {(key, record.partition) for record, key in suspects})
+        await seen.note(db, self.consumer, [record for record, key in suspects if key not in watched])
+        return [record for record, key in suspects if key in watched]
+
+    def _without_flood(self, chunk: Chunk, free: Sequence[Readable]) -> list[Readable]:
+        """As many of a key as are handled within a minute; what is more is parked, and taken up later."""
+        if self._bounds is None:
+            return list(free)
+        of_key = Counter((item.record.topic, item.envelope.key) for item in free)
+        room = {key: self._bounds.in_minute - chunk.seen.in_minute.get(key, 0) + count for key, count in of_key.items()}
+        handled: list[Readable] = []
+        for item in free:
+            key = (item.record.topic, item.envelope.key)
+            room[key] -= 1
+            if room[key] >= 0:
+                handled.append(item)
+            else:
+                chunk.parkings.append(Parking.of(item.record, reason=FLOOD, error_class="event-flood"))
+        return handled
 
     async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
         """Run the handlers of these deliveries."""
@@ -191,6 +231,9 @@ class Inbox:
             await offsets.advance(db, self.consumer, partition, records, expected=expected)
 
     def _count(self, chunk: Chunk, handled: Sequence[Readable]) -> None:
+        alarming = Counter(parking.reason for parking in chunk.parkings if parking.error_class in _ALARMING)
+        for reason, count in alarming.items():
+            self._log.error("inbox.set_aside", reason=reason, count=count)
         self._metrics.ignored.inc(chunk.ignored)
         self._metrics.duplicates.inc(chunk.duplicates)
         for parking in chunk.parkings:
@@ -224,26 +267,63 @@ class Inbox:
         self._metrics.consumer_alarms.labels(reason).inc()
         self._log.error("inbox.alarm", reason=reason, topic=topic, partition=partition)
 
-    async def handle_again(self, db: AsyncSession, record: Record) -> None:
-        """Run the handler of a parked record in this transaction. Raises what its handler raises, or says why it cannot be read."""
+    async def handle_again(self, db: AsyncSession, *records: Record) -> None:
+        """Run the handlers of parked records in this transaction, in their order. What is missing before them is not waited for any more.
+
+        Raises what a handler raises, or says why one cannot be read.
+        """
+        deliveries = [delivery for record in records if (delivery := self._read_again(record)) is not None]
+        owners = await owners_of(db, {delivery.event.key: delivery.clinic_id for delivery in deliveries})
+        if any(owners[delivery.event.key] != delivery.clinic_id for delivery in deliveries):
+            raise MalformedEvent("event-tenant-mismatch")
+        await self.dispatch(db, [delivery for delivery in deliveries if type(delivery.event) in self._handlers])
+        await seen.note(db, self.consumer, records)
+
+    def _read_again(self, record: Record) -> Delivery[Event] | None:
+        """A parked record as a delivery; None for one of an unknown type, that only waited. Raises MalformedEvent and UnknownEvent."""
         try:
-            delivery = reading.read_delivery(record, self._registry)
+            envelope, delivery = read_envelope(record), reading.read_delivery(record, self._registry)
         except ValueError:
             raise MalformedEvent from None
-        key = delivery.event.key
-        if (await owners_of(db, {key: delivery.clinic_id}))[key] != delivery.clinic_id:
-            raise MalformedEvent("event-tenant-mismatch")
-        await self.dispatch(db, [delivery] if type(delivery.event) in self._handlers else [])
+        except UnknownEvent as unknown:
+            if unknown.known_name:
+                raise
+            return None
+        if self._bounds is not None:
+            self._bounds.check(envelope)
+        return delivery
 
 
 def _place_of(failure: Exception | None) -> str | None:
     return telemetry.place_of(failure) if failure is not None else None
 
 
-_CLAIM = text(
-    """
-    INSERT INTO platform.inbox (consumer, event_id)
-    SELECT :consumer, e FROM unnest(CAST(:ids AS uuid[])) AS e ORDER BY e
-    ON CONFLICT DO NOTHING RETURNING event_id
-    """
-)
+def _new_of(chunk: Chunk) -> list[Readable]:
+    """What is readable and new. What says something else under a known id is parked, and is never applied."""
+    new, contents = set(chunk.seen.new), dict[UUID, bytes]()
+    chunk.parkings = [parking for parking in chunk.parkings if parking.event_id is None or parking.event_id in new] + [
+        _told_otherwise(parking.record)
+        for parking in chunk.parkings
+        if parking.event_id is not None and (parking.event_id, content_of(parking.record)) in chunk.seen.told_otherwise
+    ]
+    fresh: list[Readable] = []
+    for item in chunk.readable:
+        event_id, content = item.envelope.event_id, content_of(item.record)
+        if event_id in new:
+            new.discard(event_id)
+            contents[event_id] = content
+            fresh.append(item)
+        elif (event_id, content) in chunk.seen.told_otherwise or contents.get(event_id, content) != content:
+            chunk.parkings.append(_told_otherwise(item.record))
+        else:
+            chunk.duplicates += 1
+    return fresh
+
+
+def _told_otherwise(record: Record) -> Parking:
+    """Nothing waits for it: the event that has this id was handled in its place."""
+    return Parking.of(record, reason="other-content", error_class="event-other-content", blocks_key=False)
+
+
+_ALARMING = ("event-other-content", "event-missing-before", TIME_OFF, "event-too-many-hops", "event-flood")
+"""Classes of errors that a person is told of by a line of the log too; the alerts go by the metrics. What only follows has another."""

@@ -70,12 +70,13 @@ _RESTART = text(
     INSERT INTO platform.consumer_offset (consumer, topic, partition, next_offset, last_event_id)
     VALUES (:consumer, :topic, :partition, :next_offset, :last_event_id)
     ON CONFLICT (consumer, topic, partition)
-    DO UPDATE SET next_offset = EXCLUDED.next_offset, last_event_id = EXCLUDED.last_event_id, updated_at = now()
+    DO UPDATE SET next_offset = EXCLUDED.next_offset, last_event_id = EXCLUDED.last_event_id, noted_offset = NULL, updated_at = now()
     """
 )
 _ADVANCE = Statement(
     """
-    UPDATE platform.consumer_offset SET next_offset = :next_offset, last_event_id = :last_event_id, updated_at = now()
+    UPDATE platform.consumer_offset SET next_offset = :next_offset, last_event_id = :last_event_id, updated_at = now(),
+        noted_offset = :next_offset, unbroken_since = CASE WHEN noted_offset = next_offset THEN unbroken_since ELSE now() END
     WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND next_offset = :expected
     RETURNING next_offset
     """

@@ -21,10 +21,11 @@ from shared.pausing import pause
 from shared.statements import Statement
 
 BATCH = 500
-OF_ONE_KEY = 50
-"""Events of one key in a batch, at most: behind what one patient has waiting, another's event waits for one batch and no more."""
-_IN_VIEW = 5_000
-"""So far the relay looks for other keys. Behind more than these of one key the others wait until so many are left."""
+OF_ONE_KEY = 100
+"""Events of one key in a batch, at most; each key's first event comes before any key's second. So another patient's event waits for one
+batch at most behind what one patient has waiting."""
+IN_VIEW, FAR = 2_000, 50_000
+"""So many events the relay looks through for other keys, and so many after a batch that was cut short for a key."""
 _HEARTBEAT_SECONDS = 1.0
 LOCKS = 2823
 """The first number of the advisory locks that one process of a service holds, in the service's database."""
@@ -36,9 +37,9 @@ _WRITE = Statement(
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
                              CAST(:subjects AS text[]), CAST(:partitions AS smallint[]), CAST(:clinics AS uuid[]),
                              CAST(:occurred AS timestamptz[]), CAST(:correlations AS uuid[]), CAST(:causations AS uuid[]),
-                             CAST(:traces AS text[]), CAST(:data AS bytea[]))
+                             CAST(:traces AS text[]), CAST(:hops AS smallint[]), CAST(:data AS bytea[]))
                WITH ORDINALITY AS e(event_id, type, topic, key, subject, partition, clinic_id, occurred_at, correlation_id,
-                                    causation_id, traceparent, data, n)
+                                    causation_id, traceparent, hops, data, n)
     ), s AS (
         INSERT INTO platform.stream AS stream (topic, key, version)
         SELECT topic, key, count(*) FROM e GROUP BY topic, key ORDER BY topic, key
@@ -46,10 +47,10 @@ _WRITE = Statement(
         RETURNING topic, key, version
     ), l AS (
         INSERT INTO platform.event_log (event_id, type, topic, key, key_version, partition, subject, clinic_id, occurred_at,
-                                        correlation_id, causation_id, traceparent, data)
+                                        correlation_id, causation_id, traceparent, hops, data)
         SELECT e.event_id, e.type, e.topic, e.key,
                s.version - count(*) OVER (PARTITION BY e.topic, e.key) + row_number() OVER (PARTITION BY e.topic, e.key ORDER BY e.n),
-               e.partition, e.subject, e.clinic_id, e.occurred_at, e.correlation_id, e.causation_id, e.traceparent, e.data
+               e.partition, e.subject, e.clinic_id, e.occurred_at, e.correlation_id, e.causation_id, e.traceparent, e.hops, e.data
         FROM e JOIN s USING (topic, key) ORDER BY e.n
         RETURNING seq, partition
     )
@@ -58,17 +59,17 @@ _WRITE = Statement(
 )
 KEPT = """
     seq, l.partition, l.event_id, l.type, l.topic, l.key, l.key_version, l.subject, l.clinic_id, l.occurred_at,
-    l.correlation_id, l.causation_id, l.traceparent, l.data
+    l.correlation_id, l.causation_id, l.traceparent, l.hops, l.data
 """
 """What ``outgoing_of`` needs of a row of the event log ``l``."""
 SELECT_PENDING = f"""
     WITH in_view AS (
         SELECT l.seq, row_number() OVER (PARTITION BY l.key ORDER BY l.seq) AS nth FROM (
-            SELECT seq FROM platform.outbox_pending WHERE partition <> ALL($1::smallint[]) ORDER BY seq LIMIT {_IN_VIEW}
+            SELECT seq FROM platform.outbox_pending WHERE partition <> ALL($1::smallint[]) ORDER BY seq LIMIT $3
         ) p JOIN platform.event_log l USING (seq)
     )
-    SELECT {KEPT} FROM (SELECT seq FROM in_view WHERE nth <= {OF_ONE_KEY} ORDER BY seq LIMIT $2) p JOIN platform.event_log l USING (seq)
-    ORDER BY seq
+    SELECT {KEPT} FROM (SELECT seq, nth FROM in_view WHERE nth <= {OF_ONE_KEY} ORDER BY nth, seq LIMIT $2) p
+    JOIN platform.event_log l USING (seq) ORDER BY nth, seq
 """  # noqa: S608 - constants of ours
 SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
@@ -90,13 +91,14 @@ def emit(db: AsyncSession, event: Event) -> UUID:
             trace.correlation_id,
             trace.causation_id,
             trace.traceparent,
+            trace.hops,
             event.to_bytes(),
         )
     )
     return event_id
 
 
-_COLUMNS = "ids types topics keys subjects partitions clinics occurred correlations causations traces data".split()
+_COLUMNS = "ids types topics keys subjects partitions clinics occurred correlations causations traces hops data".split()
 
 
 async def write_emitted(db: AsyncSession, *, producer: str) -> bool:
@@ -124,6 +126,7 @@ def outgoing_of(row: Any, *, source: str) -> Outgoing:  # Any: a row of the even
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
         traceparent=row["traceparent"],
+        hops=row["hops"],
     )
     return Outgoing(row["seq"], row["topic"], row["partition"], row["key"].encode(), row["data"], headers)
 
@@ -184,13 +187,16 @@ class Relay:
         self._log.info("relay.active")
         self._metrics.relay_leading.set(1)
         self._backoff.clear()
+        in_view = IN_VIEW
         while not stop.is_set():
             self._wake.clear()
-            rows = await connection.fetch(SELECT_PENDING, self._blocked(), BATCH)
+            rows = await connection.fetch(SELECT_PENDING, self._blocked(), BATCH, in_view)
+            cut_short = OF_ONE_KEY in Counter(row["key"] for row in rows).values()
+            in_view = FAR if cut_short else IN_VIEW
             if rows:
                 failpoints.hit("relay.after_select")
                 await self._relay(connection, rows)
-            if not _may_be_more(rows):
+            if len(rows) < BATCH and not cut_short:
                 await self._woken(_HEARTBEAT_SECONDS)
 
     async def _relay(self, connection: "asyncpg.Connection[asyncpg.Record]", rows: list[asyncpg.Record]) -> None:
@@ -266,11 +272,6 @@ class Relay:
             return False
         self._wake.clear()
         return True
-
-
-def _may_be_more(rows: list[asyncpg.Record]) -> bool:
-    """Whether a batch was cut short: as a whole, or for one key."""
-    return len(rows) == BATCH or OF_ONE_KEY in Counter(row["key"] for row in rows).values()
 
 
 async def _close(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -7,16 +7,26 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.bus import Envelope, Headers, Record, event_id_of
+from shared.bus import Envelope, Headers, Record, event_id_of, sequence_of
+from shared.events.registry import MalformedEvent, UnknownEvent
 from shared.statements import Statement
 
-REASONS = ("poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key")
+GAP, FLOOD = "sequence-gap", "flood"
+"""An event before it is missing; more came of its key than is handled at once. The consumer takes both up by itself."""
+STRANGER = "tenant-mismatch"
+TIME_OFF = "event-time-off"
+"""The code of an event whose time is years off."""
+REASONS = (
+    "poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key",
+    "other-content", GAP, "time-off", "too-many-hops", FLOOD,
+)  # fmt: skip
 """Why a consumer parks a record."""
 
 
@@ -64,7 +74,7 @@ class Parking:
     @classmethod
     def of(cls, record: Record, *, reason: str, error_class: str, attempts: int = 1, blocks_key: bool = True) -> "Parking":
         """Take the key and, where it can be read, the event's id from the record."""
-        key = _text(record.key)
+        key = key_of(record)
         return cls(record, event_id_of(record), key, reason, error_class, attempts, blocks_key and key is not None)
 
 
@@ -78,22 +88,36 @@ R = TypeVar("R", bound=Enveloped)
 async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: Sequence[Parking]) -> tuple[list[R], list[Parking]]:
     """Split what is fresh into what may be handled and what must follow an earlier record of its key into the car park.
 
-    The share lock waits for a redrive of the key that is under way, and makes a redrive wait for us.
+    What is parked for a gap holds nothing up: what has no gap before it comes before it. What follows a flood is of the flood.
     """
     if not fresh:
         return [], []
-    keys = sorted({item.envelope.key for item in fresh})
-    blocked = {row["key"]: -1 for row in await _BLOCKED.rows(db, consumer=consumer, keys=keys)}
+    heads = await _heads(db, consumer, sorted({item.envelope.key for item in fresh}))
+    blocked = dict.fromkeys(heads, -1)
     for parking in parkings:
-        if parking.blocks_key and parking.key is not None:
+        if parking.blocks_key and parking.key is not None and parking.reason != GAP:
             blocked.setdefault(parking.key, parking.record.offset)
-    free = [item for item in fresh if item.record.offset < blocked.get(item.envelope.key, item.record.offset + 1)]
-    following = [
-        Parking.of(item.record, reason="behind-parked-key", error_class="behind-parked-key")
-        for item in fresh
-        if item.record.offset >= blocked.get(item.envelope.key, item.record.offset + 1)
-    ]
+    free: list[R] = []
+    following: list[Parking] = []
+    for item in fresh:
+        if item.record.offset < blocked.get(item.envelope.key, item.record.offset + 1):
+            free.append(item)
+        else:
+            why = FLOOD if heads.get(item.envelope.key) == FLOOD else "behind-parked-key"
+            following.append(Parking.of(item.record, reason=why, error_class=why))
     return free, following
+
+
+async def _heads(db: AsyncSession, consumer: str, keys: Sequence[str]) -> dict[str, str]:
+    """Why each of these keys is held up: the reason of its oldest record.
+
+    The share lock waits for a redrive of the key that is under way, and makes a redrive wait for us. What was settled while we waited
+    is looked at again, for the next one of the key may hold it up.
+    """
+    while True:
+        rows = await _HEADS.rows(db, consumer=consumer, keys=keys)
+        if all(row["reason"] is not None for row in rows):
+            return {row["key"]: row["reason"] for row in rows}
 
 
 async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> None:
@@ -105,7 +129,9 @@ async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> 
     """
     if not parkings:
         return
-    await db.execute(_PARK, [_row(consumer, parking) for parking in sorted(parkings, key=lambda parking: parking.record.offset)])
+    placed = {(one.record.topic, one.record.partition, one.record.offset): one for one in reversed(parkings)}
+    rows = [_row(placed[place]) for place in sorted(placed, key=lambda place: place[2])]
+    await db.execute(_PARK, {"consumer": consumer, **{name: [row[name] for row in rows] for name in _COLUMNS}})
     given = {
         "topics": [parking.record.topic for parking in parkings],
         "partitions": [parking.record.partition for parking in parkings],
@@ -122,10 +148,9 @@ def kept(headers: Headers) -> str:
     return json.dumps([[name.replace("\x00", "\ufffd"), b64encode(value).decode()] for name, value in headers])
 
 
-def _row(consumer: str, parking: Parking) -> dict[str, object]:
+def _row(parking: Parking) -> dict[str, object]:
     record = parking.record
     return {
-        "consumer": consumer,
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
@@ -137,13 +162,65 @@ def _row(consumer: str, parking: Parking) -> dict[str, object]:
         "reason": parking.reason,
         "error_class": parking.error_class,
         "attempts": parking.attempts,
+        "sequence": sequence_of(record),
     }
 
 
 async def next_of_key(db: AsyncSession, consumer: str, key: str) -> ParkedRecord | None:
-    """The oldest parked record of a key that holds it up, locked, or None. What was set aside is never tried again, only discarded."""
-    row = (await db.execute(_NEXT, {"consumer": consumer, "key": key})).mappings().first()
+    """The oldest parked record of a key that holds it up, locked, or None. What was set aside is never tried again, only discarded.
+
+    What waits for one that is missing comes last, by its number.
+    """
+    await _wait_for_the_live(db, consumer, key)
+    for statement in (_NEXT, _NEXT_GAP):
+        row = (await db.execute(statement, {"consumer": consumer, "key": key, "limit": 1})).mappings().first()
+        if row is not None:
+            return ParkedRecord(**row)
+    return None
+
+
+async def flood_of_key(db: AsyncSession, consumer: str, key: str, limit: int) -> list[ParkedRecord]:
+    """The oldest records of a key, locked, as far as they wait for nothing but their turn."""
+    await _wait_for_the_live(db, consumer, key)
+    rows = (await db.execute(_NEXT, {"consumer": consumer, "key": key, "limit": limit})).mappings().all()
+    return list(takewhile(lambda record: record.reason == FLOOD, (ParkedRecord(**row) for row in rows)))
+
+
+async def after_gap_of_key(db: AsyncSession, consumer: str, key: str) -> ParkedRecord | None:
+    """The first record of a key that nothing is missing before any more, locked, or None; nor while anything else holds the key up."""
+    if (await db.execute(_NEXT, {"consumer": consumer, "key": key, "limit": 1})).first() is not None:
+        return None
+    row = (await db.execute(_AFTER_GAP, {"consumer": consumer, "key": key})).mappings().first()
     return None if row is None else ParkedRecord(**row)
+
+
+async def _wait_for_the_live(db: AsyncSession, consumer: str, key: str) -> None:
+    """Lock a key in the order in which the live consumer does: first what was seen of it, then what is parked of it."""
+    await db.execute(_LOCK_KEY, {"consumer": consumer, "key": key})
+
+
+async def keys_to_take_up(db: AsyncSession, consumer: str, *, after: str, limit: int) -> list[str]:
+    """Keys of a flood, and those with a gap that has closed, from behind ``after`` on."""
+    return list(await db.scalars(_TO_TAKE_UP, {"consumer": consumer, "after": after, "limit": limit}))
+
+
+def reason_of(error: Exception) -> tuple[str, str]:
+    """Why a record is parked that failed like this, and its class of errors; never the error's text."""
+    if isinstance(error, MalformedEvent):
+        return {"event-tenant-mismatch": STRANGER, TIME_OFF: "time-off"}.get(error.code, "undecodable"), error.code
+    if isinstance(error, UnknownEvent):
+        return "version-unknown", "event-version-unknown"
+    return "poison", type(error).__name__
+
+
+async def keep(db: AsyncSession, parked_id: int, reason: str, error_class: str) -> None:
+    """Keep a record that failed again, with its fresh reason. One of another clinic blocks nothing any more."""
+    await db.execute(_AGAIN, {"parked_id": parked_id, "reason": reason, "error_class": error_class})
+
+
+async def settle_all(db: AsyncSession, parked_ids: Sequence[int], *, by: str) -> None:
+    """Mark records as resolved, by whom."""
+    await db.execute(_SETTLE_ALL, {"parked_ids": list(parked_ids), "by": by})
 
 
 async def settle(db: AsyncSession, parked_id: int, *, state: str, by: str, why: str | None = None) -> None:
@@ -151,34 +228,43 @@ async def settle(db: AsyncSession, parked_id: int, *, state: str, by: str, why: 
     await db.execute(_SETTLE, {"parked_id": parked_id, "state": state, "by": by, "why": why})
 
 
-def _text(value: bytes | None) -> str | None:
-    """A key as text; one that is none, or that the database could not hold, is no key of ours."""
+def key_of(record: Record) -> str | None:
+    """A record's key as text; one that is none, or that the database could not hold, is no key of ours."""
     try:
-        key = value.decode("utf-8") if value is not None else None
+        key = record.key.decode("utf-8") if record.key is not None else None
     except UnicodeDecodeError:
         return None
     return None if key is None or "\x00" in key else key
 
 
-_BLOCKED = Statement(
-    """
-    SELECT key FROM platform.parked WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) AND state = 'parked' AND blocks_key
-    ORDER BY parked_id FOR SHARE
-    """
+_HOLDS_UP = "consumer = :consumer AND state = 'parked' AND blocks_key AND reason <> 'sequence-gap'"
+_HEADS = Statement(
+    f"""
+    SELECT given.key, (
+        SELECT reason FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key ORDER BY parked_id LIMIT 1 FOR SHARE
+    ) AS reason
+    FROM unnest(CAST(:keys AS text[])) AS given(key)
+    WHERE EXISTS (SELECT FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key)
+    """  # noqa: S608 - conditions of our own
 )
+_COLUMNS = {
+    "topic": "text", "partition": "int", "offset": "bigint", "event_id": "uuid", "key": "text", "blocks_key": "boolean", "headers": "text",
+    "value": "bytea", "reason": "text", "error_class": "text", "attempts": "int", "sequence": "bigint",
+}  # fmt: skip
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _PARK = text(
-    """
-    INSERT INTO platform.parked
-        (consumer, topic, partition, "offset", event_id, key, blocks_key, headers, value, reason, error_class, attempts)
-    VALUES
-        (:consumer, :topic, :partition, :offset, :event_id, :key, :blocks_key, CAST(:headers AS jsonb), :value, :reason, :error_class,
-         :attempts)
+    f"""
+    INSERT INTO platform.parked (consumer, {_NAMES})
+    SELECT :consumer, {_NAMES.replace('"headers"', 'CAST("headers" AS jsonb)')}
+    FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())}) AS given({_NAMES})
+    ORDER BY "offset"
     ON CONFLICT (consumer, topic, partition, "offset") DO UPDATE
     SET parked_id = DEFAULT, event_id = EXCLUDED.event_id, key = EXCLUDED.key, blocks_key = EXCLUDED.blocks_key,
         headers = EXCLUDED.headers, value = EXCLUDED.value, reason = EXCLUDED.reason, error_class = EXCLUDED.error_class,
-        attempts = EXCLUDED.attempts, state = 'parked', parked_at = now(), settled_at = NULL, settled_by = NULL, settled_why = NULL
+        attempts = EXCLUDED.attempts, sequence = EXCLUDED.sequence, state = 'parked', parked_at = now(), settled_at = NULL,
+        settled_by = NULL, settled_why = NULL
     WHERE platform.parked.state <> 'parked' AND (EXCLUDED.event_id IS NOT NULL OR platform.parked.value IS DISTINCT FROM EXCLUDED.value)
-    """
+    """  # noqa: S608 - column names of our own
 )
 _TAKEN = text(
     """
@@ -191,10 +277,57 @@ _TAKEN = text(
     """
 )
 _FIELDS = 'parked_id, topic, partition, "offset", event_id, key, headers, value, reason'
-_NEXT = text(
-    f"SELECT {_FIELDS} FROM platform.parked WHERE consumer = :consumer AND key = :key AND state = 'parked' AND blocks_key "  # noqa: S608 - ours
-    "ORDER BY parked_id LIMIT 1 FOR UPDATE"
+_NEXT = text(f"SELECT {_FIELDS} FROM platform.parked WHERE {_HOLDS_UP} AND key = :key ORDER BY parked_id LIMIT :limit FOR UPDATE")  # noqa: S608 - ours
+_LOCK_KEY = text("SELECT FROM platform.key_seen WHERE consumer = :consumer AND key = :key ORDER BY topic FOR UPDATE")
+_WAITS = "consumer = :consumer AND state = 'parked' AND reason = 'sequence-gap'"
+_NEXT_GAP = text(
+    f"SELECT {_FIELDS} FROM platform.parked WHERE {_WAITS} AND key = :key ORDER BY topic, sequence, parked_id LIMIT :limit FOR UPDATE"  # noqa: S608 - ours
+)
+_CLOSED = """
+    EXISTS (
+        SELECT FROM platform.key_seen s
+        WHERE s.consumer = p.consumer AND s.topic = p.topic AND s.key = p.key AND p.sequence <= s.sequence + 1
+    )
+"""
+_AFTER_GAP = text(
+    f"SELECT {_FIELDS} FROM platform.parked p WHERE {_WAITS} AND key = :key AND {_CLOSED} ORDER BY topic, sequence LIMIT 1 FOR UPDATE"  # noqa: S608 - ours
+)
+_TO_TAKE_UP = text(
+    f"""
+    WITH RECURSIVE held_up AS (
+        (SELECT key FROM platform.parked WHERE {_HOLDS_UP} AND key > :after ORDER BY key LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.key FROM platform.parked p WHERE {_HOLDS_UP} AND p.key > held_up.key ORDER BY p.key LIMIT 1)
+        FROM held_up WHERE held_up.key IS NOT NULL
+    ), waiting AS (
+        (SELECT key FROM platform.parked WHERE {_WAITS} AND key > :after ORDER BY key LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.key FROM platform.parked p WHERE {_WAITS} AND p.key > waiting.key ORDER BY p.key LIMIT 1)
+        FROM waiting WHERE waiting.key IS NOT NULL
+    )
+    SELECT key FROM held_up WHERE key IS NOT NULL AND 'flood' = (
+        SELECT reason FROM platform.parked p WHERE {_HOLDS_UP} AND p.key = held_up.key ORDER BY parked_id LIMIT 1
+    )
+    UNION
+    SELECT key FROM waiting WHERE EXISTS (
+        SELECT FROM platform.parked p WHERE {_WAITS} AND p.key = waiting.key AND {_CLOSED}
+    ) AND NOT EXISTS (SELECT FROM platform.parked p WHERE {_HOLDS_UP} AND p.key = waiting.key)
+    ORDER BY key LIMIT :limit
+    """  # noqa: S608 - conditions of our own
+)
+_SETTLE_ALL = text(
+    """
+    UPDATE platform.parked SET state = 'resolved', settled_at = now(), settled_by = :by, settled_why = NULL
+    WHERE parked_id = ANY(CAST(:parked_ids AS bigint[]))
+    """
 )
 _SETTLE = text(
     "UPDATE platform.parked SET state = :state, settled_at = now(), settled_by = :by, settled_why = :why WHERE parked_id = :parked_id"
+)
+_AGAIN = text(
+    """
+    UPDATE platform.parked
+    SET reason = :reason, error_class = :error_class, attempts = attempts + 1, blocks_key = blocks_key AND :reason <> 'tenant-mismatch'
+    WHERE parked_id = :parked_id AND state = 'parked'
+    """
 )

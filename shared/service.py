@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
 from sqlalchemy import text
@@ -15,9 +15,11 @@ from shared.bus import ALARMS, Bus
 from shared.clock import AcceleratedClock, Clock
 from shared.db import Database
 from shared.dispatch import Handler
+from shared.draining import Draining
 from shared.events.registry import Event, registry
 from shared.inbox import Inbox
 from shared.outbox import Relay
+from shared.reading import Bounds
 from shared.sampling import Part, Sampling
 from shared.security.tokens import JwksSource
 from shared.settings import ServiceSettings
@@ -57,12 +59,23 @@ class Service:
         self.database.on_commit.append(self.relay.wake)
         self.inbox: Inbox | None = None
         if self.subscriptions:
-            self.inbox = Inbox(self.database, consumer=self.name, registry=registry, subscriptions=self.subscriptions, metrics=self.metrics)
+            self.inbox = Inbox(
+                self.database,
+                consumer=self.name,
+                registry=registry,
+                subscriptions=self.subscriptions,
+                metrics=self.metrics,
+                bounds=self._bounds(),
+            )
             self.bus.subscribe(self.inbox)
         self.firing = Timers(self.database, self.clock, self.timers, self.metrics)
         self.sampling = Sampling(self.metrics, self._measured())
         self.stopping = False
         self.broken = asyncio.Event()
+
+    def _bounds(self) -> Bounds:
+        ahead, behind = timedelta(hours=self.settings.event_ahead_hours), timedelta(days=self.settings.event_behind_days)
+        return Bounds(self.clock, ahead, behind, self.settings.events_of_a_key_in_a_minute)
 
     def _measured(self) -> Mapping[str, Part]:
         """What is measured, and the counters that an alert looks at, at zero: a counter that appears with its first count has no rise."""
@@ -89,6 +102,7 @@ class Service:
         loops: dict[str, Coroutine[None, None, None]] = {"relay": self.relay.run(stop), "sampling": self.sampling.run(stop)}
         if self.inbox is not None:
             loops["consumer"] = self.bus.consume(self.inbox, stop)
+            loops["draining"] = Draining(self.inbox).run(stop)
         if self.timers:
             # An accelerated day passes many simulated minutes in a real second.
             poll_seconds = 0.1 if isinstance(self.clock, AcceleratedClock) else 1.0

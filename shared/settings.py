@@ -79,6 +79,13 @@ class ServiceSettings(BaseSettings):
     kafka_instance_id: str = ""
     """Stable name of this process in its consumer group, only where it survives restarts and is unique among the living."""
     kafka_session_timeout_ms: int = 10_000
+    events_of_a_key_in_a_minute: Annotated[int, Field(ge=1)] = 120
+    """Handled at once; what is more waits in the car park and is taken up later. A visit tells about five events of its patient, and a
+    whole course entered afterwards about a hundred: two a second for a minute is a faulty import, or an attack."""
+    event_ahead_hours: Annotated[int, Field(ge=1)] = 24
+    """An event whose time lies further ahead is parked. Clocks that are more than 2 s apart make a service not ready."""
+    event_behind_days: Annotated[int, Field(ge=1)] = 730
+    """An event whose time lies further back is parked. Raise it to read a log anew that is older."""
     cursor_key: SecretStr
     """Seals paging cursors and, by a key derived for that, stored answers; at least 32 bytes, shared by the replicas of one service."""
     http_host: str = "127.0.0.1"

@@ -37,6 +37,8 @@ class Trace:
     traceparent: str | None = None
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
+    hops: int = 0
+    """How many events it follows from, one after the other."""
 
 
 _trace: ContextVar[Trace] = ContextVar("trace", default=Trace())  # noqa: B039 - Trace is frozen

@@ -89,6 +89,8 @@ class Delivery(Generic[E_co]):
     sequence: int
     correlation_id: UUID | None = None
     traceparent: str | None = None
+    hops: int = 0
+    """How many events it follows from, one after the other."""
 
 
 class Registry:

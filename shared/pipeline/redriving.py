@@ -14,12 +14,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import parked, telemetry
 from shared.db import is_away
-from shared.events.registry import MalformedEvent, UnknownEvent
 from shared.inbox import Inbox
 from shared.parked import ParkedRecord
 
 _BEHIND = "behind-parked-key"
-_STRANGER = "tenant-mismatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class Redrive:
                 return True
             if isinstance(tried, Failure):
                 outcome.failed.append(tried)
-                if tried.reason != _STRANGER:
+                if tried.reason != parked.STRANGER:
                     return True
             elif not self._choice.takes(tried.parked_id, tried.reason):
                 if tried.parked_id < lane.first_chosen:
@@ -146,22 +144,13 @@ class Redrive:
 
     async def _failed(self, record: ParkedRecord, error: Exception) -> Failure:
         """Keep the record with its fresh reason. One of another clinic blocks nothing any more."""
-        reason, error_class = reason_of(error)
+        reason, error_class = parked.reason_of(error)
         self._log.warning("redrive.failed", parked_id=record.parked_id, reason=reason, error_class=error_class,
                           error_place=telemetry.place_of(error))  # fmt: skip
         async with self._inbox.database.transaction() as db:
-            await db.execute(_AGAIN, {"parked_id": record.parked_id, "reason": reason, "error_class": error_class})
+            await parked.keep(db, record.parked_id, reason, error_class)
             await self._note(db, record.parked_id, outcome=409)
         return Failure(record.parked_id, reason, error_class)
-
-
-def reason_of(error: Exception) -> tuple[str, str]:
-    """Why a record is parked that failed like this, and its class of errors; never the error's text."""
-    if isinstance(error, MalformedEvent):
-        return (_STRANGER if error.code == "event-tenant-mismatch" else "undecodable"), error.code
-    if isinstance(error, UnknownEvent):
-        return "version-unknown", "event-version-unknown"
-    return "poison", type(error).__name__
 
 
 async def lanes(db: AsyncSession, consumer: str, choice: Choice, *, after: int, limit: int, resume_at: int | None = None) -> list[Lane]:
@@ -206,7 +195,8 @@ _LANES = text(
     SELECT chosen.*, head.parked_id AS head_id, head.reason AS head_reason
     FROM chosen CROSS JOIN LATERAL (
         SELECT parked_id, reason FROM platform.parked p
-        WHERE p.consumer = :consumer AND p.key = chosen.key AND p.state = 'parked' AND p.blocks_key ORDER BY parked_id LIMIT 1
+        WHERE p.consumer = :consumer AND p.key = chosen.key AND p.state = 'parked' AND p.blocks_key
+        ORDER BY reason = 'sequence-gap', parked_id LIMIT 1
     ) AS head ORDER BY first_chosen
     """  # noqa: S608 - a constant of ours
 )
@@ -230,12 +220,5 @@ _BACK_TO_RELAY = text(
     )
     INSERT INTO platform.outbox_pending (seq, partition)
     SELECT seq, partition FROM platform.event_log WHERE seq IN (SELECT "offset" FROM settled) ORDER BY seq ON CONFLICT DO NOTHING
-    """
-)
-_AGAIN = text(
-    """
-    UPDATE platform.parked
-    SET reason = :reason, error_class = :error_class, attempts = attempts + 1, blocks_key = blocks_key AND :reason <> 'tenant-mismatch'
-    WHERE parked_id = :parked_id AND state = 'parked'
     """
 )

@@ -29,6 +29,16 @@ class ParkedReason(StrEnum):
     TENANT_MISMATCH = "tenant-mismatch"
     BEHIND_PARKED_KEY = "behind-parked-key"
     UNPUBLISHABLE = "unpublishable"
+    OTHER_CONTENT = "other-content"
+    """Its id is that of an event which said something else."""
+    SEQUENCE_GAP = "sequence-gap"
+    """An event of its key before it never came."""
+    TIME_OFF = "time-off"
+    """Its time is years off."""
+    TOO_MANY_HOPS = "too-many-hops"
+    """Too many events follow from one another."""
+    FLOOD = "flood"
+    """More of its key came within a minute than are handled at once. The consumer takes it up by itself."""
 
 
 class ParkedState(StrEnum):

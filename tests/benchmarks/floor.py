@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy import make_url
 
 from shared.bus import PARTITIONS
-from shared.outbox import BATCH, SELECT_PENDING, SETTLE, outgoing_of
+from shared.outbox import BATCH, IN_VIEW, SELECT_PENDING, SETTLE, outgoing_of
 from tests.benchmarks.ground import Ground, Waiting
 from tests.benchmarks.recording import SIZES, Recording, Recordings
 from tests.benchmarks.replay import Template
@@ -53,7 +53,7 @@ class Writer:
         """What is pending goes to Kafka, one batch outstanding for each partition, and is then pending no more."""
         while True:
             self._wake.clear()
-            rows = await connection.fetch(SELECT_PENDING, [], BATCH)
+            rows = await connection.fetch(SELECT_PENDING, [], BATCH, IN_VIEW)
             if rows:
                 outgoing = sorted((outgoing_of(row, source="/sessions") for row in rows), key=lambda one: one.partition)
                 await asyncio.gather(

@@ -75,6 +75,7 @@ def calls(answered: str, failed: str) -> Series:
 
 POISON = f'{SERVICE}, consumer="followup", reason="poison"'
 BEHIND = f'{SERVICE}, consumer="followup", reason="behind-parked-key"'
+FLOODED = f'{SERVICE}, consumer="followup", reason="flood"'
 LOOP, LATE = "afterglow_event_loop_delay_seconds", "afterglow_messages_oldest_due_seconds"
 ALARMS = "afterglow_consumer_alarms_total"
 CASES = [
@@ -104,6 +105,11 @@ CASES = [
         # Its head was given up: nothing is wrong with what waits, and still the patient is blocked.
         gauge("afterglow_parked_open", POISON, value="0") | gauge("afterglow_parked_open", BEHIND, value="1"),
         gauge("afterglow_parked_open", POISON, value="0") | gauge("afterglow_parked_open", BEHIND, value="0"),
+    ),
+    Case(
+        "OneKeyFloods",
+        gauge("afterglow_parked_open", FLOODED, value="1"),
+        gauge("afterglow_parked_open", FLOODED, value="0") | gauge("afterglow_parked_open", POISON, value="1"),
     ),
     Case(
         "ConsumerBehind",

@@ -215,20 +215,30 @@ class Raw(NamedTuple):
     headers: Headers
 
 
-def raw(event: Utterance, *, event_id: UUID | None = None, clinic_id: UUID = CLINIC, type_name: str | None = None) -> Raw:
+def raw(
+    event: Utterance,
+    *,
+    event_id: UUID | None = None,
+    clinic_id: UUID = CLINIC,
+    type_name: str | None = None,
+    sequence: int = 1,
+    time: datetime | None = None,
+    hops: int = 0,
+) -> Raw:
     """A well-formed record of an event."""
     headers = cloud_event_headers(
         event_id=event_id or uuid4(),
         type_name=type_name or event.type.full_name,
         source=f"/{event.type.producer}",
         subject=event.subject,
-        occurred_at=event.occurred_at,
+        occurred_at=time or event.occurred_at,
         key=event.key,
-        sequence=1,
+        sequence=sequence,
         clinic_id=clinic_id,
         correlation_id=None,
         causation_id=None,
         traceparent=None,
+        hops=hops,
     )
     return Raw(partition_of(event.key), event.key.encode(), event.model_dump_json().encode(), headers)
 

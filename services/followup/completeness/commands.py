@@ -95,7 +95,10 @@ async def _settle(db: AsyncSession, infusion_ids: Sequence[UUID], now: datetime)
 async def _write_down(
     db: AsyncSession, lacking: Sequence[EndedInfusion], gaps: Mapping[UUID, Sequence[str]], now: datetime
 ) -> dict[UUID, int]:
-    """Write gaps down; returns those to be asked for now, with how often they were before. Another process that looks too waits here."""
+    """Write gaps down; returns those to be asked for now, with how often they were before. Another process that looks too waits here.
+
+    Of a patient whose events wait in the car park none is asked for: it is most likely there, and would only wait behind the others.
+    """
     if not lacking:
         return {}
     parameters = {
@@ -107,7 +110,7 @@ async def _write_down(
         "missing": [" ".join(gaps[one.infusion_id]) for one in lacking],
     }
     rows = await db.execute(_WRITE_DOWN, parameters)
-    return {row.infusion_id: row.times_asked for row in rows if row.ask_again_at <= now}
+    return {row.infusion_id: row.times_asked for row in rows if row.ask_again_at <= now and not row.waits}
 
 
 async def _note_asked(db: AsyncSession, again: Mapping[UUID, datetime], now: datetime) -> None:
@@ -138,7 +141,10 @@ _WRITE_DOWN = text(
         first_seen_at = CASE WHEN known.resolved_at IS NULL THEN known.first_seen_at ELSE EXCLUDED.first_seen_at END,
         times_asked = CASE WHEN known.resolved_at IS NULL THEN known.times_asked ELSE 0 END,
         ask_again_at = CASE WHEN known.resolved_at IS NULL THEN known.ask_again_at ELSE EXCLUDED.ask_again_at END
-    RETURNING infusion_id, times_asked, ask_again_at
+    RETURNING infusion_id, times_asked, ask_again_at, EXISTS (
+        SELECT FROM platform.parked p
+        WHERE p.consumer = 'followup' AND p.key = known.patient_id::text AND p.state = 'parked' AND p.blocks_key
+    ) AS waits
     """
 )
 _ASKED = text(

@@ -110,6 +110,25 @@ async def test_an_event_that_never_arrived_is_found_and_asked_for(
     assert metrics.registry.get_sample_value("afterglow_completeness_gaps") == 1
 
 
+async def test_what_waits_in_the_car_park_is_missing_and_not_asked_for(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
+    waiting = clinic.visit()
+    await clinic.rows(_PARK, key=str(waiting.patient_id))
+    sessions.add(clinic, waiting)
+    await auditor.look()
+    assert await asked_for(clinic) == []
+    [gap] = (await shown(clinic))["items"]
+    assert (gap["infusion_id"], gap["times_asked"]) == (str(waiting.infusion_id), 0)
+    await clinic.rows("UPDATE platform.parked SET state = 'resolved' RETURNING 1")
+    await auditor.look()
+    assert await asked_for(clinic) == [str(waiting.infusion_id)]
+
+
+_PARK = """
+    INSERT INTO platform.parked (consumer, topic, partition, "offset", key, blocks_key, headers, reason, error_class)
+    VALUES ('followup', 'sessions.events', 0, 0, :key, true, '[]', 'poison', 'ValueError') RETURNING parked_id
+"""
+
+
 async def test_a_gap_is_settled_once_the_event_is_told_again(clinic: Clinic, sessions: Told, auditor: Auditor, metrics: Metrics) -> None:
     lost = clinic.visit()
     sessions.add(clinic, lost)

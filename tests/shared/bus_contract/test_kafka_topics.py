@@ -93,14 +93,16 @@ async def test_of_a_batch_that_the_broker_refuses_only_the_culprit_is_given_up(b
 async def test_an_event_that_no_broker_takes_waits_for_a_person_and_holds_up_no_other(kafka: KafkaPipeline) -> None:
     await kafka.broker.delete_topic(kafka.topic)
     await kafka.broker.create_topics(kafka.topic, config={**TOPIC_CONFIG, "max.message.bytes": "20000"})
-    conversation = uuid4()
+    conversation, other = uuid4(), uuid4()
     async with kafka.process():
         await kafka.sender.say(conversation)
         await kafka.sender.say(conversation, words="x" * 50_000)
         await kafka.sender.say(conversation)
+        await kafka.sender.say(other)
         await eventually(kafka.receiver.done, lambda done: done == 2)
-        await eventually(kafka.sender.pending, lambda pending: pending == 0)
-    assert await kafka.receiver.story(conversation) == [1, 3]
+        await kafka.settled()
+    assert (await kafka.receiver.story(conversation), await kafka.receiver.story(other)) == ([1], [1])
+    assert [row["reason"] for row in await kafka.receiver.parked()] == ["sequence-gap"], "what follows it waits for it"
     (row,) = await kafka.sender.admin.fetch("SELECT consumer, reason, error_class, key FROM platform.parked")
     assert tuple(row) == ("relay", "unpublishable", "MessageSizeTooLargeError", str(conversation))
 
