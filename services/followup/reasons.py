@@ -21,6 +21,7 @@ class ReasonCode(StrEnum):
     TRANSFERRED = "transferred"
     HEARD_LATE = "heard-late"
     GAVE_WAY_IN_VAIN = "gave-way-in-vain"
+    NEVER_ASKED = "never-asked"
     MISSED_SEVERAL = "missed-several"
     PATIENT_LEFT = "patient-left"
     DUE_KEPT = "due-kept"

@@ -11,6 +11,7 @@ import yaml
 
 from services.followup.checkins.forms import SAFETY_SET, Forms, load_forms, versions_in
 from services.followup.checkins.rules import Level, ResponseTime, ResponseTimes, Rule, RuleBook, RuleSet
+from services.followup.tasks.rules import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class CheckInPolicy:
     """Check-in code, or ``other`` -> elapsed time from due to the coordinator's task."""
     call_within: str
     """Name of the response time of that task."""
+    never_asked_within: str
+    """Name of the response time of the call about what could not be asked at all."""
+    never_asked_priority: Priority
     late_answers_for: timedelta
     help_again_after: timedelta
     max_wrong_tries: int
@@ -61,6 +65,8 @@ def load_policy() -> CheckInPolicy:
     return CheckInPolicy(
         call_after_due={code: timedelta(hours=hours) for code, hours in document["call_hours_after_due"].items()},
         call_within=document["call_within"],
+        never_asked_within=document["never_asked"]["within"],
+        never_asked_priority=Priority(document["never_asked"]["priority"]),
         late_answers_for=timedelta(hours=document["late_answers_for_hours"]),
         help_again_after=timedelta(minutes=document["help_again_after_minutes"]),
         max_wrong_tries=document["link"]["wrong_birth_dates"],

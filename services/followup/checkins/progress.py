@@ -11,10 +11,11 @@ from services.followup.checkins.commands import CALL, EXPIRE, OVERDUE, locked, t
 from services.followup.checkins.forms import Forms
 from services.followup.checkins.models import WAITING, CheckIn, CheckInStatus
 from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
-from services.followup.checkins.queries import find_zone, telephoned
-from services.followup.checkins.work import overdue_task
+from services.followup.checkins.queries import find_zone, never_asked, telephoned
+from services.followup.checkins.work import never_asked_task, overdue_task
 from services.followup.outreach import commands as outreach
-from services.followup.tasks.commands import add
+from services.followup.subjects.commands import lock_patients
+from services.followup.tasks import joining
 from shared.events.zones import zone_of
 from shared.outbox import emit
 from shared.timers import arm
@@ -42,13 +43,23 @@ async def go_overdue(db: AsyncSession, check_in_ids: Sequence[UUID], now: dateti
 
 
 async def hand_to_staff(db: AsyncSession, check_in_ids: Sequence[UUID], now: datetime, *, setup: CheckInSetup) -> None:
-    """Somebody is to call the patients who still have not answered, unless somebody is to call them about it anyhow."""
+    """Somebody is to call the patients who still have not answered, unless somebody is to call them about it anyhow.
+
+    What was past its time before it could be asked, as after an outage, is not silence: one call for each patient lists all of it.
+    """
+    await lock_patients(db, await never_asked(db, check_in_ids))
     silent = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), WAITING | {CheckInStatus.EXPIRED})
     called = await telephoned(db, check_in_ids)
     clinic = await find_zone(db)
-    within = setup.policy.call_within
-    due = {item.check_in_id: setup.times.due(within, now, clinic or zone_of(item.patient_time_zone)) for item in silent}
-    await add(db, [overdue_task(item, now, due[item.check_in_id]) for item in silent if item.check_in_id not in called])
+    new = []
+    for item in silent:
+        zone, was_asked = clinic or zone_of(item.patient_time_zone), item.opened_at is None or item.opened_at < item.expires_at
+        due_at = setup.times.due(setup.policy.call_within if was_asked else setup.policy.never_asked_within, now, zone)
+        if was_asked and item.check_in_id not in called:
+            new.append(overdue_task(item, now, due_at))
+        elif item.check_in_id not in called:
+            new.append(never_asked_task(item, setup.policy.never_asked_priority, now, due_at))
+    await joining.add(db, new, now)
 
 
 async def expire(db: AsyncSession, check_in_ids: Sequence[UUID]) -> None:

@@ -54,6 +54,12 @@ async def find_zone(db: AsyncSession) -> ZoneInfo | None:
     return zone_of(name) if name else None
 
 
+async def never_asked(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:
+    """The patients of those among these check-ins whose time was over before they were opened, as after an outage."""
+    about = select(CheckIn.patient_id).where(CheckIn.clinic_id == clinic_of(db), col(CheckIn.check_in_id).in_(check_in_ids))
+    return set(await db.exec(about.where(col(CheckIn.opened_at) >= col(CheckIn.expires_at))))
+
+
 async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID], kinds: Collection[str] = (TELEPHONE_CHECK_IN,)) -> set[UUID]:
     """Those of these check-ins about which somebody calls anyhow, or has spoken to the patient, in a task of these kinds.
 

@@ -1,12 +1,14 @@
 """The tasks that check-ins make for people. They hold which rules were met and what to do, never what was answered."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.followup.checkins.models import CheckIn, CheckInStatus
 from services.followup.checkins.rules import HELP_NOW, Level, Worry, highest
 from services.followup.reasons import Fact, Reason, ReasonCode, moment
 from services.followup.tasks.commands import NewTask
+from services.followup.tasks.joining import CATCH_UP
 from services.followup.tasks.rules import Priority
 
 OVERDUE_CALL, TELEPHONE_CHECK_IN, REVIEW = "check-in-overdue-call", "staff-check-in", "safety-review"
@@ -36,6 +38,14 @@ def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:
     """Somebody is to call about a check-in that was not answered."""
     reason = Reason(ReasonCode.NOT_ANSWERED, {"check_in": check_in.code, "answer_due_at": moment(check_in.due_at)})
     return _task(check_in, OVERDUE_CALL, Priority.ROUTINE, reason, now, due_at)
+
+
+def never_asked_task(check_in: CheckIn, priority: Priority, now: datetime, due_at: datetime) -> NewTask:
+    """It was past its time before it could be asked. One call catches up with all that a patient was not asked."""
+    reason = Reason(ReasonCode.NEVER_ASKED, {"check_in": check_in.code, "missed": [check_in.code]})
+    task = _task(check_in, CATCH_UP, priority, reason, now, due_at)
+    listed = {"kind": "check-in", "code": check_in.code, "id": str(check_in.check_in_id), "reason": ReasonCode.NEVER_ASKED.value}
+    return replace(task, details={"items": [listed]})
 
 
 def telephone_task(check_in: CheckIn, now: datetime, cause: str) -> NewTask:

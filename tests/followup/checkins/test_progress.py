@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from tests.followup.checkins.world import World
 
@@ -65,6 +66,38 @@ async def test_one_that_had_expired_before_it_could_open_sends_nothing_and_becom
     await world.until(new.expires_at + 18 * HOUR)
     assert await world.status(new.check_in_id) == "expired"
     assert await world.messages() == []
+    (call,) = await world.tasks()
+    assert (call.kind, call.reason, call.priority) == ("catch-up-call", "never-asked", "urgent")
+    assert call.due_at == world.clock.now() + 4 * HOUR
+
+
+async def test_after_an_outage_one_call_lists_all_that_a_patient_could_not_be_asked(world: World) -> None:
+    asked = [await world.requested(code) for code in ("C24", "C72", "WK")]
+    of_another = await world.requested(patient_id=await world.another_patient(uuid4()))
+    await world.until(asked[0].expires_at + 60 * HOUR)
+    calls = await world.tasks()
+    assert {call.kind for call in calls} == {"catch-up-call"}
+    listed = {call.patient_id: sorted(item["id"] for item in call.details["items"]) for call in calls}
+    assert listed == {
+        world.patient_id: sorted(str(one.check_in_id) for one in asked),
+        of_another.patient_id: [str(of_another.check_in_id)],
+    }
+    assert len(calls) == 2
+
+
+async def test_one_that_could_not_be_asked_joins_the_call_that_is_open(world: World) -> None:
+    first = await world.requested("C24")
+    await world.until(first.expires_at + 18 * HOUR)
+    later = await world.requested("C72", opens_at=world.clock.now() - 60 * HOUR)
+    await world.until(world.clock.now() + 30 * HOUR)
+    (call,) = await world.tasks()
+    assert {item["id"] for item in call.details["items"]} == {str(first.check_in_id), str(later.check_in_id)}
+    assert (call.reason, sorted(call.facts["missed"])) == ("missed-several", ["C24", "C72"])
+
+
+async def test_one_that_was_asked_and_stayed_silent_is_a_call_of_its_own(world: World) -> None:
+    new = await world.opened("C24")
+    await world.until(new.expires_at + 18 * HOUR)
     assert [task.kind for task in await world.tasks()] == ["check-in-overdue-call"]
 
 

@@ -37,8 +37,7 @@ async def test_two_infusions_heard_of_late_are_one_call_that_lists_both(clinic: 
     assert len({item["ended_at"] for item in call["details"]["items"]}) == 2
     shown = (await clinic.get(f"tasks/{call['task_id']}")).json()
     assert shown["why"] == (
-        "More than once something was due before we knew of it, and was not done: 24-hour check-in (2), 72-hour check-in (2) "
-        "and integration session (2)."
+        "More than once something was not asked or done in time: 24-hour check-in (2), 72-hour check-in (2) and integration session (2)."
     )
     assert "24-hour check-in, after the infusion of 09:00 on Wednesday 18 November (their time): its due time had passed" in " ".join(
         shown["lists"]
