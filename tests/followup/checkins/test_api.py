@@ -81,6 +81,7 @@ async def system(world: World) -> AsyncIterator[ClinicSystem]:
         clock=world.clock,
         metrics=Metrics("followup"),
         routers=[check_in_routes(world.setup.forms)],
+        records={"check_in_id": "check_in"},
         jwks=StaticJwks({"keys": [KEY.as_dict(private=False)]}),
     )
     transport = httpx.ASGITransport(application(service))
