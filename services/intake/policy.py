@@ -43,6 +43,11 @@ class PlannedInfusions(_Part):
     source: Source
 
 
+class LikelyDuplicate(_Part):
+    similar_names_percent: Annotated[int, Field(ge=50, le=100)]
+    source: Source
+
+
 class Protocols(_Part):
     """Versions by code. followup owns the files; a test holds this list against them, since no service asks another to accept work."""
 
@@ -59,6 +64,7 @@ class Policy(_Part):
     clock_skew: ClockSkew
     planned_infusions: PlannedInfusions
     protocols: Protocols
+    likely_duplicate: LikelyDuplicate
 
 
 def load(path: Path = SHIPPED) -> Policy:

@@ -141,7 +141,7 @@ class Walk:
 
     def admit(self, name: str) -> None:
         body = {
-            "given_name": "Test", "family_name": f"Testerly{uuid4().hex[:8]}", "birth_date": "1984-06-19",
+            "given_name": "Test", "family_name": f"Testerly{uuid4().hex}", "birth_date": "1984-06-19",
             "email": "someone@patients.example", "time_zone": "America/New_York", "preferred_channel": "email",
         }  # fmt: skip
         assert self.clinic is not None

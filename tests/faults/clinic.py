@@ -206,7 +206,7 @@ class Clinic:
         now = datetime.now(UTC)
         body = {
             "given_name": "Rosalind",
-            "family_name": f"Testerly{self._admitted}",
+            "family_name": f"Testerly{uuid4().hex}",
             "birth_date": BIRTH_DATE,
             "email": f"{uuid4().hex[:8]}@patients.example",
             "time_zone": time_zone or self._random.choice(("America/New_York", "America/Chicago", "America/Los_Angeles")),

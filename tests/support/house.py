@@ -162,7 +162,7 @@ class Clinic:
         number = uuid4().hex[:8]
         body = {
             "given_name": "Rosalind",
-            "family_name": f"Testerly{number}",
+            "family_name": f"Testerly{uuid4().hex}",
             "birth_date": "1984-06-19",
             "email": f"{number}@patients.example",
             "time_zone": "America/New_York",

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from services.intake.patients.duplicates import refuse_duplicate
+from services.intake.patients.likeness import KnownAs
 from services.intake.patients.models import Patient, PatientChange
 from services.intake.patients.queries import get_patient
 from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
@@ -19,7 +21,9 @@ from shared.web import CallContext
 
 
 async def register(call: CallContext, body: RegisterPatient, policy: Policy) -> Patient:
-    """Register a patient under the clinic's next number. Raises 422 for what cannot be, 409 under the minimum age."""
+    """Register a patient under the clinic's next number. Raises 422 for what cannot be, 409 under the minimum age and for somebody
+    who may be there already.
+    """
     refuse_nameless(body.given_name, body.family_name)
     _refuse_birth_date(body.birth_date, _today(call, body.time_zone), policy)
     _refuse_unreachable(body.preferred_channel, body.email, body.phone)
@@ -33,6 +37,7 @@ async def register(call: CallContext, body: RegisterPatient, policy: Policy) -> 
         **_columns(body, set(RegisterPatient.model_fields)),
     )
     call.patient(patient.patient_id)
+    await refuse_duplicate(call, patient, body.duplicate_confirmation, policy)
     call.db.add(patient)
     emit(call.db, patient.changed(call.now))
     return patient
@@ -42,13 +47,15 @@ async def change(call: CallContext, patient_id: UUID, body: ChangePatient, polic
     """Change what was sent. Raises NotFound, 428 or 412 for the version, 409 after death, and as for a registration."""
     patient = await _locked(call, patient_id)
     call.require_version(patient.version)
-    columns = _columns(body, body.model_fields_set)
+    columns, before = _columns(body, body.model_fields_set), KnownAs.of(patient)
     changed = patient.correct(call.now, **columns)
     refuse_nameless(patient.given_name, patient.family_name)
     if "birth_date" in columns:
         _refuse_birth_date(patient.birth_date, _today(call, patient.time_zone), policy)
     if columns.keys() & {"preferred_channel", "email", "phone"}:
         _refuse_unreachable(patient.preferred_channel, patient.email, patient.phone)
+    if KnownAs.of(patient) != before:
+        await refuse_duplicate(call, patient, body.duplicate_confirmation, policy, before=before)
     emit(call.db, changed)
     return patient
 
@@ -160,7 +167,7 @@ def _refuse_unreachable(channel: Channel, email: str | None, phone: str | None) 
 
 def _columns(body: RegisterPatient | ChangePatient, sent: Collection[str]) -> dict[str, Any]:  # Any: values of columns
     """The sent members as columns; contact flags are columns of their own, the emergency contact is one document."""
-    columns: dict[str, Any] = {name: getattr(body, name) for name in sent}
+    columns: dict[str, Any] = {name: getattr(body, name) for name in sent if name != "duplicate_confirmation"}
     if "safe_contact" in columns:
         columns |= columns.pop("safe_contact").model_dump()
     if columns.get("emergency_contact") is not None:

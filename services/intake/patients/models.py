@@ -3,7 +3,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import Column, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -29,7 +29,11 @@ class Patient(Table, table=True):
     """A patient of one clinic. Name and contact details never leave this table but through the API and the directory."""
 
     __tablename__ = "patient"
-    __table_args__ = (UniqueConstraint("clinic_id", "patient_number"), ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]))
+    __table_args__ = (
+        UniqueConstraint("clinic_id", "patient_number"),
+        ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]),
+        Index("ix_patient_birth_date", "clinic_id", "birth_date"),
+    )
 
     clinic_id: UUID = Field(primary_key=True)
     patient_id: UUID = Field(primary_key=True)
@@ -159,6 +163,24 @@ class Patient(Table, table=True):
         allowed = allowed_changes(self.status, opted_out=self.opted_out)
         code = "state" if self.status is PatientStatus.ACTIVE else f"patient-{self.status}"
         return Conflict(code, detail, extra={"state": self.status, "allowed": allowed})
+
+
+class DistinctPatients(Table, table=True):
+    """Two like records that somebody said are of two people: when, by whom and why. Never changed, and not asked again."""
+
+    __tablename__ = "distinct_patients"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
+        Index("ix_distinct_patients_other", "clinic_id", "other_patient_id"),
+    )
+
+    clinic_id: UUID = Field(primary_key=True)
+    patient_id: UUID = Field(primary_key=True)
+    other_patient_id: UUID = Field(primary_key=True)
+    """No foreign key: its lock on the other's row would wait for a change of that one, which waits for us (``duplicates._LOCK``)."""
+    decided_at: datetime = Field(sa_column=utc_column())
+    decided_by: str
+    reason: str
 
 
 class PatientChange(Table, table=True):

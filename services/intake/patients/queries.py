@@ -1,10 +1,11 @@
 from collections.abc import Collection
+from datetime import date
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.intake.patients.models import Patient
+from services.intake.patients.models import DistinctPatients, Patient
 from services.intake.refusals import unknown_reference
 from shared.db import clinic_of
 from shared.errors import NotFound
@@ -35,3 +36,16 @@ async def find_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> list
     """Those of the ids that are patients of this clinic, in one statement."""
     statement = select(Patient).where(Patient.clinic_id == clinic_of(db), col(Patient.patient_id).in_(set(patient_ids)))
     return list(await db.exec(statement))
+
+
+async def patients_born_on(db: AsyncSession, birth_date: date) -> list[Patient]:
+    """All patients of this clinic with this birth date, whatever their status, in the order of their numbers."""
+    statement = select(Patient).where(Patient.clinic_id == clinic_of(db), Patient.birth_date == birth_date)
+    return list(await db.exec(statement.order_by(col(Patient.patient_number))))
+
+
+async def distinct_from(db: AsyncSession, patient_id: UUID) -> set[UUID]:
+    """Whom somebody has told apart from this patient."""
+    pair = col(DistinctPatients.patient_id), col(DistinctPatients.other_patient_id)
+    statement = select(*pair).where(DistinctPatients.clinic_id == clinic_of(db), or_(*(one == patient_id for one in pair)))
+    return {one for found in await db.exec(statement) for one in found} - {patient_id}

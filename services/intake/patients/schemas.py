@@ -31,6 +31,12 @@ class EmergencyContact(Body):
     may_be_told: MayBeTold = MayBeTold.EMERGENCY_ONLY
 
 
+class Confirmation(Body):
+    """Why two like records are of two people. It answers the refusal ``possible-duplicate``."""
+
+    reason: Reason
+
+
 class RegisterPatient(Body):
     """A given name, a family name or both: many people have one name."""
 
@@ -45,6 +51,7 @@ class RegisterPatient(Body):
     preferred_channel: Channel
     safe_contact: SafeContact = SafeContact()
     emergency_contact: EmergencyContact | None = None
+    duplicate_confirmation: Confirmation | None = None
 
 
 class ChangePatient(Body):
@@ -61,6 +68,7 @@ class ChangePatient(Body):
     preferred_channel: Channel = absent()
     safe_contact: SafeContact = absent()
     emergency_contact: EmergencyContact | None = None
+    duplicate_confirmation: Confirmation | None = None
 
 
 class RecordDeath(Body):
