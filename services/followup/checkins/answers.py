@@ -68,10 +68,10 @@ async def keep_refused(db: AsyncSession, check_in_id: UUID, answers: Answers, no
 
 
 async def hear(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
-    """Read answers to a check-in that takes none any more: what worries becomes a task, and the answers themselves are not kept."""
+    """Read answers that are not kept, for the check-in or the session of its form is over: what worries becomes a task all the same."""
     check_in = await get_locked(db, check_in_id)
     form = form_of(check_in, setup)
-    await _raise(db, check_in, worries(answers, form, setup.rules.reading(form), sent=False), now, setup)
+    await _raise(db, check_in, worries(answers, form, setup.rules.reading(form), sent=False), now, setup, saved=False)
     await db.flush()
 
 
@@ -81,10 +81,13 @@ async def are_stored(db: AsyncSession, check_in_id: UUID, answers: Answers) -> b
     return (await db.exec(query)).first() == dict(answers)
 
 
-async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
+async def ask_for_help(
+    db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup, *, running: bool = True
+) -> None:
     """The patient pressed "I need help now": a task of the highest level, again for a press after the policy's time.
 
-    The state of the check-in does not matter; where it takes no answers any more, those on the page are read and not kept.
+    The state of the check-in does not matter; where it takes no answers any more, or the session of the form is not ``running``, those
+    on the page are read and not kept.
     """
     check_in = await get_locked(db, check_in_id)
     query = select(CheckInPartial).where(
@@ -94,9 +97,10 @@ async def ask_for_help(db: AsyncSession, check_in_id: UUID, answers: Answers, no
     again = {HELP_NOW} if last is not None and now - last.received_at >= setup.policy.help_again_after else set()
     form = form_of(check_in, setup)
     found = worries({**answers, HELP_NOW: "yes"}, form, setup.rules.reading(form), sent=False)
-    if await _raise(db, check_in, found, now, setup, again=again):
-        asked = check_in.status == CheckInStatus.SUBMITTED or check_in.takes_answers(now, setup.policy.late_answers_for)
-        _keep_partial(db, check_in, answers if asked else {}, now, help_now=True)
+    asked = check_in.status == CheckInStatus.SUBMITTED or check_in.takes_answers(now, setup.policy.late_answers_for)
+    saved = asked and running
+    if await _raise(db, check_in, found, now, setup, again=again, saved=saved):
+        _keep_partial(db, check_in, answers if saved else {}, now, help_now=True)
         await db.flush()
 
 
@@ -123,6 +127,7 @@ async def _raise(
     setup: CheckInSetup,
     *,
     again: AbstractSet[str] = frozenset(),
+    saved: bool = True,
 ) -> bool:
     """Remember worries, and make one task for those that are new, or whose item is asked for ``again``; False when none is."""
     known = await _remember(db, check_in, found, now)
@@ -132,7 +137,7 @@ async def _raise(
         return False
     number = check_in.raise_to(level)
     zone = await find_zone(db) or zone_of(check_in.patient_time_zone)
-    await tasks.add(db, [review_task(check_in, fresh, now, due_by(fresh, now, zone, setup.times), number=number)])
+    await tasks.add(db, [review_task(check_in, fresh, now, due_by(fresh, now, zone, setup.times), number=number, saved=saved)])
     return True
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.followup.checkins.models import CheckIn, CheckInStatus
+from services.followup.checkins.models import WAITING, CheckIn
 from services.followup.checkins.rules import HELP_NOW, Level, Worry, highest
 from services.followup.reasons import Fact, Reason, ReasonCode, moment
 from services.followup.tasks.commands import NewTask
@@ -18,8 +18,11 @@ PRIORITY_OF = {Level.STAT: Priority.STAT, Level.URGENT: Priority.ASAP, Level.SAM
 """FHIR's priorities in their order: there, asap is more pressing than urgent."""
 
 
-def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at: datetime, *, number: int) -> NewTask:
-    """A clinician is to look at what is new, or to answer a call for help. Each batch gets a task of its own, with the next number."""
+def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at: datetime, *, number: int, saved: bool = True) -> NewTask:
+    """A clinician is to look at what is new, or to answer a call for help. Each batch gets a task of its own, with the next number.
+
+    ``saved`` is False where there are no answers to look at: they came after the check-in, or the session of its form, was over.
+    """
     level = highest(worry.level for worry in fresh)
     assert level is not None
     called = any(worry.item == HELP_NOW for worry in fresh)
@@ -28,8 +31,8 @@ def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at
         "at": moment(now),
         "rules": [worry.rule_id for worry in fresh if worry.item != HELP_NOW],
     }
-    if check_in.status in (CheckInStatus.CANCELLED, CheckInStatus.SUPERSEDED):
-        facts["ended"] = check_in.status.value
+    if not saved:
+        facts["ended"] = "session-over" if check_in.status in WAITING else check_in.status.value
     code = ReasonCode.CALL_FOR_HELP if called else ReasonCode.WORRYING_ANSWERS
     return _task(check_in, REVIEW, PRIORITY_OF[level], Reason(code, facts), now, due_at, ordinal=number)
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,7 +13,7 @@ from services.followup.checkins import answers as answering
 from services.followup.checkins import links
 from services.followup.checkins.birth_dates import BirthDates, Hashed
 from services.followup.checkins.forms import Answers
-from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
+from services.followup.checkins.models import ANSWERABLE, CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
 from services.followup.checkins.queries import get_locked
 from services.followup.checkins.work import telephone_task
@@ -79,12 +80,13 @@ class Tried(StrEnum):
     DEAD = "dead"
 
 
-async def open_token(db: AsyncSession, token: str, *, lock: bool = False) -> Opened | None:
-    """Find a link by its token and enter its clinic; None when it never was, after the same statements."""
+async def open_token(db: AsyncSession, token: str, now: datetime, policy: CheckInPolicy, *, lock: bool = False) -> Opened | None:
+    """Find a link that can be used by its token, and enter its clinic. For any other there is None, after the same work: it is not read."""
     token_sha256 = links.hash_of(token)
     place = await links.place_of(db, token_sha256)
     await enter_clinic(db, _NO_CLINIC if place is None else place.clinic_id)
-    return await _opened(db, token_sha256, lock=lock)
+    opened = await _opened(db, token_sha256, *_usable(now, policy), lock=lock)
+    return opened if opened is not None and opened.usable(now, policy) else None
 
 
 async def open_check_in(db: AsyncSession, clinic_id: UUID, token: str, *, lock: bool = False) -> Opened | None:
@@ -137,14 +139,25 @@ async def take(
     return Note.SENT_BEFORE if opened.answered else Note.UNSAVED
 
 
-async def _opened(db: AsyncSession, token_sha256: bytes, *, lock: bool) -> Opened | None:
+def _usable(now: datetime, policy: CheckInPolicy) -> tuple[ColumnElement[bool], ...]:
+    """``Opened.usable`` as a condition."""
+    return (
+        col(PatientLink.status) == LinkStatus.OPEN,
+        col(PatientLink.created_at) >= now - policy.link_life,
+        col(CheckIn.status).in_(ANSWERABLE),
+        col(CheckIn.expires_at) >= now - policy.late_answers_for,
+        col(Patient.status) != PatientStatus.DECEASED,
+    )
+
+
+async def _opened(db: AsyncSession, token_sha256: bytes, *where: ColumnElement[bool], lock: bool) -> Opened | None:
     """In one statement; locked in the order of everybody: the patient, the check-in, the link."""
     query = (
         select(PatientLink, CheckIn, Patient.status, Clinic.active)
         .join(CheckIn, (col(CheckIn.clinic_id) == PatientLink.clinic_id) & (col(CheckIn.check_in_id) == PatientLink.check_in_id))
         .join(Patient, (col(Patient.clinic_id) == CheckIn.clinic_id) & (col(Patient.patient_id) == CheckIn.patient_id))
         .outerjoin(Clinic, col(Clinic.clinic_id) == PatientLink.clinic_id)
-        .where(PatientLink.clinic_id == clinic_of(db), PatientLink.token_sha256 == token_sha256)
+        .where(PatientLink.clinic_id == clinic_of(db), PatientLink.token_sha256 == token_sha256, *where)
     )
     found = (await db.exec(query)).first()
     if found is None:

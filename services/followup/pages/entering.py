@@ -32,8 +32,8 @@ class Entering:
     async def show_link(self, request: Request, token: str) -> Response:
         """Mail scanners fetch links, so looking at one changes nothing. ``again`` says what was wrong with the try before."""
         async with self._means.database.transaction() as db:
-            opened = await commands.open_token(db, token)
-        if opened is None or not self._usable(opened):
+            opened = await commands.open_token(db, token, self._means.clock.now(), self._means.setup.policy)
+        if opened is None:
             return rendering.gone_page()
         shown = await self._means.shown(opened)
         if not shown.clinic_active:
@@ -48,8 +48,8 @@ class Entering:
             raise DomainError("too-many-tries", _TOO_MANY, status=429, headers={"Retry-After": str(ceil(wait))})
         fields = await read_fields(request, BIRTH_DATE_FIELDS)
         async with self._means.database.transaction() as db:
-            opened = await commands.open_token(db, token)
-        if opened is None or not self._usable(opened):
+            opened = await commands.open_token(db, token, self._means.clock.now(), self._means.setup.policy)
+        if opened is None:
             return rendering.gone_page()
         birth_date = birth_date_of(fields, self._means.clock.now().date())
         if birth_date is None:
@@ -74,8 +74,8 @@ class Entering:
     async def _tried(self, request: Request, token: str, birth_date: date, facts: PageFacts | None) -> Response:
         policy, now = self._means.setup.policy, self._means.clock.now()
         async with self._means.database.transaction() as db:
-            opened = await commands.open_token(db, token, lock=True)
-            if opened is None or not self._usable(opened):
+            opened = await commands.open_token(db, token, now, policy, lock=True)
+            if opened is None:
                 return rendering.gone_page()
             if facts is not None:
                 commands.renew(opened.link, facts, self._means.birth_dates)
@@ -93,9 +93,6 @@ class Entering:
     def _session(self, opened: Opened) -> Session:
         whose = Whose(opened.link.clinic_id, opened.link.check_in_id, opened.link.issue)
         return Session(self._means.seals.session(whose), whose)
-
-    def _usable(self, opened: Opened) -> bool:
-        return opened.usable(self._means.clock.now(), self._means.setup.policy)
 
     def _birth_date_page(self, shown: Shown, token: str, opened: Opened, again: str | None) -> Response:
         if again == "no-date":

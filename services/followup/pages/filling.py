@@ -70,7 +70,8 @@ class Filling:
                     return rendering.help_page(untold=True)
                 answers, _ = answers_of(answering.form_of(opened.check_in, self._means.setup), fields)
                 now = self._means.clock.now()
-                await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, self._means.setup)
+                running = self._held(request, mark) and await sessions.runs(db, mark.session_sha256)
+                await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, self._means.setup, running=running)
                 await audited(db, request, opened, "take_call_for_help", 200)
         except DomainError as refused:
             return rendering.help_page(untold=True, status=refused.status, headers=refused.headers)

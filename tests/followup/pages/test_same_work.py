@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from services.followup.checkins import links
+from services.followup.checkins.models import CheckIn, PatientLink
 from tests.followup.checkins.world import SECRET, World
 from tests.followup.pages.browsing import RIGHT, WRONG, PatientBrowser, calm, post, send, signed_in
 
@@ -40,18 +41,25 @@ async def over(world: World, client: PatientBrowser) -> dict[str, str]:
 
 @contextmanager
 def counted(world: World) -> Iterator[list[str]]:
-    """The statements that are sent, and what of the database's memory they touch is left to PostgreSQL."""
+    """The statements that are sent, and the rows of links and check-ins that are read by them."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:  # Any: SQLAlchemy's event
         sent.append(" ".join(statement.split()))
 
+    def load(row: object, _context: object) -> None:
+        sent.append(f"read {type(row).__name__}")
+
     engine = world.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
+    for model in (PatientLink, CheckIn):
+        event.listen(model, "load", load)
     try:
         yield sent
     finally:
         event.remove(engine, "before_cursor_execute", note)
+        for model in (PatientLink, CheckIn):
+            event.remove(model, "load", load)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -108,7 +108,9 @@ async def test_other_answers_to_an_answered_form_are_not_thanked_for_and_what_wo
     assert "were not saved" in page.text
     (answers,) = (await stored(world)).values()
     assert answers["body_chest_pain"] == 0
-    assert [(task.kind, task.priority) for task in await world.tasks()] == [("safety-review", "asap")]
+    assert [(task.kind, task.priority, task.facts["ended"]) for task in await world.tasks()] == [("safety-review", "asap", "submitted")], (
+        "whoever looks is told that these answers are not there"
+    )
 
 
 def forged(world: World) -> dict[str, str]:
@@ -200,7 +202,7 @@ async def test_answers_after_the_session_are_heard_told_of_and_come_back_after_t
     assert "answers that you sent just now were not saved" in page.text
     assert "tel:+12125550100" in page.text
     assert await stored(world) == {}
-    assert [(task.kind, task.priority) for task in await world.tasks()] == [("safety-review", "asap")]
+    assert [(task.kind, task.priority, task.facts["ended"]) for task in await world.tasks()] == [("safety-review", "asap", "session-over")]
     assert 'name="sleep_quality" value="7" checked' not in page.text
     theirs = await send(elsewhere, path, RIGHT)
     assert theirs.status_code == 200
@@ -233,9 +235,10 @@ async def test_what_waits_for_one_form_is_never_shown_in_another(world: World, c
 async def test_a_call_for_help_after_the_session_is_heard(world: World, client: PatientBrowser) -> None:
     await signed_in(world, client)
     await world.end_sessions()
-    page = await send(client, "/c/help", {})
+    page = await send(client, "/c/help", {"distress": "9"})
     assert "top of the clinic's list" in page.text
     assert [task.priority for task in await world.tasks()] == ["stat"]
+    assert [row.answers for row in await world.read("SELECT answers FROM check_in_partial")] == [{}], "heard, and not kept"
 
 
 async def test_a_session_that_was_left_saves_nothing_any_more(world: World, client: PatientBrowser, elsewhere: PatientBrowser) -> None:

@@ -88,7 +88,7 @@ def test_a_rule_that_was_met_is_for_clinical_roles_and_a_coordinator_reads_the_l
 
 def test_answers_that_came_after_the_end_say_that_they_were_not_kept() -> None:
     late = task(facts={**(task().facts or {}), "ended": "superseded"})
-    assert "not kept (the next infusion's check-ins had taken its place)" in read(late).why
+    assert "not saved: the next infusion's check-ins had taken its place" in read(late).why
 
 
 @pytest.mark.parametrize(
