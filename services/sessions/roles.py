@@ -12,6 +12,9 @@ CHAIR = frozenset({Role.INFUSION_NURSE, Role.PRESCRIBER})
 RECORD = frozenset({Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR})
 """Correct what was recorded."""
 
+DECIDES = frozenset({Role.PRESCRIBER, Role.MEDICAL_DIRECTOR})
+"""Look at a record that needs review, and say what came of it."""
+
 CLINICAL = frozenset(
     {Role.INTAKE_NURSE, Role.INFUSION_NURSE, Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.ON_CALL_CLINICIAN, Role.MEDICAL_DIRECTOR}
 )

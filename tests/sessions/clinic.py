@@ -107,7 +107,7 @@ class Clinic:
 
         A correction is made by somebody who has just read the record, unless told otherwise.
         """
-        if path.endswith(CORRECTIONS) and "If-Match" not in headers:
+        if path.endswith(CORRECTIONS) and "vital-signs" not in path and "If-Match" not in headers:
             headers["If-Match"] = await self._seen(path.split("/")[2])
         sent = {"Idempotency-Key": str(uuid4()), **self._headers(acting), **headers}
         self.last = await self.http.post(f"/sessions/v1{path}", json={} if body is None else body, headers=sent)
@@ -169,6 +169,26 @@ class Clinic:
         answer = await self.post(f"/infusions/{infusion_id}/{step}", body, acting=acting)
         assert answer.is_success, answer.text
         return answer.json()  # type: ignore[no-any-return]  # JSON is Any
+
+    async def seen(self, infusion_id: str) -> dict[str, str]:
+        """The header of somebody who has just read the record."""
+        return {"If-Match": f'W/"{(await self.get(f"/infusions/{infusion_id}")).json()["version"]}"'}
+
+    async def correct(self, infusion_id: str, step: str, body: object = None, *, acting: str = NURSE) -> Json:
+        """A correction that must succeed, by somebody who has just read the record."""
+        answer = await self.post(f"/infusions/{infusion_id}/{step}", body, acting=acting, **await self.seen(infusion_id))
+        assert answer.is_success, answer.text
+        return answer.json()  # type: ignore[no-any-return]  # JSON is Any
+
+    async def read(self, infusion_id: str, *, minutes: float = -125, **readings: object) -> Json:
+        """Readings saved for that many minutes from now."""
+        return await self.step(infusion_id, "vital-signs", {"measured_at": self.at(minutes), **(readings or CALM)})
+
+    async def strike(self, infusion_id: str, signs: Json, *, acting: str = NURSE) -> httpx.Response:
+        """Ask to strike readings as entered in error, by somebody who has seen them as they are in ``signs``."""
+        path = f"/infusions/{infusion_id}/vital-signs/{signs['vital_signs_id']}/entered-in-error"
+        seen = {"If-Match": f'W/"{signs["version"]}"'}
+        return await self.post(path, {"reason": "Readings of another patient"}, acting=acting, **seen)
 
     async def arrived(self, person: "Person | None" = None, *, at: datetime | None = None, readings: Json | None = None) -> str:
         infusion_id = await self.scheduled(person, at=at)

@@ -220,7 +220,7 @@ async def test_it_takes_two_people_to_void_a_record(clinic: Clinic) -> None:
 
 async def test_a_mistake_that_nobody_requested_cannot_be_confirmed(clinic: Clinic) -> None:
     answer = await clinic.post(f"/infusions/{await clinic.completed()}/entered-in-error/confirm", {}, acting=PRESCRIBER)
-    assert (answer.status_code, answer.json()["allowed"]) == (409, ["amend", "entered-in-error"])
+    assert (answer.status_code, answer.json()["allowed"]) == (409, ["vital-signs", "amend", "entered-in-error"])
 
 
 async def test_a_machine_alone_corrects_nothing(clinic: Clinic) -> None:

@@ -21,7 +21,7 @@ async def test_nothing_starts_without_consent(clinic: Clinic) -> None:
     infusion_id = await clinic.arrived(await clinic.patient(consented=False))
     problem = await refused(clinic, infusion_id, clinic.start_body())
     assert (problem["code"], problem["state"]) == ("consent-missing", "arrived")
-    assert problem["allowed"] == ["not-done", "vital-signs", "start", "entered-in-error"]
+    assert problem["allowed"] == ["not-done", "vital-signs", "start", "restore", "entered-in-error"]
 
 
 @pytest.mark.parametrize(

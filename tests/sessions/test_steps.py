@@ -13,6 +13,7 @@ LEADS_TO: dict[tuple[str, str], str] = {
     ("scheduled", "entered-in-error"): "scheduled",
     ("arrived", "not-done"): "not-done",
     ("arrived", "vital-signs"): "arrived",
+    ("arrived", "restore"): "scheduled",
     ("arrived", "start"): "in-progress",
     ("arrived", "entered-in-error"): "arrived",
     ("in-progress", "vital-signs"): "in-progress",
@@ -26,16 +27,23 @@ LEADS_TO: dict[tuple[str, str], str] = {
     ("recovery", "leave-against-advice"): "left-against-advice",
     ("recovery", "transfer"): "transferred",
     ("recovery", "entered-in-error"): "recovery",
+    ("completed", "vital-signs"): "completed",
     ("completed", "amend"): "completed",
     ("completed", "entered-in-error"): "completed",
+    ("stopped-early", "vital-signs"): "stopped-early",
     ("stopped-early", "amend"): "stopped-early",
     ("stopped-early", "entered-in-error"): "stopped-early",
+    ("left-against-advice", "vital-signs"): "left-against-advice",
     ("left-against-advice", "amend"): "left-against-advice",
     ("left-against-advice", "entered-in-error"): "left-against-advice",
+    ("transferred", "vital-signs"): "transferred",
     ("transferred", "amend"): "transferred",
     ("transferred", "entered-in-error"): "transferred",
+    ("cancelled", "restore"): "scheduled",
     ("cancelled", "entered-in-error"): "cancelled",
+    ("no-show", "restore"): "scheduled",
     ("no-show", "entered-in-error"): "no-show",
+    ("not-done", "restore"): "arrived",
     ("not-done", "entered-in-error"): "not-done",
 }
 """The whole state machine, written a second time; whatever is not here is refused. A request to enter in error changes no state."""
@@ -59,7 +67,9 @@ def bodies(clinic: Clinic, state: InfusionState) -> dict[Step, Json]:
         Step.TRANSFER: {"transferred_at": clinic.at(0), "reason": "Chest pain", **pump_end},
         Step.AMEND: {"reason": "Typing mistake", "dose_given": {"value": 39.5, "unit": "mg"}},
         Step.ENTERED_IN_ERROR: {"reason": "Wrong patient"},
+        Step.RESTORE: {"reason": "Another patient's visit"},
         Step.CONFIRM_ENTERED_IN_ERROR: {},
+        Step.WITHDRAW_ENTERED_IN_ERROR: {"reason": "Right after all"},
     }
 
 
@@ -68,11 +78,12 @@ async def test_what_is_not_possible_is_refused_with_the_state_and_what_is(clinic
     infusion_id = await clinic.in_state(state)
     before, told = await clinic.counts(), await clinic.told()
     now_possible = (await clinic.get(f"/infusions/{infusion_id}")).json()["allowed"]
+    seen = await clinic.seen(infusion_id)
     for step, body in bodies(clinic, state).items():
         if (state.value, step.value) in LEADS_TO:
             assert step.value in now_possible
             continue
-        answer = await clinic.post(f"/infusions/{infusion_id}/{step}", body, acting=PRESCRIBER)
+        answer = await clinic.post(f"/infusions/{infusion_id}/{step}", body, acting=PRESCRIBER, **seen)
         assert answer.status_code == 409, (state, step, answer.text)
         problem = answer.json()
         assert (problem["code"], problem["state"], problem["allowed"]) == ("state", state.value, now_possible), (state, step)
@@ -84,7 +95,7 @@ async def test_what_is_not_possible_is_refused_with_the_state_and_what_is(clinic
 async def test_what_is_possible_leads_where_it_should(clinic: Clinic, state: str, step: str) -> None:
     infusion_id = await clinic.in_state(InfusionState(state))
     before = (await clinic.get(f"/infusions/{infusion_id}")).json()
-    await clinic.step(infusion_id, step, bodies(clinic, InfusionState(state))[Step(step)])
+    await clinic.correct(infusion_id, step, bodies(clinic, InfusionState(state))[Step(step)])
     after = (await clinic.get(f"/infusions/{infusion_id}")).json()
     assert after["state"] == LEADS_TO[state, step]
     assert after["version"] == before["version"] + _versions_made(state, step)
@@ -107,6 +118,22 @@ async def test_a_requested_mistake_can_be_confirmed_and_not_requested_again_from
     assert (again.status_code, again.json()["code"]) == (409, "state")
     done = await clinic.step(infusion_id, "entered-in-error/confirm", {}, acting=PRESCRIBER)
     assert (done["state"], done["allowed"]) == ("entered-in-error", [])
+
+
+@pytest.mark.parametrize("state", [state for state in InfusionState if STEPS[state]])
+async def test_a_request_that_was_a_mistake_is_withdrawn_and_may_be_made_again(clinic: Clinic, state: InfusionState) -> None:
+    infusion_id = await clinic.in_state(state)
+    told = await clinic.told(infusion_id)
+    asked = await clinic.step(infusion_id, "entered-in-error", {"reason": "Should not exist"})
+    assert "entered-in-error/withdraw" in asked["allowed"]
+    path, body = f"/infusions/{infusion_id}/entered-in-error/withdraw", {"reason": "The other record it is"}
+    assert (await clinic.post(path, body)).status_code == 428
+    withdrawn = await clinic.correct(infusion_id, "entered-in-error/withdraw", body)
+    assert (withdrawn["state"], withdrawn["entered_in_error"]) == (state.value, None)
+    confirmed = await clinic.post(f"/infusions/{infusion_id}/entered-in-error/confirm", {}, acting=PRESCRIBER)
+    assert (confirmed.status_code, confirmed.json()["code"]) == (409, "state")
+    assert await clinic.told(infusion_id) == told
+    assert "entered-in-error" in withdrawn["allowed"]
 
 
 async def test_care_goes_on_while_a_mistake_is_only_requested(clinic: Clinic) -> None:

@@ -1,4 +1,4 @@
-"""Vital signs over HTTP: saved one by one, bounded, never changed."""
+"""Vital signs over HTTP: saved one by one, bounded, never changed; struck where they were never this patient's (test_struck_readings)."""
 
 import pytest
 from sqlalchemy import text

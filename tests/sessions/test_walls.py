@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.sessions.infusions.states import InfusionState, Step
-from services.sessions.roles import CHAIR, CLINICAL, DESK, RECORD
+from services.sessions.roles import CHAIR, CLINICAL, DECIDES, DESK, RECORD
 from shared.security.access import census
 from shared.service import Service
 from shared.web import application
@@ -27,7 +27,7 @@ async def test_another_clinics_infusion_is_as_unknown_as_a_random_one(
             answer = await ours.get(f"/infusions/{known}{read}")
             assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
         for step, body in bodies(ours, InfusionState.COMPLETED).items():
-            answer = await ours.post(f"/infusions/{known}/{step}", body, acting="prescriber")
+            answer = await ours.post(f"/infusions/{known}/{step}", body, acting="prescriber", **{"If-Match": 'W/"1"'})
             assert (answer.status_code, answer.json()["code"]) == (404, "not-found"), step
     assert (await ours.get("/infusions")).json()["items"] == []
     assert await theirs.counts() == before
@@ -86,6 +86,8 @@ def test_every_operation_says_who_may_call_it(service: Service) -> None:
         "GET /sessions/v1/infusions/{infusion_id}",
         "GET /sessions/v1/infusions/{infusion_id}/versions",
         "GET /sessions/v1/infusions/{infusion_id}/vital-signs",
+        "POST /sessions/v1/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error",
+        "POST /sessions/v1/infusions/{infusion_id}/review",
         "GET /sessions/v1/ended-infusions",
         "GET /sessions/v1/audit-events",
     }
@@ -93,7 +95,7 @@ def test_every_operation_says_who_may_call_it(service: Service) -> None:
     assert all(declared.phi in ("read", "write") for declared in operations.values())
     for name, declared in operations.items():
         if name.startswith("POST "):
-            assert (declared.naming, declared.roles in (DESK, CHAIR, RECORD)) == ("required", True), name
+            assert (declared.naming, declared.roles in (DESK, CHAIR, RECORD, DECIDES)) == ("required", True), name
     assert CLINICAL.isdisjoint({"coordinator", "therapist", "clinic-admin", "auditor"})
 
 

@@ -13,12 +13,14 @@ async def inventory(clinic: Clinic) -> dict[str, list[str]]:
     await eventually(patients[0].tasks)
     consents = [await clinic.system.get(f"/intake/v1/patients/{one.patient_id}/consents") for one in patients]
     rows = {what: await _of_followup(clinic, what) for what in ("task_id", "plan_id", "check_in_id")}
+    readings = await clinic.house.rows("sessions", clinic.clinic_id, "SELECT vital_signs_id FROM vital_signs")
     return rows | {
         "clinic_id": [clinic.clinic_id],
         "practitioner_id": [str(one) for one in clinic.staff.values()],
         "patient_id": [one.patient_id for one in patients],
         "course_id": [one.course_id for one in patients],
         "infusion_id": [one.infusion_id for one in patients if one.infusion_id],
+        "vital_signs_id": [str(row["vital_signs_id"]) for row in readings],
         "consent_id": [consent["consent_id"] for listed in consents for consent in listed["items"]],
     }
 

@@ -3,11 +3,19 @@
 from uuid import UUID
 
 from services.sessions.corrections import commands, queries
-from services.sessions.corrections.schemas import AmendInfusion, ConfirmEnteredInError, InfusionVersionOut, RequestEnteredInError
+from services.sessions.corrections.schemas import (
+    AmendInfusion,
+    ConfirmEnteredInError,
+    InfusionVersionOut,
+    RequestEnteredInError,
+    RestoreVisit,
+    WithdrawEnteredInError,
+)
+from services.sessions.infusions import reviews
 from services.sessions.infusions.queries import get_infusion
-from services.sessions.infusions.schemas import InfusionOut
+from services.sessions.infusions.schemas import InfusionOut, SettleReview
 from services.sessions.limits import Limits
-from services.sessions.roles import CLINICAL, RECORD
+from services.sessions.roles import CLINICAL, DECIDES, DESK, RECORD, sees_clinical
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
@@ -34,6 +42,27 @@ def correction_routes(limits: Limits) -> Router:
     async def confirm_entered_in_error(infusion_id: UUID, body: ConfirmEnteredInError, call: Call) -> InfusionOut:
         """Agree, as a second person, that this record should never have existed."""
         infusion = await commands.confirm_entered_in_error(call, infusion_id, body)
+        return InfusionOut.of(infusion.model_dump(), clinical=True)
+
+    @router.post("/infusions/{infusion_id}/entered-in-error/withdraw")
+    @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
+    async def withdraw_entered_in_error(infusion_id: UUID, body: WithdrawEnteredInError, call: Call) -> InfusionOut:
+        """Take back the request that nobody has confirmed yet: the record is right after all."""
+        infusion = await commands.withdraw_entered_in_error(call, infusion_id, body)
+        return InfusionOut.of(infusion.model_dump(), clinical=True)
+
+    @router.post("/infusions/{infusion_id}/restore")
+    @access("system/Procedure.u", person=DESK, corrects=True, phi="write")
+    async def restore_visit(infusion_id: UUID, body: RestoreVisit, call: Call) -> InfusionOut:
+        """Take back a check-in, cancellation, no-show or "not done" that was a mistake. What was saved meanwhile stays readable."""
+        infusion = await commands.restore(call, infusion_id, body, limits)
+        return InfusionOut.of(infusion.model_dump(), clinical=sees_clinical(call.caller))
+
+    @router.post("/infusions/{infusion_id}/review")
+    @access("system/Procedure.u", person=DECIDES, corrects=True, phi="write")
+    async def settle_review(infusion_id: UUID, body: SettleReview, call: Call) -> InfusionOut:
+        """Say what came of looking at a record that needs review. The mark stays readable, settled."""
+        infusion = await reviews.settle(call, infusion_id, body)
         return InfusionOut.of(infusion.model_dump(), clinical=True)
 
     @router.get("/infusions/{infusion_id}/versions")

@@ -3,14 +3,22 @@
 from typing import Any
 from uuid import UUID
 
-from services.sessions.corrections.schemas import AmendInfusion, ConfirmEnteredInError, RequestEnteredInError
+from services.sessions.corrections.schemas import (
+    AmendInfusion,
+    ConfirmEnteredInError,
+    RequestEnteredInError,
+    RestoreVisit,
+    WithdrawEnteredInError,
+)
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.commands import load, record, review_course
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.refusals import refuse, refuse_duplicate, refuse_short_observation, refuse_unusual_dose
+from services.sessions.infusions.refusals import refuse, refuse_barred, refuse_duplicate, refuse_short_observation, refuse_unusual_dose
 from services.sessions.infusions.rules import Observation, PumpEnd
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
+from services.sessions.roles import CHAIR
+from shared.security.caller import role_missing
 from shared.web import CallContext
 
 _DISCHARGED = (InfusionState.COMPLETED, InfusionState.STOPPED_EARLY)
@@ -41,12 +49,31 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     return await record(call, infusion, Step.AMEND, event, body.reason)
 
 
+async def restore(call: CallContext, infusion_id: UUID, body: RestoreVisit, limits: Limits) -> Infusion:
+    """A check-in, cancellation, no-show or "not done" was a mistake: the visit stands as before it, if it could be booked so now."""
+    infusion, subject = await load(call, infusion_id, Step.RESTORE)
+    call.require_version(infusion.version)
+    if infusion.state is InfusionState.NOT_DONE and call.caller.roles.isdisjoint(CHAIR):
+        raise role_missing(CHAIR)
+    refuse_barred(subject, starting=False, infusion=infusion)
+    await refuse_duplicate(call, infusion, infusion.scheduled_at, body.duplicate_confirmation, limits)
+    return await record(call, infusion, Step.RESTORE, infusion.restore(subject, call.now), body.reason)
+
+
 async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: RequestEnteredInError) -> Infusion:
     """One person says that this record should never have existed."""
     infusion, _ = await load(call, infusion_id, Step.ENTERED_IN_ERROR)
     assert call.caller.practitioner_id is not None
     infusion.request_error(call.caller.practitioner_id, call.now)
     return await record(call, infusion, Step.ENTERED_IN_ERROR, reason=body.reason)
+
+
+async def withdraw_entered_in_error(call: CallContext, infusion_id: UUID, body: WithdrawEnteredInError) -> Infusion:
+    """The request was a mistake; the record stays as it is."""
+    infusion, _ = await load(call, infusion_id, Step.WITHDRAW_ENTERED_IN_ERROR)
+    call.require_version(infusion.version)
+    infusion.withdraw_error_request(call.now)
+    return await record(call, infusion, Step.WITHDRAW_ENTERED_IN_ERROR, reason=body.reason)
 
 
 async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: ConfirmEnteredInError) -> Infusion:

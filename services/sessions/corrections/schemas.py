@@ -50,6 +50,19 @@ class RequestEnteredInError(Body):
     reason: Reason
 
 
+class RestoreVisit(Body):
+    """Why the arrival, the end of the booking or "not done" was a mistake."""
+
+    reason: Reason
+    duplicate_confirmation: Override | None = None
+
+
+class WithdrawEnteredInError(Body):
+    """Why the record is right after all."""
+
+    reason: Reason
+
+
 class ConfirmEnteredInError(Body):
     """The second person's own words, if there are any."""
 

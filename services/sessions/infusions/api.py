@@ -50,11 +50,12 @@ def visit_routes(limits: Limits) -> Router:
         state: InfusionState | None = None,
         scheduled_from: Annotated[Moment | None, Query()] = None,
         scheduled_to: Annotated[Moment | None, Query()] = None,
+        needs_review: bool | None = None,
     ) -> Listing[InfusionOut]:
         """Infusions by the time of their booking, earliest first; from is inside, to is outside."""
         if patient_id is not None:
             call.patient(patient_id)
-        statement = queries.infusions_by_booking(call.clinic_id, patient_id, course_id, state, scheduled_from, scheduled_to)
+        statement = queries.infusions_by_booking(call.clinic_id, patient_id, course_id, state, scheduled_from, scheduled_to, needs_review)
         found = await page_of(call, statement, page)
         return found.listing(lambda infusion: shown(call, infusion))
 

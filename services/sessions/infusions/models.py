@@ -41,6 +41,7 @@ class Infusion(InfusionRecord, table=True):
         Index("ix_infusion_patient", "clinic_id", "patient_id", "scheduled_at"),
         Index("ix_infusion_course", "clinic_id", "course_id"),
         Index("ix_infusion_scheduled", "clinic_id", "scheduled_at", "infusion_id"),
+        Index("ix_infusion_needs_review", "clinic_id", "scheduled_at", "infusion_id", postgresql_where=text("needs_review")),
         Index("ix_infusion_ended", "clinic_id", "ended_at", "infusion_id", postgresql_where=text("ended_at IS NOT NULL")),
     )
 
@@ -88,6 +89,17 @@ class Infusion(InfusionRecord, table=True):
         self.require(Step.NOT_DONE)
         self.state, self.reason = InfusionState.NOT_DONE, reason
         return self._over(subject, now)
+
+    def restore(self, subject: Subject, now: datetime) -> events.InfusionScheduled | None:
+        """The arrival, the end of the booking or "not done" was a mistake: the visit stands as before it. Told where the end was."""
+        self.require(Step.RESTORE)
+        told = self.state is not InfusionState.ARRIVED
+        if self.state is not InfusionState.NOT_DONE:
+            self.arrived_at = None
+        self.state = InfusionState.ARRIVED if self.state is InfusionState.NOT_DONE else InfusionState.SCHEDULED
+        self.cancelled_by = self.reason = None
+        self._change(now, told=told)
+        return self._tell(events.InfusionScheduled, subject, now, scheduled_at=self.scheduled_at) if told else None
 
     def start(self, subject: Subject, order: Order, now: datetime) -> events.InfusionStarted:
         """The pump runs."""
@@ -147,6 +159,12 @@ class Infusion(InfusionRecord, table=True):
         self.error_requested_by, self.error_requested_at = by, now
         self._change(now)
 
+    def withdraw_error_request(self, now: datetime) -> None:
+        """The record is right after all. Nothing had changed by the request."""
+        self.require(Step.WITHDRAW_ENTERED_IN_ERROR)
+        self.error_requested_by = self.error_requested_at = None
+        self._change(now)
+
     def confirm_error(self, subject: Subject, by: UUID, now: datetime) -> events.InfusionEvent:
         """Another person agrees. Raises 409 second-person-needed for the one who requested it."""
         self.require(Step.CONFIRM_ENTERED_IN_ERROR)
@@ -164,6 +182,24 @@ class Infusion(InfusionRecord, table=True):
             return None
         self._change(now, told=self.ended)
         return self._account(subject) if self.ended else None
+
+    def mark_for_review(self, code: str, rules: Sequence[str], now: datetime) -> bool:
+        """Let somebody look at this record again. Whether that is new: what is marked already, for the same rules, stays one mark."""
+        if any(mark["settled"] is None and mark["code"] == code and set(rules) <= set(mark["rules"]) for mark in self.reviews):
+            return False
+        mark = {"code": code, "rules": list(rules), "at": now.isoformat(), "settled": None}
+        self.reviews, self.needs_review = [*self.reviews, mark], True
+        self._change(now)
+        return True
+
+    def settle_reviews(self, *, actor: str, reason: str, now: datetime) -> None:
+        """Somebody has looked at all that was marked. Raises 409 nothing-to-review."""
+        if not self.needs_review:
+            raise self.refusal("nothing-to-review", "Nothing on this record waits to be looked at.")
+        settled = {"actor": actor, "reason": reason, "at": now.isoformat()}
+        self.reviews = [{**mark, "settled": mark["settled"] or settled} for mark in self.reviews]
+        self.needs_review = False
+        self._change(now)
 
     @property
     def ended(self) -> bool:

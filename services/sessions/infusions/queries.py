@@ -97,6 +97,7 @@ def infusions_by_booking(
     state: InfusionState | None,
     scheduled_from: datetime | None,
     scheduled_to: datetime | None,
+    needs_review: bool | None = None,
 ) -> Select[Infusion]:
     """A clinic's infusions by (scheduled_at, infusion_id); from is inside, to is outside."""
     conditions = [
@@ -105,6 +106,7 @@ def infusions_by_booking(
             (col(Infusion.patient_id), patient_id),
             (col(Infusion.course_id), course_id),
             (col(Infusion.state), state),
+            (col(Infusion.needs_review), needs_review),
         )
         if value is not None
     ]

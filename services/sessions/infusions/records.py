@@ -64,6 +64,10 @@ class InfusionRecord(Table):
     """Why it was cancelled, not done or stopped, or why the patient left or was transferred."""
     overrides: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))  # Any: JSON
     """What was done against a rule: which rule and limits, who, when and why."""
+    needs_review: bool = False
+    """Whether somebody must look at this record again; why is in ``reviews``."""
+    reviews: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))  # Any: JSON
+    """What was found out later and must be looked at: code, rules, when; and once settled by whom, when and why."""
     error_requested_by: UUID | None = None
     error_requested_at: datetime | None = _moment()
     error_confirmed_by: UUID | None = None
@@ -77,6 +81,11 @@ class InfusionRecord(Table):
     def approved_mg_per_kg(self) -> Decimal:
         """The highest dose for which a prescriber has given a reason on this record; 0 when none has."""
         return max((Decimal(entry["mg_per_kg"]) for entry in self.overrides if "mg_per_kg" in entry), default=Decimal(0))
+
+    @property
+    def decided_holds(self) -> frozenset[str]:
+        """The rules of a held start that a prescriber has decided about on this record."""
+        return frozenset(name for entry in self.overrides for name in entry.get("criteria", ()))
 
     def confirmed_beside(self, other: "InfusionRecord") -> bool:
         """Whether somebody has said, on either record, that these two are not one infusion entered twice."""

@@ -135,6 +135,13 @@ def out_of_order(earlier: datetime | None, later: datetime, pointer: str) -> Fin
     return Finding("interval-invalid", "The step is dated before the one that it follows.", pointer, "not before the preceding step")
 
 
+def after_departure(departed_at: datetime | None, measured_at: datetime, pointer: str) -> Finding | None:
+    """interval-invalid: a reading of somebody who had gone."""
+    if departed_at is None or measured_at <= departed_at:
+        return None
+    return Finding("interval-invalid", "The reading is dated after the patient had gone.", pointer, "not after the departure")
+
+
 def wrong_with_pump(
     started_at: datetime, weight_kg: Decimal, pump: PumpEnd, now: datetime, limits: InfusionLimits, below: str = ""
 ) -> list[Finding | None]:

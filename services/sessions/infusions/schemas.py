@@ -117,6 +117,12 @@ class TransferPatient(Body):
     pump_end: EndPump | None = None
 
 
+class SettleReview(Body):
+    """What came of looking at the record."""
+
+    reason: Reason
+
+
 class Amount(Answer):
     """A number in its unit."""
 
@@ -133,6 +139,23 @@ class OverrideMade(Answer):
     at: datetime
 
 
+class ReviewSettled(Answer):
+    """Who has looked at it, when, and what came of it."""
+
+    actor: str
+    reason: str
+    at: datetime
+
+
+class Review(Answer):
+    """What was found out later and must be looked at: its code, the rules that it is about, and since when."""
+
+    code: str
+    rules: list[str]
+    at: datetime
+    settled: ReviewSettled | None
+
+
 class Clinical(Answer):
     """What only clinical roles see: weight, drug, reasons and decisions."""
 
@@ -144,6 +167,7 @@ class Clinical(Answer):
     reason_code: str | None
     reason: str | None
     overrides: list[OverrideMade]
+    reviews: list[Review]
 
 
 class ErrorRequest(Answer):
@@ -174,6 +198,8 @@ class InfusionOut(Answer):
     cancelled_by: str | None
     drug_given: bool | None
     first_of_course: bool
+    needs_review: bool
+    """Whether somebody must look at this record again, as with readings struck after they had allowed the start."""
     entered_in_error: ErrorRequest | None
     clinical: Clinical | None
 
@@ -185,6 +211,7 @@ class InfusionOut(Answer):
         return cls.model_validate(
             {
                 **plain,
+                "needs_review": record.get("needs_review", False),  # older snapshots do not say so
                 "allowed": allowed_steps(InfusionState(record["state"]), error_requested=record["error_requested_by"] is not None),
                 "drug_given": None if dose is None else Decimal(dose) > 0,
                 "entered_in_error": _error_request(record),
@@ -233,6 +260,7 @@ def _clinical(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: as above
         "reason_code": record["reason_code"],
         "reason": record["reason"],
         "overrides": [{name: entry[name] for name in OverrideMade.model_fields} for entry in record["overrides"]],
+        "reviews": record.get("reviews", []),
     }
 
 

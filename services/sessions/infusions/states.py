@@ -36,8 +36,10 @@ class Step(StrEnum):
     LEAVE_AGAINST_ADVICE = "leave-against-advice"
     TRANSFER = "transfer"
     AMEND = "amend"
+    RESTORE = "restore"
     ENTERED_IN_ERROR = "entered-in-error"
     CONFIRM_ENTERED_IN_ERROR = "entered-in-error/confirm"
+    WITHDRAW_ENTERED_IN_ERROR = "entered-in-error/withdraw"
 
 
 OUTCOMES = frozenset({InfusionState.COMPLETED, InfusionState.STOPPED_EARLY, InfusionState.LEFT_AGAINST_ADVICE, InfusionState.TRANSFERRED})
@@ -46,24 +48,25 @@ OUTCOMES = frozenset({InfusionState.COMPLETED, InfusionState.STOPPED_EARLY, Infu
 NO_RECORD_OF_A_VISIT = frozenset({InfusionState.CANCELLED, InfusionState.NO_SHOW, InfusionState.NOT_DONE, InfusionState.ENTERED_IN_ERROR})
 """States in which no infusion takes or took place; they count neither as a duplicate nor as part of a course."""
 
-_MISTAKE = (Step.ENTERED_IN_ERROR, Step.CONFIRM_ENTERED_IN_ERROR)
+_ON_REQUEST = frozenset({Step.CONFIRM_ENTERED_IN_ERROR, Step.WITHDRAW_ENTERED_IN_ERROR})
+_MISTAKE = (Step.ENTERED_IN_ERROR, *_ON_REQUEST)
 
 STEPS: dict[InfusionState, frozenset[Step]] = {
     InfusionState.SCHEDULED: frozenset({Step.RESCHEDULE, Step.CANCEL, Step.NO_SHOW, Step.CHECK_IN, *_MISTAKE}),
-    InfusionState.ARRIVED: frozenset({Step.VITAL_SIGNS, Step.START, Step.NOT_DONE, *_MISTAKE}),
+    InfusionState.ARRIVED: frozenset({Step.VITAL_SIGNS, Step.START, Step.NOT_DONE, Step.RESTORE, *_MISTAKE}),
     InfusionState.IN_PROGRESS: frozenset(
         {Step.VITAL_SIGNS, Step.PUMP_END, Step.STOP_EARLY, Step.LEAVE_AGAINST_ADVICE, Step.TRANSFER, *_MISTAKE}
     ),
     InfusionState.RECOVERY: frozenset({Step.VITAL_SIGNS, Step.COMPLETE, Step.LEAVE_AGAINST_ADVICE, Step.TRANSFER, *_MISTAKE}),
-    **{outcome: frozenset({Step.AMEND, *_MISTAKE}) for outcome in OUTCOMES},
-    InfusionState.CANCELLED: frozenset(_MISTAKE),
-    InfusionState.NO_SHOW: frozenset(_MISTAKE),
-    InfusionState.NOT_DONE: frozenset(_MISTAKE),
+    **{outcome: frozenset({Step.VITAL_SIGNS, Step.AMEND, *_MISTAKE}) for outcome in OUTCOMES},
+    InfusionState.CANCELLED: frozenset({Step.RESTORE, *_MISTAKE}),
+    InfusionState.NO_SHOW: frozenset({Step.RESTORE, *_MISTAKE}),
+    InfusionState.NOT_DONE: frozenset({Step.RESTORE, *_MISTAKE}),
     InfusionState.ENTERED_IN_ERROR: frozenset(),
 }
 
 
 def allowed_steps(state: InfusionState, *, error_requested: bool) -> list[Step]:
-    """What can be done now, in the order of a visit. A mistake is requested once, then confirmed by somebody else."""
-    refused = Step.ENTERED_IN_ERROR if error_requested else Step.CONFIRM_ENTERED_IN_ERROR
-    return [step for step in Step if step in STEPS[state] and step is not refused]
+    """What can be done now, in the order of a visit. A mistake is requested once, then confirmed by somebody else or withdrawn."""
+    refused = frozenset({Step.ENTERED_IN_ERROR}) if error_requested else _ON_REQUEST
+    return [step for step in Step if step in STEPS[state] - refused]

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from services.sessions.infusions.queries import get_infusion
 from services.sessions.limits import Limits
-from services.sessions.roles import CHAIR, CLINICAL
+from services.sessions.roles import CHAIR, CLINICAL, RECORD
 from services.sessions.vitals import commands, queries
-from services.sessions.vitals.schemas import RecordVitalSigns, VitalSignsOut
+from services.sessions.vitals.schemas import RecordVitalSigns, StrikeVitalSigns, VitalSignsOut
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
@@ -17,16 +17,25 @@ def vital_routes(limits: Limits) -> Router:
     @router.post("/infusions/{infusion_id}/vital-signs", status_code=201)
     @access("system/Observation.c", person=CHAIR, phi="write")
     async def record_vital_signs(infusion_id: UUID, body: RecordVitalSigns, call: Call) -> VitalSignsOut:
-        """Save the readings of one moment, from check-in to discharge. A charting aid: it raises no alarm."""
-        return VitalSignsOut.model_validate(await commands.record_vital_signs(call, infusion_id, body, limits))
+        """Save the readings of one moment of the visit, also afterwards from paper. A charting aid: it raises no alarm."""
+        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits))
+
+    @router.post("/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error")
+    @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")  # a correction of the visit's record, as an amendment is
+    async def strike_vital_signs(infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, call: Call) -> VitalSignsOut:
+        """Strike readings that are another patient's, or wrong. They stay readable and count no more.
+
+        The check before the start is judged again without them; what was started under them is marked for review.
+        """
+        return VitalSignsOut.of(await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits))
 
     @router.get("/infusions/{infusion_id}/vital-signs")
     @access("system/Observation.r", system_or_person=CLINICAL, phi="read")
-    async def list_vital_signs(infusion_id: UUID, call: Call, page: Page) -> Listing[VitalSignsOut]:
-        """All readings of an infusion, by the moment they were taken."""
+    async def list_vital_signs(infusion_id: UUID, call: Call, page: Page, with_struck: bool = False) -> Listing[VitalSignsOut]:
+        """The readings of an infusion that count, by the moment they were taken; ``with_struck`` shows those entered in error too."""
         infusion = await get_infusion(call.db, infusion_id)
         call.patient(infusion.patient_id)
-        found = await page_of(call, queries.vital_signs_of(call.clinic_id, infusion_id), page)
-        return found.listing(VitalSignsOut.model_validate)
+        found = await page_of(call, queries.vital_signs_of(call.clinic_id, infusion_id, with_struck=with_struck), page)
+        return found.listing(VitalSignsOut.of)
 
     return router

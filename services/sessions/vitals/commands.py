@@ -1,25 +1,29 @@
-"""Saving vital signs."""
+"""Saving vital signs, and striking what was saved in error."""
 
 from uuid import UUID
 
-from services.sessions.infusions.queries import get_infusion
+from services.sessions.infusions.commands import load
+from services.sessions.infusions.queries import get_infusion_for_change
 from services.sessions.infusions.refusals import refuse
-from services.sessions.infusions.rules import impossible_fact_time
+from services.sessions.infusions.reviews import review_start
+from services.sessions.infusions.rules import after_departure, impossible_fact_time
 from services.sessions.infusions.states import Step
 from services.sessions.limits import Limits
 from services.sessions.vitals.models import VitalSigns
+from services.sessions.vitals.queries import get_vital_signs
 from services.sessions.vitals.rules import Readings, impossible
-from services.sessions.vitals.schemas import RecordVitalSigns
+from services.sessions.vitals.schemas import RecordVitalSigns, StrikeVitalSigns
 from shared.errors import FieldError, Invalid
 from shared.web import CallContext
 
 
 async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordVitalSigns, limits: Limits) -> VitalSigns:
-    """Save the readings of one moment. Raises 409 state unless the patient is here, 422 for what cannot be a reading."""
-    infusion = await get_infusion(call.db, infusion_id, unchanging=True)
-    call.patient(infusion.patient_id)
-    infusion.require(Step.VITAL_SIGNS)
-    refuse(impossible_fact_time(body.measured_at, call.now, limits.infusions.times, "/measured_at"))
+    """Save the readings of one moment. Raises 409 state unless the patient is or was here, 422 for what cannot be a reading."""
+    infusion, _ = await load(call, infusion_id, Step.VITAL_SIGNS)
+    refuse(
+        impossible_fact_time(body.measured_at, call.now, limits.infusions.times, "/measured_at"),
+        after_departure(infusion.departed_at, body.measured_at, "/measured_at"),
+    )
     readings = body.readings()
     _refuse_impossible(readings, limits)
     signs = VitalSigns(
@@ -32,6 +36,22 @@ async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordV
     for name, value in readings.items():
         setattr(signs, name, value)
     call.db.add(signs)
+    await review_start(call, infusion, signs.measured_at, limits)
+    call.etag(signs.version)
+    return signs
+
+
+async def strike_vital_signs(
+    call: CallContext, infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, limits: Limits
+) -> VitalSigns:
+    """Strike readings as entered in error. Raises 404, 428 or 412 for the readings' version, 409 for those struck before."""
+    infusion, _ = await get_infusion_for_change(call.db, infusion_id)
+    call.patient(infusion.patient_id)
+    signs = await get_vital_signs(call.db, infusion_id, vital_signs_id)
+    call.require_version(signs.version)
+    signs.strike(actor=call.caller.actor, reason=body.reason, at=call.now)
+    await review_start(call, infusion, signs.measured_at, limits)
+    call.etag(signs.version)
     return signs
 
 

@@ -1,4 +1,4 @@
-"""Vital signs: one row for each set of readings taken at one moment, never changed afterwards."""
+"""Vital signs: one row for each set of readings taken at one moment. What was read never changes; it can be struck, once."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -8,6 +8,7 @@ from sqlmodel import Field
 
 from services.sessions.tables import Table
 from shared.db import utc_column
+from shared.errors import Conflict
 
 
 class VitalSigns(Table, table=True):
@@ -32,6 +33,21 @@ class VitalSigns(Table, table=True):
     respiratory_rate_per_min: int | None = None
     moaa_s_score: int | None = None
     """Modified Observer's Assessment of Alertness/Sedation: 5 responds readily to the name, 0 does not respond."""
+    struck_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    """When it was struck as entered in error, by whom and why. It stays readable and counts no more."""
+    struck_by: str | None = None
+    struck_reason: str | None = None
+
+    @property
+    def version(self) -> int:
+        """1 as saved, 2 once struck."""
+        return 1 if self.struck_at is None else 2
+
+    def strike(self, *, actor: str, reason: str, at: datetime) -> None:
+        """Say that these were never this patient's readings. Raises 409 already-struck."""
+        if self.struck_at is not None:
+            raise Conflict("already-struck", "These readings are struck already.")
+        self.struck_at, self.struck_by, self.struck_reason = at, actor, reason
 
 
 READINGS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_per_min", "spo2_percent", "respiratory_rate_per_min", "moaa_s_score")

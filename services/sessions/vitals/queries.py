@@ -9,16 +9,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.vitals.models import READINGS, VitalSigns
 from shared.db import clinic_of
+from shared.errors import NotFound
 
 
 async def last_readings(db: AsyncSession, infusion_id: UUID, since: datetime, until: datetime) -> dict[str, int | None]:
-    """The last value of each reading taken in that time, both ends inside; None where there is none."""
+    """The last value of each reading taken in that time, both ends inside; None where there is none. What is struck does not count."""
     rows = await db.scalars(
         select(VitalSigns)
         .where(
             col(VitalSigns.clinic_id) == clinic_of(db),
             col(VitalSigns.infusion_id) == infusion_id,
             col(VitalSigns.measured_at).between(since, until),
+            col(VitalSigns.struck_at).is_(None),
         )
         .order_by(col(VitalSigns.measured_at), col(VitalSigns.recorded_at))
     )
@@ -28,7 +30,23 @@ async def last_readings(db: AsyncSession, infusion_id: UUID, since: datetime, un
     return last
 
 
-def vital_signs_of(clinic_id: UUID, infusion_id: UUID) -> Select[VitalSigns]:
-    """All readings of an infusion, by the moment they were taken."""
+async def get_vital_signs(db: AsyncSession, infusion_id: UUID, vital_signs_id: UUID) -> VitalSigns:
+    """One set of readings of this infusion. Raises NotFound."""
+    signs = await db.scalar(
+        select(VitalSigns).where(
+            col(VitalSigns.clinic_id) == clinic_of(db),
+            col(VitalSigns.infusion_id) == infusion_id,
+            col(VitalSigns.vital_signs_id) == vital_signs_id,
+        )
+    )
+    if signs is None:
+        raise NotFound
+    return signs
+
+
+def vital_signs_of(clinic_id: UUID, infusion_id: UUID, *, with_struck: bool) -> Select[VitalSigns]:
+    """The readings of an infusion by the moment they were taken: those that count, or all that were ever saved."""
     query = select(VitalSigns).where(col(VitalSigns.clinic_id) == clinic_id, col(VitalSigns.infusion_id) == infusion_id)
+    if not with_struck:
+        query = query.where(col(VitalSigns.struck_at).is_(None))
     return query.order_by(col(VitalSigns.measured_at), col(VitalSigns.vital_signs_id))

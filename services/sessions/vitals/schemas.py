@@ -1,8 +1,11 @@
 """Bodies and answers of vital signs. Every reading has its unit in its name."""
 
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
+from services.sessions.infusions.schemas import Reason
+from services.sessions.vitals.models import VitalSigns
 from services.sessions.vitals.rules import Readings
 from shared.web.schemas import Answer, Body, Moment
 
@@ -23,10 +26,25 @@ class RecordVitalSigns(Body):
         return self.model_dump(exclude={"measured_at"})
 
 
+class StrikeVitalSigns(Body):
+    """Why these readings should never have been saved for this patient."""
+
+    reason: Reason
+
+
+class Struck(Answer):
+    """Who struck the readings as entered in error, when and why."""
+
+    actor: str
+    reason: str
+    at: datetime
+
+
 class VitalSignsOut(Answer):
-    """One set of readings, and who saved it when."""
+    """One set of readings, and who saved it when. ``struck`` is null while it counts; ``version`` is for If-Match."""
 
     vital_signs_id: UUID
+    version: int
     infusion_id: UUID
     measured_at: datetime
     recorded_at: datetime
@@ -37,3 +55,10 @@ class VitalSignsOut(Answer):
     spo2_percent: int | None
     respiratory_rate_per_min: int | None
     moaa_s_score: int | None
+    struck: Struck | None
+
+    @classmethod
+    def of(cls, signs: VitalSigns) -> Self:
+        """From its row."""
+        struck = None if signs.struck_at is None else {"actor": signs.struck_by, "reason": signs.struck_reason, "at": signs.struck_at}
+        return cls.model_validate({**signs.model_dump(include=set(cls.model_fields)), "version": signs.version, "struck": struck})

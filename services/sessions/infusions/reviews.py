@@ -1,0 +1,44 @@
+"""Judging again what allowed a start, after the readings before it turned out to be others; and settling what that marked."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.sessions.infusions import queries
+from services.sessions.infusions.commands import record
+from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.schemas import SettleReview
+from services.sessions.infusions.states import InfusionState
+from services.sessions.limits import Limits
+from services.sessions.vitals.queries import last_readings
+from services.sessions.vitals.rules import holding
+from shared.web import CallContext
+
+START_HELD = "start-held"
+"""The start would have been held by the readings as they are known now, and no prescriber had decided about that."""
+
+
+async def review_start(call: CallContext, infusion: Infusion, measured_at: datetime, limits: Limits) -> None:
+    """Judge the check before a start again when readings of that time were added or struck; mark the record where it would be held.
+
+    A mark is a version of the record. The start itself is not taken back: it happened, and somebody must look at it.
+    """
+    started_at = infusion.pump_started_at
+    if started_at is None or infusion.state is InfusionState.ENTERED_IN_ERROR:
+        return
+    since = started_at - limits.infusions.visit.reading_before_start_minutes.minutes
+    if not since <= measured_at <= started_at:
+        return
+    await call.db.flush()
+    holds = holding(await last_readings(call.db, infusion.infusion_id, since, started_at), limits.vitals)
+    undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
+    if undecided and infusion.mark_for_review(START_HELD, undecided, call.now):
+        await record(call, infusion, "marked-for-review")
+
+
+async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Infusion:
+    """Somebody has looked at what was marked. Raises 404, 428 or 412, and 409 nothing-to-review."""
+    infusion, _ = await queries.get_infusion_for_change(call.db, infusion_id)
+    call.patient(infusion.patient_id)
+    call.require_version(infusion.version)
+    infusion.settle_reviews(actor=call.caller.actor, reason=body.reason, now=call.now)
+    return await record(call, infusion, "reviewed", reason=body.reason)
