@@ -27,7 +27,8 @@ def test_every_number_names_its_source() -> None:
     groups = (LIMITS.dose, LIMITS.weight_kg, LIMITS.times, LIMITS.visit)
     sources = [limit.source for group in groups for _, limit in group]
     sources += [possible.source for possible in VITALS.possible.values()] + [rule.source for rule in VITALS.hold]
-    assert len(sources) == 28
+    sources += [rule.source for rule in VITALS.unlikely]
+    assert len(sources) == 43
     assert all(len(source) > 20 for source in sources)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.sessions.vitals.limits import HoldRule, VitalLimits, shipped_vital_limits
-from services.sessions.vitals.rules import holding, impossible
+from services.sessions.vitals.limits import ReadingRule, VitalLimits, shipped_vital_limits
+from services.sessions.vitals.rules import holding, impossible, unlikely
 
 LIMITS = shipped_vital_limits()
 CALM: dict[str, int | None] = {
@@ -44,9 +44,10 @@ def test_every_impossible_reading_is_named_at_once() -> None:
     assert len(impossible({**CALM, "spo2_percent": 140, "heart_rate_per_min": 0}, LIMITS)) == 2
 
 
-def test_the_lower_pressure_is_below_the_upper_one() -> None:
-    assert impossible({"systolic_mmhg": 80, "diastolic_mmhg": 80}, LIMITS) == [
-        ("/diastolic_mmhg", "vital-out-of-range", "below the systolic value")
+@pytest.mark.parametrize("lower", [80, 120])
+def test_two_pressures_that_were_swapped_are_refused_as_that(lower: int) -> None:
+    assert impossible({"systolic_mmhg": 80, "diastolic_mmhg": lower}, LIMITS) == [
+        ("/diastolic_mmhg", "pressure-swapped", "below the systolic value")
     ]
 
 
@@ -56,7 +57,44 @@ def test_half_a_pressure_and_no_reading_at_all_are_refused() -> None:
     assert impossible(dict.fromkeys(CALM), LIMITS)[0][:2] == ("", "required")
 
 
-def test_calm_readings_hold_nothing() -> None:
+@pytest.mark.parametrize(
+    ("reading", "value"),
+    [("systolic_mmhg", 35), ("diastolic_mmhg", 15), ("heart_rate_per_min", 15), ("spo2_percent", 25), ("respiratory_rate_per_min", 90)],
+)
+def test_what_a_failing_patient_shows_is_possible_and_marked(reading: str, value: int) -> None:
+    readings = {**CALM, "diastolic_mmhg": 15, reading: value}
+    assert impossible(readings, LIMITS) == []
+    assert reading in [mark.reading for mark in unlikely(readings, LIMITS)]
+
+
+@pytest.mark.parametrize(
+    ("reading", "inside", "outside", "rule"),
+    [
+        ("systolic_mmhg", 220, 221, "systolic-very-high"),
+        ("diastolic_mmhg", 30, 29, "diastolic-very-low"),
+        ("diastolic_mmhg", 105, 106, "pulse-pressure-narrow"),
+        ("heart_rate_per_min", 35, 34, "heart-rate-very-low"),
+        ("heart_rate_per_min", 180, 181, "heart-rate-very-high"),
+        ("spo2_percent", 80, 79, "spo2-very-low"),
+        ("respiratory_rate_per_min", 6, 5, "respiratory-rate-very-low"),
+        ("respiratory_rate_per_min", 40, 41, "respiratory-rate-very-high"),
+        ("moaa_s_score", 2, 1, "hardly-rousable"),
+    ],
+)
+def test_an_unlikely_reading_is_marked_with_its_rule_and_source(reading: str, inside: int, outside: int, rule: str) -> None:
+    assert unlikely({**CALM, reading: inside}, LIMITS) == []
+    (mark,) = unlikely({**CALM, reading: outside}, LIMITS)
+    assert (mark.rule, bool(mark.source)) == (rule, True)
+
+
+def test_the_pressures_of_a_crisis_are_marked() -> None:
+    high = unlikely({"systolic_mmhg": 260, "diastolic_mmhg": 131}, LIMITS)
+    low = unlikely({"systolic_mmhg": 69, "diastolic_mmhg": 40}, LIMITS)
+    assert [mark.rule for mark in high + low] == ["systolic-very-high", "diastolic-very-high", "systolic-very-low"]
+
+
+def test_calm_readings_hold_nothing_and_are_not_marked() -> None:
+    assert unlikely(CALM, LIMITS) == []
     assert holding(CALM, LIMITS) == []
 
 
@@ -85,6 +123,8 @@ def test_a_pressure_that_nobody_took_holds_the_start() -> None:
 
 def test_a_hold_rule_names_one_side_of_a_known_reading() -> None:
     with pytest.raises(ValueError, match="either above or below"):
-        HoldRule(rule="both", reading="spo2_percent", above=1, below=2, source="none")
+        ReadingRule(rule="both", reading="spo2_percent", above=1, below=2, source="none")
     with pytest.raises(ValueError, match="no such reading"):
-        VitalLimits(code="x", version=1, status="", possible={}, hold=(HoldRule(rule="r", reading="mood", above=1, source="none"),))
+        VitalLimits(
+            code="x", version=1, status="", possible={}, unlikely=(), hold=(ReadingRule(rule="r", reading="mood", above=1, source="none"),)
+        )

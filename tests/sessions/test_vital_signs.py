@@ -24,7 +24,7 @@ async def test_readings_are_saved_one_by_one_and_listed_by_the_moment_they_were_
         ({"systolic_mmhg": 1200}, "vital-out-of-range", "/systolic_mmhg"),
         ({"spo2_percent": 140}, "vital-out-of-range", "/spo2_percent"),
         ({"heart_rate_per_min": 0}, "vital-out-of-range", "/heart_rate_per_min"),
-        ({"diastolic_mmhg": 130}, "vital-out-of-range", "/diastolic_mmhg"),
+        ({"systolic_mmhg": 80, "diastolic_mmhg": 120}, "pressure-swapped", "/diastolic_mmhg"),
         ({"diastolic_mmhg": None}, "required", "/diastolic_mmhg"),
         ({"spo2_percent": "98"}, "type", "/spo2_percent"),
         ({"spo2_percent": True}, "type", "/spo2_percent"),
@@ -46,6 +46,15 @@ async def test_an_impossible_reading_is_refused_and_saves_nothing(clinic: Clinic
     assert (problem["code"], problem["errors"][0]["pointer"]) == (code, pointer)
     assert "1200" not in answer.text
     assert await clinic.counts() == before
+
+
+async def test_an_unlikely_reading_is_saved_and_marked_in_the_answer_and_in_the_list(clinic: Clinic) -> None:
+    infusion_id = await clinic.in_progress()
+    saved = await clinic.step(infusion_id, "vital-signs", {"measured_at": clinic.at(-100), **CALM, "heart_rate_per_min": 22})
+    assert [(mark["rule"], mark["reading"]) for mark in saved["unlikely"]] == [("heart-rate-very-low", "heart_rate_per_min")]
+    assert saved["unlikely"][0]["source"]
+    calm, low = (await clinic.get(f"/infusions/{infusion_id}/vital-signs")).json()["items"]
+    assert (calm["unlikely"], low["unlikely"]) == ([], saved["unlikely"])
 
 
 async def test_no_reading_at_all_is_refused(clinic: Clinic) -> None:

@@ -1,5 +1,6 @@
 """Use cases of correcting: nothing is edited in place, every correction is a version with its reason."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,15 @@ from services.sessions.corrections.schemas import (
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.commands import load, record, review_course
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.refusals import refuse, refuse_barred, refuse_duplicate, refuse_short_observation, refuse_unusual_dose
-from services.sessions.infusions.rules import Observation, PumpEnd
+from services.sessions.infusions.refusals import (
+    refuse,
+    refuse_barred,
+    refuse_duplicate,
+    refuse_short_observation,
+    refuse_unlikely_weight,
+    refuse_unusual_dose,
+)
+from services.sessions.infusions.rules import LastGiven, Observation, PumpEnd
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
 from services.sessions.roles import CHAIR
@@ -36,15 +44,18 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     infusion, subject = await load(call, infusion_id, Step.AMEND)
     corrections = body.corrections()
     corrected = {**infusion.model_dump(), **corrections}
-    _refuse_impossible(call, corrected, limits)
-    refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], corrected["weight_kg"], body.dose_override, limits)
+    _refuse_impossible(call, corrected, corrected["weight_kg"], limits)
+    before = infusion.overrides
+    counted = await _counted_weight(call, infusion, corrected, body, limits)
+    _refuse_impossible(call, corrected, counted, limits)
+    refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], counted, infusion.dose_ordered_mg, body.dose_override, limits)
     if corrected["state"] in _DISCHARGED and not _OBSERVED.isdisjoint(corrections):
         observation = Observation(corrected["pump_ended_at"], corrected["departed_at"], corrected["dose_given_mg"])
         refuse_short_observation(call, infusion, observation, body.observation_override, limits)
     if "pump_started_at" in corrections:
         await refuse_duplicate(call, infusion, corrected["pump_started_at"], body.duplicate_confirmation, limits)
     others = await queries.started_beside(call.db, infusion)
-    event = infusion.amend(subject, corrections, others, call.now)
+    event = infusion.amend(subject, corrections, others, call.now, decided=infusion.overrides != before)
     await review_course(call, infusion, subject, others)
     return await record(call, infusion, Step.AMEND, event, body.reason)
 
@@ -85,9 +96,31 @@ async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: C
     return await record(call, infusion, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
 
 
-def _refuse_impossible(call: CallContext, corrected: dict[str, Any], limits: Limits) -> None:  # Any: columns of several types
-    """Raises 422 for a corrected record that cannot be."""
-    started_at, weight, dose = corrected["pump_started_at"], corrected["weight_kg"], corrected["dose_given_mg"]
+async def _counted_weight(
+    call: CallContext,
+    infusion: Infusion,
+    corrected: dict[str, Any],  # Any: columns of several types
+    body: AmendInfusion,
+    limits: Limits,
+) -> Decimal:
+    """The weight by which the corrected dose is judged; a corrected one is held against the patient's others, or what stood here."""
+    weight: Decimal = corrected["weight_kg"]
+    if body.weight is None:
+        return infusion.counted_weight(weight)
+    last = await queries.last_given(call.db, infusion, corrected["pump_started_at"])
+    if last.weight_kg is None:
+        last = LastGiven(infusion.counted_weight_kg)
+    return refuse_unlikely_weight(call, infusion, weight, last, body.weight_override, limits)
+
+
+def _refuse_impossible(
+    call: CallContext,
+    corrected: dict[str, Any],  # Any: as above
+    weight: Decimal,
+    limits: Limits,
+) -> None:
+    """Raises 422 for a corrected record that cannot be, with this weight."""
+    started_at, dose = corrected["pump_started_at"], corrected["dose_given_mg"]
     pump = PumpEnd(corrected["pump_ended_at"], dose, corrected["volume_given_ml"], corrected["concentration_mg_per_ml"])
     times = limits.infusions.times
     refuse(

@@ -24,6 +24,7 @@ class AmendInfusion(Body):
     dose_given: Milligrams | None = None
     volume_given: Millilitres | None = None
     concentration: MilligramsPerMillilitre | None = None
+    weight_override: Override | None = None
     dose_override: Override | None = None
     observation_override: Override | None = None
     duplicate_confirmation: Override | None = None

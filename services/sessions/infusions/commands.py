@@ -11,6 +11,7 @@ from services.sessions.infusions.refusals import (
     refuse_duplicate,
     refuse_held,
     refuse_short_observation,
+    refuse_unlikely_weight,
     refuse_unusual_dose,
 )
 from services.sessions.infusions.rules import Observation, Order, PumpEnd
@@ -105,7 +106,10 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
     if not await treatment_consented(call.db, infusion.patient_id, order.pump_started_at):
         raise infusion.refusal("consent-missing", "No treatment consent is valid at the start.")
     await refuse_held(call, infusion, order.pump_started_at, body.hold_override, limits)
-    refuse_unusual_dose(call, infusion, dose, weight, body.dose_override, limits)
+    last = await queries.last_given(call.db, infusion, order.pump_started_at)
+    counted = refuse_unlikely_weight(call, infusion, weight, last, body.weight_override, limits)
+    refuse(rules.over_hard_limit(dose, counted, limits.infusions.dose, "/dose_ordered"))
+    refuse_unusual_dose(call, infusion, dose, counted, last.dose_mg, body.dose_override, limits)
     await refuse_duplicate(call, infusion, order.pump_started_at, body.duplicate_confirmation, limits)
     return await record(call, infusion, Step.START, infusion.start(subject, order, call.now))
 
@@ -209,12 +213,14 @@ def _checked_pump(call: CallContext, infusion: Infusion, body: EndPump, limits: 
     """The pump's end as recorded, or 422 with pointers below ``below``."""
     pump = body.as_pump_end()
     assert infusion.pump_started_at is not None
-    assert infusion.weight_kg is not None
+    assert infusion.counted_weight_kg is not None
     refuse(
         rules.not_positive(pump.dose_given_mg, f"{below}/dose_given", zero_allowed=zero_allowed),
-        *rules.wrong_with_pump(infusion.pump_started_at, infusion.weight_kg, pump, call.now, limits.infusions, below),
+        *rules.wrong_with_pump(infusion.pump_started_at, infusion.counted_weight_kg, pump, call.now, limits.infusions, below),
     )
-    refuse_unusual_dose(call, infusion, pump.dose_given_mg, infusion.weight_kg, body.dose_override, limits)
+    refuse_unusual_dose(
+        call, infusion, pump.dose_given_mg, infusion.counted_weight_kg, infusion.dose_ordered_mg, body.dose_override, limits
+    )
     return pump
 
 

@@ -39,14 +39,19 @@ class DoseLimits(_Data):
     usual_mg_per_kg: Limit
     override_above_mg_per_kg: Limit
     highest_mg_per_kg: Limit
+    rise_percent: Limit
+    """By how much a dose may be above the patient's last one without a reason."""
     volume_tolerance_percent: Limit
 
 
 class WeightLimits(_Data):
-    """Kilograms; both ends inside."""
+    """Kilograms; all ends inside. What is possible, what is usual, and by how much the patient's last weight may have changed."""
 
     lowest: Limit
     highest: Limit
+    usual_lowest: Limit
+    usual_highest: Limit
+    change_percent: Limit
 
 
 class TimeLimits(_Data):

@@ -138,12 +138,15 @@ class Infusion(InfusionRecord, table=True):
         return self._close(InfusionState.TRANSFERRED, subject, at, now)
 
     def amend(
-        self, subject: Subject, corrections: Mapping[str, object], others: Sequence["Infusion"], now: datetime
+        self, subject: Subject, corrections: Mapping[str, object], others: Sequence["Infusion"], now: datetime, *, decided: bool
     ) -> events.InfusionEvent:
-        """Correct an ended record: column by column, as a new version. Raises 422 nothing-to-amend when all is as recorded."""
+        """Correct an ended record: column by column, as a new version. Raises 422 nothing-to-amend when all is as recorded.
+
+        ``decided``: somebody gave a reason for what is recorded, which is a correction by itself.
+        """
         self.require(Step.AMEND)
         changed = {name: value for name, value in corrections.items() if getattr(self, name) != value}
-        if not changed:
+        if not changed and not decided:
             raise Invalid("nothing-to-amend", "The record already says so.")
         for name, value in changed.items():
             setattr(self, name, value)

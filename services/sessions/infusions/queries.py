@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.records import IS_CORRECTION, InfusionVersion
+from services.sessions.infusions.rules import LastGiven
 from services.sessions.infusions.states import NO_RECORD_OF_A_VISIT, InfusionState
 from services.sessions.subjects.models import Course, Patient, Subject
 from shared.db import clinic_of
@@ -59,6 +60,24 @@ async def started_beside(db: AsyncSession, infusion: Infusion) -> list[Infusion]
     for other in others:
         db.expunge(other)
     return others
+
+
+async def last_given(db: AsyncSession, infusion: Infusion, at: datetime) -> LastGiven:
+    """What counts of the patient's last other infusion before that moment; where there is none, of the first one after it."""
+    started_at = col(Infusion.pump_started_at)
+    last = await db.scalar(
+        select(Infusion)
+        .where(
+            col(Infusion.clinic_id) == infusion.clinic_id,
+            col(Infusion.patient_id) == infusion.patient_id,
+            col(Infusion.infusion_id) != infusion.infusion_id,
+            col(Infusion.weight_kg).is_not(None),
+            col(Infusion.state) != InfusionState.ENTERED_IN_ERROR,
+        )
+        .order_by(started_at > at, func.abs(func.extract("epoch", started_at - at)))
+        .limit(1)
+    )
+    return LastGiven() if last is None else LastGiven(last.counted_weight_kg, last.dose_ordered_mg)
 
 
 async def visits_near(db: AsyncSession, infusion: Infusion, at: datetime, within: timedelta) -> list[Infusion]:

@@ -83,6 +83,20 @@ class InfusionRecord(Table):
         return max((Decimal(entry["mg_per_kg"]) for entry in self.overrides if "mg_per_kg" in entry), default=Decimal(0))
 
     @property
+    def counted_weight_kg(self) -> Decimal | None:
+        """The weight by which a dose is judged: as recorded, or a lower one while an unlikely weight is not settled by a prescriber."""
+        return None if self.weight_kg is None else self.counted_weight(self.weight_kg)
+
+    def spoke_of(self, weight_kg: Decimal) -> bool:
+        """Whether somebody has given a reason for just this weight."""
+        return any("weight_kg" in entry and Decimal(entry["weight_kg"]) == weight_kg for entry in self.overrides)
+
+    def counted_weight(self, weight_kg: Decimal) -> Decimal:
+        """What counts of this weight by the last word on it; itself where nobody had to say anything."""
+        said = [entry for entry in self.overrides if "weight_kg" in entry and Decimal(entry["weight_kg"]) == weight_kg]
+        return Decimal(said[-1]["counts_kg"]) if said else weight_kg
+
+    @property
     def decided_holds(self) -> frozenset[str]:
         """The rules of a held start that a prescriber has decided about on this record."""
         return frozenset(name for entry in self.overrides for name in entry.get("criteria", ()))

@@ -5,7 +5,7 @@ from decimal import ROUND_UP, Decimal
 
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.rules import Finding, Observation
+from services.sessions.infusions.rules import Finding, LastGiven, Observation
 from services.sessions.infusions.schemas import Override
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
@@ -72,16 +72,49 @@ async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, 
     infusion.note_override("possible-duplicate", actor=call.caller.actor, reason=confirmation.reason, at=call.now, not_the_same_as=ids)
 
 
+def refuse_unlikely_weight(
+    call: CallContext, infusion: Infusion, weight_kg: Decimal, last: LastGiven, override: Override | None, limits: Limits
+) -> Decimal:
+    """The weight by which the dose is judged. Raises 409 needs-override for an unlikely one that nobody has given a reason for.
+
+    Whoever weighed may give it; the lower weight counts then, until a prescriber says that the weight is right.
+    """
+    doubt = rules.unlikely_weight(weight_kg, last, limits.infusions.weight_kg)
+    if doubt is None:
+        return weight_kg
+    if override is None:
+        if infusion.spoke_of(weight_kg):
+            return infusion.counted_weight(weight_kg)
+        detail = "The weight is not like this patient's last ones; if it was measured in kilograms, repeat the step with weight_override."
+        found = [{"rule": doubt.rule, "source": doubt.source}]
+        raise infusion.refusal("needs-override", detail, override="weight_override", source=doubt.source, rules=found)
+    counts = weight_kg if Role.PRESCRIBER in call.caller.roles else doubt.counts_kg
+    said = {"weight_kg": str(weight_kg), "counts_kg": str(counts), "limits_version": limits.infusions.version}
+    infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now, **said)
+    return counts
+
+
 def refuse_unusual_dose(
-    call: CallContext, infusion: Infusion, dose_mg: Decimal, weight_kg: Decimal, override: Override | None, limits: Limits
+    call: CallContext,
+    infusion: Infusion,
+    dose_mg: Decimal,
+    weight_kg: Decimal,
+    last_mg: Decimal | None,
+    override: Override | None,
+    limits: Limits,
 ) -> None:
-    """Raises 409 needs-override for an unusual dose that no prescriber has given a reason for."""
+    """Raises 409 needs-override for a dose unusual by weight or by the last one, that no prescriber has given a reason for."""
     dose = limits.infusions.dose
-    if not rules.dose_needs_reason(dose_mg, weight_kg, dose, infusion.approved_mg_per_kg):
+    unlike = dose_mg > infusion.approved_mg_per_kg * weight_kg and rules.unlike_last_dose(dose_mg, last_mg, dose)
+    found = [{"rule": "dose-unlike-last", "source": dose.rise_percent.source}] if unlike else []
+    detail = "The dose is far above the last one; a prescriber may repeat the step with dose_override."
+    if rules.dose_needs_reason(dose_mg, weight_kg, dose, infusion.approved_mg_per_kg):
+        unusual = dose.override_above_mg_per_kg
+        found.insert(0, {"rule": "dose-unusual", "source": unusual.source})
+        detail = f"The dose is above {unusual.value} mg/kg; a prescriber may repeat the step with dose_override."
+    if not found:
         return
-    unusual = dose.override_above_mg_per_kg
-    detail = f"The dose is above {unusual.value} mg/kg; a prescriber may repeat the step with dose_override."
-    refusal = infusion.refusal("needs-override", detail, override="dose_override", source=unusual.source)
+    refusal = infusion.refusal("needs-override", detail, override="dose_override", source=found[0]["source"], rules=found)
     approved = (dose_mg / weight_kg).quantize(Decimal("0.0001"), ROUND_UP)
     by_prescriber(call, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
 

@@ -42,6 +42,22 @@ class PumpEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class LastGiven:
+    """The weight that counts and the dose ordered at the patient's infusion before; None where nothing is known."""
+
+    weight_kg: Decimal | None = None
+    dose_mg: Decimal | None = None
+
+
+class Doubt(NamedTuple):
+    """A weight that is possible and unlikely: the rule, where its limit comes from, and the weight that counts until it is settled."""
+
+    rule: str
+    source: str
+    counts_kg: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """How a patient was watched: from the pump's end until discharge, after so much."""
 
@@ -64,6 +80,23 @@ def impossible_weight(weight_kg: Decimal, limits: WeightLimits, pointer: str) ->
     if limits.lowest.value <= weight_kg <= limits.highest.value:
         return None
     return Finding("weight-out-of-range", "The weight is not possible.", pointer, f"{limits.lowest.value} to {limits.highest.value} kg")
+
+
+def unlikely_weight(weight_kg: Decimal, last: LastGiven, limits: WeightLimits) -> Doubt | None:
+    """weight-unlike-last: too far from the patient's last one; weight-unusual: none is known, and this one is out of the usual."""
+    if last.weight_kg is None:
+        if limits.usual_lowest.value <= weight_kg <= limits.usual_highest.value:
+            return None
+        source = (limits.usual_lowest if weight_kg < limits.usual_lowest.value else limits.usual_highest).source
+        return Doubt("weight-unusual", source, min(weight_kg, limits.usual_highest.value))
+    if abs(weight_kg - last.weight_kg) * 100 <= limits.change_percent.value * last.weight_kg:
+        return None
+    return Doubt("weight-unlike-last", limits.change_percent.source, min(weight_kg, last.weight_kg))
+
+
+def unlike_last_dose(dose_mg: Decimal, last_mg: Decimal | None, limits: DoseLimits) -> bool:
+    """Whether a dose is so far above the last one that a slip of the pen is more likely."""
+    return last_mg is not None and (dose_mg - last_mg) * 100 > limits.rise_percent.value * last_mg
 
 
 def not_positive(dose_mg: Decimal, pointer: str, *, zero_allowed: bool = False) -> Finding | None:

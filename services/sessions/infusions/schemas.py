@@ -58,12 +58,16 @@ class NotDone(Body):
 
 
 class StartInfusion(Body):
-    """What is given and when. Each override answers one refusal: ``hold-criteria-met``, ``needs-override``, ``possible-duplicate``."""
+    """What is given and when. Each override answers one refusal: ``hold-criteria-met``, ``needs-override``, ``possible-duplicate``.
+
+    ``needs-override`` names the override that it asks for.
+    """
 
     pump_started_at: Moment
     weight: Kilograms
     dose_ordered: Milligrams
     hold_override: Override | None = None
+    weight_override: Override | None = None
     dose_override: Override | None = None
     duplicate_confirmation: Override | None = None
 

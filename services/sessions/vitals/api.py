@@ -17,8 +17,11 @@ def vital_routes(limits: Limits) -> Router:
     @router.post("/infusions/{infusion_id}/vital-signs", status_code=201)
     @access("system/Observation.c", person=CHAIR, phi="write")
     async def record_vital_signs(infusion_id: UUID, body: RecordVitalSigns, call: Call) -> VitalSignsOut:
-        """Save the readings of one moment of the visit, also afterwards from paper. A charting aid: it raises no alarm."""
-        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits))
+        """Save the readings of one moment of the visit, also afterwards from paper; unlikely ones are saved and marked.
+
+        A charting aid: it raises no alarm.
+        """
+        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits), limits.vitals)
 
     @router.post("/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")  # a correction of the visit's record, as an amendment is
@@ -27,7 +30,8 @@ def vital_routes(limits: Limits) -> Router:
 
         The check before the start is judged again without them; what was started under them is marked for review.
         """
-        return VitalSignsOut.of(await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits))
+        signs = await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits)
+        return VitalSignsOut.of(signs, limits.vitals)
 
     @router.get("/infusions/{infusion_id}/vital-signs")
     @access("system/Observation.r", system_or_person=CLINICAL, phi="read")
@@ -36,6 +40,6 @@ def vital_routes(limits: Limits) -> Router:
         infusion = await get_infusion(call.db, infusion_id)
         call.patient(infusion.patient_id)
         found = await page_of(call, queries.vital_signs_of(call.clinic_id, infusion_id, with_struck=with_struck), page)
-        return found.listing(VitalSignsOut.of)
+        return found.listing(lambda signs: VitalSignsOut.of(signs, limits.vitals))
 
     return router

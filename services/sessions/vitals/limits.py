@@ -21,8 +21,12 @@ class PossibleRange(_Data):
     source: str
 
 
-class HoldRule(_Data):
-    """One reading that holds the start: strictly above or strictly below its limit."""
+PULSE_PRESSURE = "pulse_pressure_mmhg"
+"""Not read but reckoned: the difference of the two pressures."""
+
+
+class ReadingRule(_Data):
+    """One reading that holds the start, or is marked as unlikely: strictly above or strictly below its limit."""
 
     rule: str
     reading: str
@@ -44,11 +48,13 @@ class VitalLimits(_Data):
     version: int
     status: str
     possible: dict[str, PossibleRange]
-    hold: tuple[HoldRule, ...]
+    unlikely: tuple[ReadingRule, ...]
+    hold: tuple[ReadingRule, ...]
 
     @model_validator(mode="after")
     def _known_readings(self) -> Self:
-        if unknown := {rule.reading for rule in self.hold} - self.possible.keys():
+        marked = {rule.reading for rule in self.unlikely} - {PULSE_PRESSURE}
+        if unknown := ({rule.reading for rule in self.hold} | marked) - self.possible.keys():
             raise ValueError(f"no such reading: {', '.join(sorted(unknown))}")
         return self
 

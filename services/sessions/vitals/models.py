@@ -43,6 +43,10 @@ class VitalSigns(Table, table=True):
         """1 as saved, 2 once struck."""
         return 1 if self.struck_at is None else 2
 
+    def readings(self) -> dict[str, int | None]:
+        """What was read, by name."""
+        return {name: getattr(self, name) for name in READINGS}
+
     def strike(self, *, actor: str, reason: str, at: datetime) -> None:
         """Say that these were never this patient's readings. Raises 409 already-struck."""
         if self.struck_at is not None:

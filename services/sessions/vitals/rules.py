@@ -1,9 +1,9 @@
-"""Which readings cannot be, and which hold the start of an infusion: values in, decision out."""
+"""Which readings cannot be, which are unlikely, and which hold the start of an infusion: values in, decision out."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from services.sessions.vitals.limits import HoldRule, VitalLimits
+from services.sessions.vitals.limits import PULSE_PRESSURE, ReadingRule, VitalLimits
 
 Readings = Mapping[str, int | None]
 """Reading by name, each with its unit in the name; None where it was not taken."""
@@ -17,6 +17,14 @@ class Impossible(NamedTuple):
     allowed: str
 
 
+class Mark(NamedTuple):
+    """A reading that is possible and unlikely: saved, and to be looked at once more."""
+
+    rule: str
+    reading: str
+    source: str
+
+
 class Hold(NamedTuple):
     """Why a start is held: the rule and where its limit comes from."""
 
@@ -25,7 +33,7 @@ class Hold(NamedTuple):
 
 
 def impossible(readings: Readings, limits: VitalLimits) -> list[Impossible]:
-    """vital-out-of-range for every impossible reading; required when nothing was read, or half a pressure."""
+    """vital-out-of-range for every impossible reading; required when nothing was read, or half a pressure; pressure-swapped."""
     taken = {name: value for name, value in readings.items() if value is not None}
     if not taken:
         return [Impossible("", "required", "at least one reading")]
@@ -34,8 +42,15 @@ def impossible(readings: Readings, limits: VitalLimits) -> list[Impossible]:
         return [Impossible(missing, "required", "both values of the pressure")]
     found = [_out_of_range(name, limits) for name, value in taken.items() if not _possible(name, value, limits)]
     if not found and taken.get("diastolic_mmhg", 0) >= taken.get("systolic_mmhg", 1):
-        found = [Impossible("/diastolic_mmhg", "vital-out-of-range", "below the systolic value")]
+        found = [Impossible("/diastolic_mmhg", "pressure-swapped", "below the systolic value")]
     return found
+
+
+def unlikely(readings: Readings, limits: VitalLimits) -> list[Mark]:
+    """What is marked of readings that are saved."""
+    upper, lower = readings.get("systolic_mmhg"), readings.get("diastolic_mmhg")
+    reckoned = {**readings, PULSE_PRESSURE: None if upper is None or lower is None else upper - lower}
+    return [Mark(rule.rule, rule.reading, rule.source) for rule in limits.unlikely if _meets(rule, reckoned.get(rule.reading))]
 
 
 def holding(readings: Readings, limits: VitalLimits) -> list[Hold]:
@@ -46,7 +61,7 @@ def holding(readings: Readings, limits: VitalLimits) -> list[Hold]:
     return met
 
 
-def _meets(rule: HoldRule, value: int | None) -> bool:
+def _meets(rule: ReadingRule, value: int | None) -> bool:
     if value is None:
         return False
     return (rule.above is not None and value > rule.above) or (rule.below is not None and value < rule.below)

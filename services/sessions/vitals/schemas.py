@@ -5,8 +5,9 @@ from typing import Self
 from uuid import UUID
 
 from services.sessions.infusions.schemas import Reason
+from services.sessions.vitals.limits import VitalLimits
 from services.sessions.vitals.models import VitalSigns
-from services.sessions.vitals.rules import Readings
+from services.sessions.vitals.rules import Readings, unlikely
 from shared.web.schemas import Answer, Body, Moment
 
 
@@ -40,6 +41,14 @@ class Struck(Answer):
     at: datetime
 
 
+class UnlikelyReading(Answer):
+    """A reading that was saved and should be looked at once more: the rule, the reading, and where the rule's limit comes from."""
+
+    rule: str
+    reading: str
+    source: str
+
+
 class VitalSignsOut(Answer):
     """One set of readings, and who saved it when. ``struck`` is null while it counts; ``version`` is for If-Match."""
 
@@ -55,10 +64,13 @@ class VitalSignsOut(Answer):
     spo2_percent: int | None
     respiratory_rate_per_min: int | None
     moaa_s_score: int | None
+    unlikely: list[UnlikelyReading]
     struck: Struck | None
 
     @classmethod
-    def of(cls, signs: VitalSigns) -> Self:
-        """From its row."""
+    def of(cls, signs: VitalSigns, limits: VitalLimits) -> Self:
+        """From its row, marked by these limits."""
         struck = None if signs.struck_at is None else {"actor": signs.struck_by, "reason": signs.struck_reason, "at": signs.struck_at}
-        return cls.model_validate({**signs.model_dump(include=set(cls.model_fields)), "version": signs.version, "struck": struck})
+        columns = signs.model_dump(include=set(cls.model_fields))
+        marks = [mark._asdict() for mark in unlikely(signs.readings(), limits)]
+        return cls.model_validate({**columns, "version": signs.version, "unlikely": marks, "struck": struck})
