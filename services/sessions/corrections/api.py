@@ -12,10 +12,11 @@ from services.sessions.corrections.schemas import (
     WithdrawEnteredInError,
 )
 from services.sessions.infusions import reviews
+from services.sessions.infusions.api import taken
 from services.sessions.infusions.queries import get_infusion
 from services.sessions.infusions.schemas import InfusionOut, SettleReview
 from services.sessions.limits import Limits
-from services.sessions.roles import CLINICAL, DECIDES, DESK, RECORD, sees_clinical
+from services.sessions.roles import CLINICAL, DECIDES, DESK, RECORD
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
@@ -27,43 +28,37 @@ def correction_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
-        infusion = await commands.amend(call, infusion_id, body, limits)
-        return InfusionOut.of(infusion.model_dump(), clinical=True)
+        return taken(call, await commands.amend(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def request_entered_in_error(infusion_id: UUID, body: RequestEnteredInError, call: Call) -> InfusionOut:
         """Say that this record should never have existed. Nothing changes until another person confirms."""
-        infusion = await commands.request_entered_in_error(call, infusion_id, body)
-        return InfusionOut.of(infusion.model_dump(), clinical=True)
+        return taken(call, await commands.request_entered_in_error(call, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/entered-in-error/confirm")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def confirm_entered_in_error(infusion_id: UUID, body: ConfirmEnteredInError, call: Call) -> InfusionOut:
         """Agree, as a second person, that this record should never have existed."""
-        infusion = await commands.confirm_entered_in_error(call, infusion_id, body)
-        return InfusionOut.of(infusion.model_dump(), clinical=True)
+        return taken(call, await commands.confirm_entered_in_error(call, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/entered-in-error/withdraw")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def withdraw_entered_in_error(infusion_id: UUID, body: WithdrawEnteredInError, call: Call) -> InfusionOut:
         """Take back the request that nobody has confirmed yet: the record is right after all."""
-        infusion = await commands.withdraw_entered_in_error(call, infusion_id, body)
-        return InfusionOut.of(infusion.model_dump(), clinical=True)
+        return taken(call, await commands.withdraw_entered_in_error(call, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/restore")
     @access("system/Procedure.u", person=DESK, corrects=True, phi="write")
     async def restore_visit(infusion_id: UUID, body: RestoreVisit, call: Call) -> InfusionOut:
         """Take back a check-in, cancellation, no-show or "not done" that was a mistake. What was saved meanwhile stays readable."""
-        infusion = await commands.restore(call, infusion_id, body, limits)
-        return InfusionOut.of(infusion.model_dump(), clinical=sees_clinical(call.caller))
+        return taken(call, await commands.restore(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/review")
     @access("system/Procedure.u", person=DECIDES, corrects=True, phi="write")
     async def settle_review(infusion_id: UUID, body: SettleReview, call: Call) -> InfusionOut:
         """Say what came of looking at a record that needs review. The mark stays readable, settled."""
-        infusion = await reviews.settle(call, infusion_id, body)
-        return InfusionOut.of(infusion.model_dump(), clinical=True)
+        return taken(call, await reviews.settle(call, infusion_id, body))
 
     @router.get("/infusions/{infusion_id}/versions")
     @access("system/Procedure.r", system_or_person=CLINICAL, phi="read")

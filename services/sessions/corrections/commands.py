@@ -12,7 +12,7 @@ from services.sessions.corrections.schemas import (
     WithdrawEnteredInError,
 )
 from services.sessions.infusions import queries, rules
-from services.sessions.infusions.commands import load, record, review_course
+from services.sessions.infusions.commands import Taken, load, record, review_course
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.refusals import (
     refuse,
@@ -36,7 +36,7 @@ _OBSERVED = frozenset({"state", "pump_ended_at", "departed_at", "dose_given_mg"}
 """What a discharge is judged by; a correction of none of these leaves a prescriber's decision as it was."""
 
 
-async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limits: Limits) -> Infusion:
+async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limits: Limits) -> Taken:
     """Correct an ended record. The corrected whole must hold before every rule on what may have happened.
 
     Consent and the readings before the start are not asked for again: they allowed a start, and the record says that there was one.
@@ -57,43 +57,43 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     others = await queries.started_beside(call.db, infusion)
     event = infusion.amend(subject, corrections, others, call.now, decided=infusion.overrides != before)
     await review_course(call, infusion, subject, others)
-    return await record(call, infusion, Step.AMEND, event, body.reason)
+    return await record(call, infusion, subject, Step.AMEND, event, body.reason)
 
 
-async def restore(call: CallContext, infusion_id: UUID, body: RestoreVisit, limits: Limits) -> Infusion:
+async def restore(call: CallContext, infusion_id: UUID, body: RestoreVisit, limits: Limits) -> Taken:
     """A check-in, cancellation, no-show or "not done" was a mistake: the visit stands as before it, if it could be booked so now."""
     infusion, subject = await load(call, infusion_id, Step.RESTORE)
     call.require_version(infusion.version)
     if infusion.state is InfusionState.NOT_DONE and call.caller.roles.isdisjoint(CHAIR):
         raise role_missing(CHAIR)
-    refuse_barred(subject, starting=False, infusion=infusion)
+    refuse_barred(subject, infusion.scheduled_at, call.now, starting=False, infusion=infusion)
     await refuse_duplicate(call, infusion, infusion.scheduled_at, body.duplicate_confirmation, limits)
-    return await record(call, infusion, Step.RESTORE, infusion.restore(subject, call.now), body.reason)
+    return await record(call, infusion, subject, Step.RESTORE, infusion.restore(subject, call.now), body.reason)
 
 
-async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: RequestEnteredInError) -> Infusion:
+async def request_entered_in_error(call: CallContext, infusion_id: UUID, body: RequestEnteredInError) -> Taken:
     """One person says that this record should never have existed."""
-    infusion, _ = await load(call, infusion_id, Step.ENTERED_IN_ERROR)
+    infusion, subject = await load(call, infusion_id, Step.ENTERED_IN_ERROR)
     assert call.caller.practitioner_id is not None
     infusion.request_error(call.caller.practitioner_id, call.now)
-    return await record(call, infusion, Step.ENTERED_IN_ERROR, reason=body.reason)
+    return await record(call, infusion, subject, Step.ENTERED_IN_ERROR, reason=body.reason)
 
 
-async def withdraw_entered_in_error(call: CallContext, infusion_id: UUID, body: WithdrawEnteredInError) -> Infusion:
+async def withdraw_entered_in_error(call: CallContext, infusion_id: UUID, body: WithdrawEnteredInError) -> Taken:
     """The request was a mistake; the record stays as it is."""
-    infusion, _ = await load(call, infusion_id, Step.WITHDRAW_ENTERED_IN_ERROR)
+    infusion, subject = await load(call, infusion_id, Step.WITHDRAW_ENTERED_IN_ERROR)
     call.require_version(infusion.version)
     infusion.withdraw_error_request(call.now)
-    return await record(call, infusion, Step.WITHDRAW_ENTERED_IN_ERROR, reason=body.reason)
+    return await record(call, infusion, subject, Step.WITHDRAW_ENTERED_IN_ERROR, reason=body.reason)
 
 
-async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: ConfirmEnteredInError) -> Infusion:
+async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: ConfirmEnteredInError) -> Taken:
     """Another person agrees; the record stays readable and counts no more."""
     infusion, subject = await load(call, infusion_id, Step.CONFIRM_ENTERED_IN_ERROR)
     assert call.caller.practitioner_id is not None
     event = infusion.confirm_error(subject, call.caller.practitioner_id, call.now)
     await review_course(call, infusion, subject, await queries.started_beside(call.db, infusion))
-    return await record(call, infusion, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
+    return await record(call, infusion, subject, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
 
 
 async def _counted_weight(

@@ -36,9 +36,9 @@ def visit_routes(limits: Limits) -> Router:
     @access("system/Procedure.c", person=DESK, phi="write")
     async def schedule_infusion(body: ScheduleInfusion, call: Call) -> InfusionOut:
         """Book a visit of a patient within a course."""
-        infusion = await commands.schedule(call, body, limits)
-        call.created(f"/sessions/v1/infusions/{infusion.infusion_id}")
-        return shown(call, infusion)
+        booked = await commands.schedule(call, body, limits)
+        call.created(f"/sessions/v1/infusions/{booked.infusion.infusion_id}")
+        return taken(call, booked)
 
     @router.get("/infusions")
     @access("system/Procedure.r", system_or_person=CARE, phi="read")
@@ -72,31 +72,31 @@ def visit_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=DESK, phi="write")
     async def reschedule_infusion(infusion_id: UUID, body: RescheduleInfusion, call: Call) -> InfusionOut:
         """Move a booking."""
-        return shown(call, await commands.reschedule(call, infusion_id, body, limits))
+        return taken(call, await commands.reschedule(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/cancel")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def cancel_infusion(infusion_id: UUID, body: CancelInfusion, call: Call) -> InfusionOut:
         """Give a booking up before check-in."""
-        return shown(call, await commands.cancel(call, infusion_id, body))
+        return taken(call, await commands.cancel(call, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/no-show")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def mark_no_show(infusion_id: UUID, call: Call) -> InfusionOut:
         """The patient did not come."""
-        return shown(call, await commands.no_show(call, infusion_id))
+        return taken(call, await commands.no_show(call, infusion_id))
 
     @router.post("/infusions/{infusion_id}/check-in")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def check_patient_in(infusion_id: UUID, body: CheckIn, call: Call) -> InfusionOut:
         """The patient has arrived."""
-        return shown(call, await commands.check_in(call, infusion_id, body, limits))
+        return taken(call, await commands.check_in(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/not-done")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def mark_not_done(infusion_id: UUID, body: NotDone, call: Call) -> InfusionOut:
         """The patient came and no drug was given."""
-        return shown(call, await commands.not_done(call, infusion_id, body))
+        return taken(call, await commands.not_done(call, infusion_id, body))
 
     return router
 
@@ -109,37 +109,37 @@ def step_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def start_infusion(infusion_id: UUID, body: StartInfusion, call: Call) -> InfusionOut:
         """Start the pump. Refused without consent, on a held course, above a limit that no prescriber has decided about."""
-        return shown(call, await commands.start(call, infusion_id, body, limits))
+        return taken(call, await commands.start(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/pump-end")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def end_pump(infusion_id: UUID, body: EndPump, call: Call) -> InfusionOut:
         """The pump has run to its end; recovery begins."""
-        return shown(call, await commands.end_pump(call, infusion_id, body, limits))
+        return taken(call, await commands.end_pump(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/stop-early")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def stop_infusion_early(infusion_id: UUID, body: StopEarly, call: Call) -> InfusionOut:
         """The pump was stopped before its time; recovery begins, and its discharge closes the record as stopped-early."""
-        return shown(call, await commands.stop_early(call, infusion_id, body, limits))
+        return taken(call, await commands.stop_early(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/complete")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def complete_infusion(infusion_id: UUID, body: CompleteInfusion, call: Call) -> InfusionOut:
         """Close the record after discharge."""
-        return shown(call, await commands.complete(call, infusion_id, body, limits))
+        return taken(call, await commands.complete(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/leave-against-advice")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def leave_against_advice(infusion_id: UUID, body: LeaveAgainstAdvice, call: Call) -> InfusionOut:
         """The patient left before discharge."""
-        return shown(call, await commands.leave_against_advice(call, infusion_id, body, limits))
+        return taken(call, await commands.leave_against_advice(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/transfer")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def transfer_patient(infusion_id: UUID, body: TransferPatient, call: Call) -> InfusionOut:
         """Emergency care took over."""
-        return shown(call, await commands.transfer(call, infusion_id, body, limits))
+        return taken(call, await commands.transfer(call, infusion_id, body, limits))
 
     return router
 
@@ -166,3 +166,9 @@ def audit_routes() -> Router:
 def shown(call: CallContext, infusion: Infusion) -> InfusionOut:
     """The record as this caller may see it."""
     return InfusionOut.of(infusion.model_dump(), clinical=sees_clinical(call.caller))
+
+
+def taken(call: CallContext, step: commands.Taken) -> InfusionOut:
+    """The record after a step, as this caller may see it, with what is otherwise today."""
+    today = [difference._asdict() for difference in step.differs_today]
+    return InfusionOut.of(step.infusion.model_dump(), clinical=sees_clinical(call.caller), differs_today=today)

@@ -1,6 +1,8 @@
 """Use cases of a visit: load with lock, check what the rules say, take the step, keep the version, tell the others."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from services.sessions.infusions import queries, rules
@@ -28,6 +30,7 @@ from services.sessions.infusions.schemas import (
     StopEarly,
     TransferPatient,
 )
+from services.sessions.infusions.standing import Difference, differs_today
 from services.sessions.infusions.statements import KEEP
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
@@ -39,58 +42,66 @@ from shared.outbox import emit
 from shared.web import CallContext
 
 
-async def schedule(call: CallContext, body: ScheduleInfusion, limits: Limits) -> Infusion:
+class Taken(NamedTuple):
+    """A record after a step, and what is otherwise today than at the visit's time."""
+
+    infusion: Infusion
+    differs_today: Sequence[Difference]
+
+
+async def schedule(call: CallContext, body: ScheduleInfusion, limits: Limits) -> Taken:
     """Book a visit. Raises 422 for what is unknown or impossible, 409 when patient or course forbids it or it looks like a duplicate."""
     subject = await get_subject_for_booking(call.db, body.patient_id, body.course_id)
     call.patient(body.patient_id)
     refuse(rules.impossible_booking_time(body.scheduled_at, call.now, limits.infusions.times, "/scheduled_at"))
-    refuse_barred(subject, starting=False)
+    refuse_barred(subject, body.scheduled_at, call.now, starting=False)
     infusion = Infusion(
         clinic_id=call.clinic_id, patient_id=body.patient_id, course_id=body.course_id, scheduled_at=body.scheduled_at, changed_at=call.now
     )
     await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
     event = infusion.book(subject, call.now)
-    return await record(call, infusion, "schedule", event)
+    return await record(call, infusion, subject, "schedule", event)
 
 
-async def reschedule(call: CallContext, infusion_id: UUID, body: RescheduleInfusion, limits: Limits) -> Infusion:
+async def reschedule(call: CallContext, infusion_id: UUID, body: RescheduleInfusion, limits: Limits) -> Taken:
     """Move a booking; refused as a new booking would be."""
     infusion, subject = await load(call, infusion_id, Step.RESCHEDULE)
     refuse(rules.impossible_booking_time(body.scheduled_at, call.now, limits.infusions.times, "/scheduled_at"))
-    refuse_barred(subject, starting=False, infusion=infusion)
+    refuse_barred(subject, body.scheduled_at, call.now, starting=False, infusion=infusion)
     await refuse_duplicate(call, infusion, body.scheduled_at, body.duplicate_confirmation, limits)
     event = infusion.reschedule(subject, body.scheduled_at, call.now)
-    return await record(call, infusion, Step.RESCHEDULE, event, body.reason)
+    return await record(call, infusion, subject, Step.RESCHEDULE, event, body.reason)
 
 
-async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: Limits) -> Infusion:
+async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: Limits) -> Taken:
     """The patient has arrived, now or at the time given."""
-    infusion, _ = await load(call, infusion_id, Step.CHECK_IN)
+    infusion, subject = await load(call, infusion_id, Step.CHECK_IN)
     arrived_at = body.arrived_at or call.now
     refuse(rules.impossible_fact_time(arrived_at, call.now, limits.infusions.times, "/arrived_at"))
     infusion.check_in(arrived_at, call.now)
-    return await record(call, infusion, Step.CHECK_IN)
+    return await record(call, infusion, subject, Step.CHECK_IN)
 
 
-async def cancel(call: CallContext, infusion_id: UUID, body: CancelInfusion) -> Infusion:
+async def cancel(call: CallContext, infusion_id: UUID, body: CancelInfusion) -> Taken:
     """Give a booking up before check-in."""
     infusion, subject = await load(call, infusion_id, Step.CANCEL)
-    return await record(call, infusion, Step.CANCEL, infusion.cancel(subject, body.cancelled_by, body.reason, call.now), body.reason)
+    event = infusion.cancel(subject, body.cancelled_by, body.reason, call.now)
+    return await record(call, infusion, subject, Step.CANCEL, event, body.reason)
 
 
-async def no_show(call: CallContext, infusion_id: UUID) -> Infusion:
+async def no_show(call: CallContext, infusion_id: UUID) -> Taken:
     """The patient did not come."""
     infusion, subject = await load(call, infusion_id, Step.NO_SHOW)
-    return await record(call, infusion, Step.NO_SHOW, infusion.miss(subject, call.now))
+    return await record(call, infusion, subject, Step.NO_SHOW, infusion.miss(subject, call.now))
 
 
-async def not_done(call: CallContext, infusion_id: UUID, body: NotDone) -> Infusion:
+async def not_done(call: CallContext, infusion_id: UUID, body: NotDone) -> Taken:
     """The patient came and no drug was given."""
     infusion, subject = await load(call, infusion_id, Step.NOT_DONE)
-    return await record(call, infusion, Step.NOT_DONE, infusion.not_do(subject, body.reason, call.now), body.reason)
+    return await record(call, infusion, subject, Step.NOT_DONE, infusion.not_do(subject, body.reason, call.now), body.reason)
 
 
-async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limits: Limits) -> Infusion:
+async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limits: Limits) -> Taken:
     """Start the pump. Raises 422 for what cannot be, 409 for what must not be or needs somebody's decision first."""
     infusion, subject = await load(call, infusion_id, Step.START)
     order = Order(body.pump_started_at, body.weight.value, body.dose_ordered.value)
@@ -102,7 +113,7 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
         rules.impossible_fact_time(order.pump_started_at, call.now, limits.infusions.times, "/pump_started_at"),
         rules.out_of_order(infusion.arrived_at, order.pump_started_at, "/pump_started_at"),
     )
-    refuse_barred(subject, starting=True, infusion=infusion)
+    refuse_barred(subject, order.pump_started_at, call.now, starting=True, infusion=infusion)
     if not await treatment_consented(call.db, infusion.patient_id, order.pump_started_at):
         raise infusion.refusal("consent-missing", "No treatment consent is valid at the start.")
     await refuse_held(call, infusion, order.pump_started_at, body.hold_override, limits)
@@ -111,30 +122,31 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
     refuse(rules.over_hard_limit(dose, counted, limits.infusions.dose, "/dose_ordered"))
     refuse_unusual_dose(call, infusion, dose, counted, last.dose_mg, body.dose_override, limits)
     await refuse_duplicate(call, infusion, order.pump_started_at, body.duplicate_confirmation, limits)
-    return await record(call, infusion, Step.START, infusion.start(subject, order, call.now))
+    differs = await _consent_today(call, infusion, order.pump_started_at)
+    return await record(call, infusion, subject, Step.START, infusion.start(subject, order, call.now), differs=differs)
 
 
-async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: Limits) -> Infusion:
+async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: Limits) -> Taken:
     """The pump has run to its end: more than nothing was given."""
     infusion, subject = await load(call, infusion_id, Step.PUMP_END)
     pump = _checked_pump(call, infusion, body, limits, zero_allowed=False)
     others = await queries.started_beside(call.db, infusion)
     infusion.end_pump(pump, others, call.now)
     await review_course(call, infusion, subject, others)
-    return await record(call, infusion, Step.PUMP_END)
+    return await record(call, infusion, subject, Step.PUMP_END)
 
 
-async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limits: Limits) -> Infusion:
+async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limits: Limits) -> Taken:
     """The pump was stopped before its time, perhaps before it gave anything. The record goes to recovery, marked as aborted."""
     infusion, subject = await load(call, infusion_id, Step.STOP_EARLY)
     pump = _checked_pump(call, infusion, body, limits, zero_allowed=True)
     others = await queries.started_beside(call.db, infusion)
     infusion.stop_early(pump, body.reason_code, body.reason, others, call.now)
     await review_course(call, infusion, subject, others)
-    return await record(call, infusion, Step.STOP_EARLY, reason=body.reason)
+    return await record(call, infusion, subject, Step.STOP_EARLY, reason=body.reason)
 
 
-async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion, limits: Limits) -> Infusion:
+async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion, limits: Limits) -> Taken:
     """Close the record after discharge, as completed or, when it was aborted, as stopped-early."""
     infusion, subject = await load(call, infusion_id, Step.COMPLETE)
     _refuse_departure(call, infusion, body.discharged_at, limits, "/discharged_at")
@@ -142,25 +154,25 @@ async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion,
     assert infusion.dose_given_mg is not None
     observation = Observation(infusion.pump_ended_at, body.discharged_at, infusion.dose_given_mg)
     refuse_short_observation(call, infusion, observation, body.observation_override, limits)
-    return await record(call, infusion, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
+    return await record(call, infusion, subject, Step.COMPLETE, infusion.complete(subject, body.discharged_at, call.now))
 
 
-async def leave_against_advice(call: CallContext, infusion_id: UUID, body: LeaveAgainstAdvice, limits: Limits) -> Infusion:
+async def leave_against_advice(call: CallContext, infusion_id: UUID, body: LeaveAgainstAdvice, limits: Limits) -> Taken:
     """The patient left before discharge; while the pump still runs, its end comes with the body."""
     infusion, subject = await load(call, infusion_id, Step.LEAVE_AGAINST_ADVICE)
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
     _refuse_departure(call, infusion, body.left_at, limits, "/left_at")
     event = infusion.leave(subject, body.left_at, body.reason, call.now)
-    return await record(call, infusion, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
+    return await record(call, infusion, subject, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
 
 
-async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, limits: Limits) -> Infusion:
+async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, limits: Limits) -> Taken:
     """Emergency care took over; while the pump still runs, its end comes with the body."""
     infusion, subject = await load(call, infusion_id, Step.TRANSFER)
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
     _refuse_departure(call, infusion, body.transferred_at, limits, "/transferred_at")
     event = infusion.transfer(subject, body.transferred_at, body.reason, call.now)
-    return await record(call, infusion, Step.TRANSFER, event, body.reason)
+    return await record(call, infusion, subject, Step.TRANSFER, event, body.reason)
 
 
 async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusion, Subject]:
@@ -173,14 +185,23 @@ async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusi
 
 
 async def record(
-    call: CallContext, infusion: Infusion, step: str, event: InfusionEvent | None = None, reason: str | None = None
-) -> Infusion:
-    """Keep the version that a step has just made, and hand its event to the outbox. What makes the first version is no ``Step``."""
+    call: CallContext,
+    infusion: Infusion,
+    subject: Subject,
+    step: str,
+    event: InfusionEvent | None = None,
+    reason: str | None = None,
+    differs: Sequence[Difference] = (),
+) -> Taken:
+    """Keep the version that a step has just made, and hand its event to the outbox. What makes the first version is no ``Step``.
+
+    Returned with what is otherwise today than at the visit's time; ``differs`` adds what the step found out about that.
+    """
     await _keep(call, infusion, step, reason)
     if event is not None:
         emit(call.db, event)
     call.etag(infusion.version)
-    return infusion
+    return Taken(infusion, [*differs_today(subject, infusion.taken_place_at, call.now), *differs])
 
 
 async def review_course(call: CallContext, infusion: Infusion, subject: Subject, others: list[Infusion]) -> None:
@@ -200,6 +221,13 @@ async def _keep(call: CallContext, infusion: Infusion, step: str, reason: str | 
     snapshot = infusion.model_dump_json()
     if not await KEEP.rows(call.db, snapshot=snapshot, step=str(step), actor=call.caller.actor, reason=reason):
         raise RuntimeError("a version was skipped")
+
+
+async def _consent_today(call: CallContext, infusion: Infusion, started_at: datetime) -> list[Difference]:
+    """Consent that stood at a start of the past and stands no more."""
+    if started_at >= call.now or await treatment_consented(call.db, infusion.patient_id, call.now):
+        return []
+    return [Difference("consent-missing", None)]
 
 
 def _refuse_departure(call: CallContext, infusion: Infusion, at: datetime, limits: Limits, pointer: str) -> None:
@@ -236,4 +264,4 @@ async def _end_pump_first(call: CallContext, infusion: Infusion, subject: Subjec
     others = await queries.started_beside(call.db, infusion)
     infusion.end_pump(pump, others, call.now)
     await review_course(call, infusion, subject, others)
-    await record(call, infusion, Step.PUMP_END)
+    await record(call, infusion, subject, Step.PUMP_END)

@@ -83,6 +83,11 @@ class InfusionRecord(Table):
         return max((Decimal(entry["mg_per_kg"]) for entry in self.overrides if "mg_per_kg" in entry), default=Decimal(0))
 
     @property
+    def taken_place_at(self) -> datetime:
+        """When the visit took place or is to take place, as far as the record knows."""
+        return self.pump_started_at or self.arrived_at or self.scheduled_at
+
+    @property
     def counted_weight_kg(self) -> Decimal | None:
         """The weight by which a dose is judged: as recorded, or a lower one while an unlikely weight is not settled by a prescriber."""
         return None if self.weight_kg is None else self.counted_weight(self.weight_kg)

@@ -7,6 +7,7 @@ from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.rules import Finding, LastGiven, Observation
 from services.sessions.infusions.schemas import Override
+from services.sessions.infusions.standing import barred_at
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
 from services.sessions.vitals.queries import last_readings
@@ -21,6 +22,8 @@ _BARRED = {
     "course-on-hold": "The course is on hold.",
     "course-stopped": "The course was stopped.",
     "course-completed": "The course is completed.",
+    "patient-was-not-active": "The patient was not in the programme then.",
+    "course-did-not-run": "The course did not run then.",
 }
 
 
@@ -32,9 +35,9 @@ def refuse(*findings: Finding | None) -> None:
         raise Invalid(found[0].code, found[0].detail, errors=errors)
 
 
-def refuse_barred(subject: Subject, *, starting: bool, infusion: Infusion | None = None) -> None:
-    """Raises 409 when the patient or the course forbids a booking or a start."""
-    code = rules.barred(subject.patient.status, subject.course.status, starting=starting)
+def refuse_barred(subject: Subject, at: datetime, now: datetime, *, starting: bool, infusion: Infusion | None = None) -> None:
+    """Raises 409 when the patient or the course forbids a booking for that moment or a start at it, as they stood then."""
+    code = barred_at(subject, at, now, starting=starting)
     if code is not None:
         detail = _BARRED.get(code, "The patient or the course does not allow it.")
         raise infusion.refusal(code, detail) if infusion is not None else Conflict(code, detail)

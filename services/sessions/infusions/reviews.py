@@ -4,11 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 from services.sessions.infusions import queries
-from services.sessions.infusions.commands import record
+from services.sessions.infusions.commands import Taken, record
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.schemas import SettleReview
 from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
+from services.sessions.subjects.models import Subject
 from services.sessions.vitals.queries import last_readings
 from services.sessions.vitals.rules import holding
 from shared.web import CallContext
@@ -17,7 +18,7 @@ START_HELD = "start-held"
 """The start would have been held by the readings as they are known now, and no prescriber had decided about that."""
 
 
-async def review_start(call: CallContext, infusion: Infusion, measured_at: datetime, limits: Limits) -> None:
+async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: Limits) -> None:
     """Judge the check before a start again when readings of that time were added or struck; mark the record where it would be held.
 
     A mark is a version of the record. The start itself is not taken back: it happened, and somebody must look at it.
@@ -32,13 +33,13 @@ async def review_start(call: CallContext, infusion: Infusion, measured_at: datet
     holds = holding(await last_readings(call.db, infusion.infusion_id, since, started_at), limits.vitals)
     undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
     if undecided and infusion.mark_for_review(START_HELD, undecided, call.now):
-        await record(call, infusion, "marked-for-review")
+        await record(call, infusion, subject, "marked-for-review")
 
 
-async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Infusion:
+async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Taken:
     """Somebody has looked at what was marked. Raises 404, 428 or 412, and 409 nothing-to-review."""
-    infusion, _ = await queries.get_infusion_for_change(call.db, infusion_id)
+    infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
     call.patient(infusion.patient_id)
     call.require_version(infusion.version)
     infusion.settle_reviews(actor=call.caller.actor, reason=body.reason, now=call.now)
-    return await record(call, infusion, "reviewed", reason=body.reason)
+    return await record(call, infusion, subject, "reviewed", reason=body.reason)

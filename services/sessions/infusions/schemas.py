@@ -1,6 +1,6 @@
 """Bodies and answers of infusions. Every quantity names its unit, every time its offset."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -182,8 +182,19 @@ class ErrorRequest(Answer):
     confirmed_by: UUID | None
 
 
+class DiffersToday(Answer):
+    """What is otherwise today than at the time of the visit: a code, and since when, where that is known."""
+
+    code: str
+    since: datetime | None
+
+
 class InfusionOut(Answer):
-    """The record as it stands. ``clinical`` is null for a named practitioner without a clinical role."""
+    """The record as it stands. ``clinical`` is null for a named practitioner without a clinical role.
+
+    A visit of the past is judged by how patient and course stood at its time; ``differs_today`` says, after a step, what would forbid it
+    today. It is null where a record is only read.
+    """
 
     infusion_id: UUID
     version: int
@@ -205,10 +216,17 @@ class InfusionOut(Answer):
     needs_review: bool
     """Whether somebody must look at this record again, as with readings struck after they had allowed the start."""
     entered_in_error: ErrorRequest | None
+    differs_today: list[DiffersToday] | None
     clinical: Clinical | None
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], *, clinical: bool) -> Self:  # Any: the columns of a record, live or from a snapshot
+    def of(
+        cls,
+        record: Mapping[str, Any],  # Any: the columns of a record, live or from a snapshot
+        *,
+        clinical: bool,
+        differs_today: Sequence[Mapping[str, Any]] | None = None,  # Any: values of two types
+    ) -> Self:
         """From a record's columns by name."""
         dose = record["dose_given_mg"]
         plain = {name: record[name] for name in cls.model_fields if name in record}
@@ -219,6 +237,7 @@ class InfusionOut(Answer):
                 "allowed": allowed_steps(InfusionState(record["state"]), error_requested=record["error_requested_by"] is not None),
                 "drug_given": None if dose is None else Decimal(dose) > 0,
                 "entered_in_error": _error_request(record),
+                "differs_today": differs_today,
                 "clinical": _clinical(record) if clinical else None,
             }
         )

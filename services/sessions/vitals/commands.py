@@ -19,7 +19,7 @@ from shared.web import CallContext
 
 async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordVitalSigns, limits: Limits) -> VitalSigns:
     """Save the readings of one moment. Raises 409 state unless the patient is or was here, 422 for what cannot be a reading."""
-    infusion, _ = await load(call, infusion_id, Step.VITAL_SIGNS)
+    infusion, subject = await load(call, infusion_id, Step.VITAL_SIGNS)
     refuse(
         impossible_fact_time(body.measured_at, call.now, limits.infusions.times, "/measured_at"),
         after_departure(infusion.departed_at, body.measured_at, "/measured_at"),
@@ -36,7 +36,7 @@ async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordV
     for name, value in readings.items():
         setattr(signs, name, value)
     call.db.add(signs)
-    await review_start(call, infusion, signs.measured_at, limits)
+    await review_start(call, infusion, subject, signs.measured_at, limits)
     call.etag(signs.version)
     return signs
 
@@ -45,12 +45,12 @@ async def strike_vital_signs(
     call: CallContext, infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, limits: Limits
 ) -> VitalSigns:
     """Strike readings as entered in error. Raises 404, 428 or 412 for the readings' version, 409 for those struck before."""
-    infusion, _ = await get_infusion_for_change(call.db, infusion_id)
+    infusion, subject = await get_infusion_for_change(call.db, infusion_id)
     call.patient(infusion.patient_id)
     signs = await get_vital_signs(call.db, infusion_id, vital_signs_id)
     call.require_version(signs.version)
     signs.strike(actor=call.caller.actor, reason=body.reason, at=call.now)
-    await review_start(call, infusion, signs.measured_at, limits)
+    await review_start(call, infusion, subject, signs.measured_at, limits)
     call.etag(signs.version)
     return signs
 
