@@ -209,7 +209,7 @@ async def test_a_start_moved_next_to_another_infusion_is_held_as_a_duplicate(cli
     person = await clinic.patient()
     done = await clinic.completed(person)
     later = await clinic.scheduled(person, at=clinic.clock.now() + timedelta(days=2))
-    await clinic.step(later, "check-in", {"arrived_at": clinic.at(-150)})
+    await clinic.step(later, "check-in", {"arrived_at": clinic.at(-150), "time_override": {"reason": "Came two days early"}})
     await clinic.step(later, "vital-signs", {"measured_at": clinic.at(-125), **CALM})
     problem = await refused(clinic, later, clinic.start_body())
     assert (problem["code"], problem["infusion_ids"]) == ("possible-duplicate", [done])

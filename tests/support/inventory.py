@@ -13,7 +13,8 @@ async def inventory(clinic: Clinic) -> dict[str, list[str]]:
     await eventually(patients[0].tasks)
     consents = [await clinic.system.get(f"/intake/v1/patients/{one.patient_id}/consents") for one in patients]
     rows = {what: await _of_followup(clinic, what) for what in ("task_id", "plan_id", "check_in_id")}
-    readings = await clinic.house.rows("sessions", clinic.clinic_id, "SELECT vital_signs_id FROM vital_signs")
+    of_the_first = "SELECT vital_signs_id FROM vital_signs ORDER BY infusion_id <> :first"
+    readings = await clinic.house.rows("sessions", clinic.clinic_id, of_the_first, first=patients[0].infusion_id)
     return rows | {
         "clinic_id": [clinic.clinic_id],
         "practitioner_id": [str(one) for one in clinic.staff.values()],

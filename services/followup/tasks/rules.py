@@ -177,6 +177,22 @@ def retry_refusal(kind: KindPolicy, policy: RetryPolicy, outcome: Outcome, *, no
     return None
 
 
+def performed_refusal(
+    outcome: Outcome, *, performed_at: datetime | None, now: datetime, created_at: datetime, opens_at: datetime | None
+) -> Refusal | None:
+    """Why the work cannot have been done then, or None.
+
+    Work with a window is done once that is open, and perhaps before its task was made, of an infusion entered late.
+    """
+    if performed_at is not None and performed_at > now:
+        return Refusal("time-out-of-range", "until now")
+    if opens_at is not None and outcome in (Outcome.DONE, Outcome.REACHED):
+        return Refusal("too-early", "not before the task's window opens") if (performed_at or now) < opens_at else None
+    if performed_at is not None and performed_at < created_at:
+        return Refusal("time-out-of-range", "from the making of the task until now")
+    return None
+
+
 def just_after(limit: datetime) -> datetime:
     """The first moment that is past a limit: the limit itself is still inside."""
     return limit + timedelta(microseconds=1)

@@ -22,6 +22,7 @@ from services.followup.tasks.rules import (
     TaskStatus,
     hold_refusal,
     may_work,
+    performed_refusal,
     retry_refusal,
     window_of,
 )
@@ -151,8 +152,11 @@ def _check(kind: KindPolicy, policy: TaskPolicy, task: CareTask, completion: Com
     refused = retry_refusal(kind, policy.retry, completion.outcome, now=now, retry_at=completion.retry_at)
     if refused is not None:
         raise _invalid("/retry_at", refused)
-    if completion.performed_at is not None and not task.created_at <= completion.performed_at <= now:
-        raise _invalid("/performed_at", Refusal("time-out-of-range", "from the making of the task until now"))
+    refused = performed_refusal(
+        completion.outcome, performed_at=completion.performed_at, now=now, created_at=task.created_at, opens_at=task.window_starts_at
+    )
+    if refused is not None:
+        raise _invalid("/performed_at", refused)
 
 
 def _next_attempt(task: CareTask, retry_at: datetime, worker: Worker, now: datetime) -> NewTask:
@@ -168,6 +172,7 @@ def _next_attempt(task: CareTask, retry_at: datetime, worker: Worker, now: datet
         infusion_id=task.infusion_id,
         priority=task.priority,
         reason=task.because,
+        window_starts_at=task.window_starts_at,
         due_at=retry_at,
         expires_at=task.expires_at if task.expires_at and task.expires_at >= retry_at else None,
         owner_id=worker.practitioner_id,

@@ -1,5 +1,6 @@
 """Use cases of correcting: nothing is edited in place, every correction is a version with its reason."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,11 +19,12 @@ from services.sessions.infusions.refusals import (
     refuse,
     refuse_barred,
     refuse_duplicate,
+    refuse_far_apart,
     refuse_short_observation,
     refuse_unlikely_weight,
     refuse_unusual_dose,
 )
-from services.sessions.infusions.rules import LastGiven, Observation, PumpEnd
+from services.sessions.infusions.rules import FarApart, LastGiven, Observation, PumpEnd
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
 from services.sessions.roles import CHAIR
@@ -31,6 +33,9 @@ from shared.web import CallContext
 
 _DISCHARGED = (InfusionState.COMPLETED, InfusionState.STOPPED_EARLY)
 """Ends of a visit by a discharge; who left or was transferred was watched for as long as they could be."""
+
+_TIMES = ("scheduled_at", "arrived_at", "pump_started_at", "pump_ended_at", "departed_at")
+"""The times of a visit, in their order."""
 
 _OBSERVED = frozenset({"state", "pump_ended_at", "departed_at", "dose_given_mg"})
 """What a discharge is judged by; a correction of none of these leaves a prescriber's decision as it was."""
@@ -46,6 +51,7 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     corrected = {**infusion.model_dump(), **corrections}
     _refuse_impossible(call, corrected, corrected["weight_kg"], limits)
     before = infusion.overrides
+    refuse_far_apart(call, infusion, body.time_override, *_far_apart(corrected, corrections.keys(), limits))
     counted = await _counted_weight(call, infusion, corrected, body, limits)
     _refuse_impossible(call, corrected, counted, limits)
     refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], counted, infusion.dose_ordered_mg, body.dose_override, limits)
@@ -94,6 +100,22 @@ async def confirm_entered_in_error(call: CallContext, infusion_id: UUID, body: C
     event = infusion.confirm_error(subject, call.caller.practitioner_id, call.now)
     await review_course(call, infusion, subject, await queries.started_beside(call.db, infusion))
     return await record(call, infusion, subject, Step.CONFIRM_ENTERED_IN_ERROR, event, body.reason)
+
+
+def _far_apart(
+    corrected: dict[str, Any],  # Any: columns of several types
+    changed: Collection[str],
+    limits: Limits,
+) -> list[FarApart | None]:
+    """The pairs of times that the correction touches."""
+    scheduled, arrived, started, ended, departed = (corrected[name] for name in _TIMES)
+    times = limits.infusions.times
+    pairs = [
+        ({"arrived_at"}, rules.far_from_booking(scheduled, arrived, times)),
+        ({"arrived_at", "pump_started_at"}, rules.long_after_arrival(arrived, started, times)),
+        ({"pump_ended_at", "departed_at"}, rules.long_after_pump(ended, departed, times)),
+    ]
+    return [found for touched, found in pairs if not touched.isdisjoint(changed)]
 
 
 async def _counted_weight(

@@ -27,6 +27,7 @@ class AmendInfusion(Body):
     weight_override: Override | None = None
     dose_override: Override | None = None
     observation_override: Override | None = None
+    time_override: Override | None = None
     duplicate_confirmation: Override | None = None
 
     def corrections(self) -> dict[str, Any]:  # Any: columns of several types

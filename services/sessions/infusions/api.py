@@ -84,7 +84,7 @@ def visit_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=DESK, phi="write")
     async def mark_no_show(infusion_id: UUID, call: Call) -> InfusionOut:
         """The patient did not come."""
-        return taken(call, await commands.no_show(call, infusion_id))
+        return taken(call, await commands.no_show(call, infusion_id, limits))
 
     @router.post("/infusions/{infusion_id}/check-in")
     @access("system/Procedure.u", person=DESK, phi="write")

@@ -11,6 +11,8 @@ from services.sessions.infusions.refusals import (
     refuse,
     refuse_barred,
     refuse_duplicate,
+    refuse_early_no_show,
+    refuse_far_apart,
     refuse_held,
     refuse_short_observation,
     refuse_unlikely_weight,
@@ -24,6 +26,7 @@ from services.sessions.infusions.schemas import (
     EndPump,
     LeaveAgainstAdvice,
     NotDone,
+    Override,
     RescheduleInfusion,
     ScheduleInfusion,
     StartInfusion,
@@ -78,6 +81,7 @@ async def check_in(call: CallContext, infusion_id: UUID, body: CheckIn, limits: 
     infusion, subject = await load(call, infusion_id, Step.CHECK_IN)
     arrived_at = body.arrived_at or call.now
     refuse(rules.impossible_fact_time(arrived_at, call.now, limits.infusions.times, "/arrived_at"))
+    refuse_far_apart(call, infusion, body.time_override, rules.far_from_booking(infusion.scheduled_at, arrived_at, limits.infusions.times))
     infusion.check_in(arrived_at, call.now)
     return await record(call, infusion, subject, Step.CHECK_IN)
 
@@ -89,9 +93,10 @@ async def cancel(call: CallContext, infusion_id: UUID, body: CancelInfusion) -> 
     return await record(call, infusion, subject, Step.CANCEL, event, body.reason)
 
 
-async def no_show(call: CallContext, infusion_id: UUID) -> Taken:
+async def no_show(call: CallContext, infusion_id: UUID, limits: Limits) -> Taken:
     """The patient did not come."""
     infusion, subject = await load(call, infusion_id, Step.NO_SHOW)
+    refuse_early_no_show(infusion, call.now, limits)
     return await record(call, infusion, subject, Step.NO_SHOW, infusion.miss(subject, call.now))
 
 
@@ -116,6 +121,8 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
     refuse_barred(subject, order.pump_started_at, call.now, starting=True, infusion=infusion)
     if not await treatment_consented(call.db, infusion.patient_id, order.pump_started_at):
         raise infusion.refusal("consent-missing", "No treatment consent is valid at the start.")
+    apart = rules.long_after_arrival(infusion.arrived_at, order.pump_started_at, limits.infusions.times)
+    refuse_far_apart(call, infusion, body.time_override, apart)
     await refuse_held(call, infusion, order.pump_started_at, body.hold_override, limits)
     last = await queries.last_given(call.db, infusion, order.pump_started_at)
     counted = refuse_unlikely_weight(call, infusion, weight, last, body.weight_override, limits)
@@ -149,7 +156,7 @@ async def stop_early(call: CallContext, infusion_id: UUID, body: StopEarly, limi
 async def complete(call: CallContext, infusion_id: UUID, body: CompleteInfusion, limits: Limits) -> Taken:
     """Close the record after discharge, as completed or, when it was aborted, as stopped-early."""
     infusion, subject = await load(call, infusion_id, Step.COMPLETE)
-    _refuse_departure(call, infusion, body.discharged_at, limits, "/discharged_at")
+    _refuse_departure(call, infusion, body.discharged_at, body.time_override, limits, "/discharged_at")
     assert infusion.pump_ended_at is not None
     assert infusion.dose_given_mg is not None
     observation = Observation(infusion.pump_ended_at, body.discharged_at, infusion.dose_given_mg)
@@ -161,7 +168,7 @@ async def leave_against_advice(call: CallContext, infusion_id: UUID, body: Leave
     """The patient left before discharge; while the pump still runs, its end comes with the body."""
     infusion, subject = await load(call, infusion_id, Step.LEAVE_AGAINST_ADVICE)
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
-    _refuse_departure(call, infusion, body.left_at, limits, "/left_at")
+    _refuse_departure(call, infusion, body.left_at, body.time_override, limits, "/left_at")
     event = infusion.leave(subject, body.left_at, body.reason, call.now)
     return await record(call, infusion, subject, Step.LEAVE_AGAINST_ADVICE, event, body.reason)
 
@@ -170,7 +177,7 @@ async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, 
     """Emergency care took over; while the pump still runs, its end comes with the body."""
     infusion, subject = await load(call, infusion_id, Step.TRANSFER)
     await _end_pump_first(call, infusion, subject, body.pump_end, limits)
-    _refuse_departure(call, infusion, body.transferred_at, limits, "/transferred_at")
+    _refuse_departure(call, infusion, body.transferred_at, body.time_override, limits, "/transferred_at")
     event = infusion.transfer(subject, body.transferred_at, body.reason, call.now)
     return await record(call, infusion, subject, Step.TRANSFER, event, body.reason)
 
@@ -230,11 +237,13 @@ async def _consent_today(call: CallContext, infusion: Infusion, started_at: date
     return [Difference("consent-missing", None)]
 
 
-def _refuse_departure(call: CallContext, infusion: Infusion, at: datetime, limits: Limits, pointer: str) -> None:
+def _refuse_departure(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits, pointer: str) -> None:
     refuse(
         rules.impossible_fact_time(at, call.now, limits.infusions.times, pointer),
         rules.out_of_order(infusion.pump_ended_at, at, pointer),
     )
+    assert infusion.pump_ended_at is not None
+    refuse_far_apart(call, infusion, override, rules.long_after_pump(infusion.pump_ended_at, at, limits.infusions.times))
 
 
 def _checked_pump(call: CallContext, infusion: Infusion, body: EndPump, limits: Limits, *, zero_allowed: bool, below: str = "") -> PumpEnd:

@@ -55,11 +55,17 @@ class WeightLimits(_Data):
 
 
 class TimeLimits(_Data):
-    """How far times may lie from now, and how long an infusion may take."""
+    """How far times may lie from now and from each other, and how long an infusion may take."""
 
     ahead_minutes: Limit
     back_days: Limit
     booked_ahead_days: Limit
+    no_show_after_minutes: Limit
+    arrival_before_hours: Limit
+    arrival_after_hours: Limit
+    start_after_arrival_hours: Limit
+    departure_after_pump_hours: Limit
+    reading_before_arrival_minutes: Limit
     infusion_under_hours: Limit
 
 

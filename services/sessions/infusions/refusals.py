@@ -5,7 +5,7 @@ from decimal import ROUND_UP, Decimal
 
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
-from services.sessions.infusions.rules import Finding, LastGiven, Observation
+from services.sessions.infusions.rules import FarApart, Finding, LastGiven, Observation
 from services.sessions.infusions.schemas import Override
 from services.sessions.infusions.standing import barred_at
 from services.sessions.limits import Limits
@@ -73,6 +73,28 @@ async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, 
             extra={"infusion_ids": ids, "override": "duplicate_confirmation", "source": within.source},
         )
     infusion.note_override("possible-duplicate", actor=call.caller.actor, reason=confirmation.reason, at=call.now, not_the_same_as=ids)
+
+
+def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override | None, *found: FarApart | None) -> None:
+    """Raises 409 needs-override for times so far apart that a wrong date is likelier; whoever records them may say why they are right."""
+    doubts = [doubt for doubt in found if doubt is not None]
+    if not doubts:
+        return
+    if override is None:
+        rules_met = [{"rule": doubt.rule, "source": doubt.source} for doubt in doubts]
+        detail = f"The time is usually {doubts[0].usual}; if it is right, repeat the step with time_override."
+        raise infusion.refusal("needs-override", detail, override="time_override", source=doubts[0].source, rules=rules_met)
+    for doubt in doubts:
+        infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now)
+
+
+def refuse_early_no_show(infusion: Infusion, now: datetime, limits: Limits) -> None:
+    """Raises 409 visit-not-due: nobody has stayed away from what is still to come."""
+    after = limits.infusions.times.no_show_after_minutes
+    possible_from = infusion.scheduled_at + after.minutes
+    if now < possible_from:
+        detail = "The visit is not due yet; who says that they will not come cancels it."
+        raise infusion.refusal("visit-not-due", detail, possible_from=possible_from.isoformat(), source=after.source)
 
 
 def refuse_unlikely_weight(

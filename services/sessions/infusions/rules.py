@@ -57,6 +57,14 @@ class Doubt(NamedTuple):
     counts_kg: Decimal
 
 
+class FarApart(NamedTuple):
+    """Two times that are possible and unlikely so far apart: the rule, where its limit comes from, and what is usual."""
+
+    rule: str
+    source: str
+    usual: str
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """How a patient was watched: from the pump's end until discharge, after so much."""
@@ -168,11 +176,43 @@ def out_of_order(earlier: datetime | None, later: datetime, pointer: str) -> Fin
     return Finding("interval-invalid", "The step is dated before the one that it follows.", pointer, "not before the preceding step")
 
 
-def after_departure(departed_at: datetime | None, measured_at: datetime, pointer: str) -> Finding | None:
-    """interval-invalid: a reading of somebody who had gone."""
-    if departed_at is None or measured_at <= departed_at:
+def outside_visit(
+    arrived_at: datetime | None, departed_at: datetime | None, measured_at: datetime, limits: TimeLimits, pointer: str
+) -> Finding | None:
+    """interval-invalid: a reading of somebody who had not come yet, or had gone."""
+    before = limits.reading_before_arrival_minutes
+    if departed_at is not None and measured_at > departed_at:
+        return Finding("interval-invalid", "The reading is dated after the patient had gone.", pointer, "not after the departure")
+    if arrived_at is not None and measured_at < arrived_at - before.minutes:
+        allowed = f"at most {before.value} min before the arrival"
+        return Finding("interval-invalid", "The reading is dated before the patient had come.", pointer, allowed)
+    return None
+
+
+def far_from_booking(scheduled_at: datetime, arrived_at: datetime, limits: TimeLimits) -> FarApart | None:
+    """arrival-far-from-booking: the patient came on another day than the visit was booked for."""
+    early, late = limits.arrival_before_hours, limits.arrival_after_hours
+    if arrived_at < scheduled_at - early.hours:
+        return FarApart("arrival-far-from-booking", early.source, f"at most {early.value} h before the booked time")
+    if arrived_at > scheduled_at + late.hours:
+        return FarApart("arrival-far-from-booking", late.source, f"at most {late.value} h after the booked time")
+    return None
+
+
+def long_after_arrival(arrived_at: datetime | None, started_at: datetime, limits: TimeLimits) -> FarApart | None:
+    """start-long-after-arrival: the pump was started so long after the patient came."""
+    limit = limits.start_after_arrival_hours
+    if arrived_at is None or started_at <= arrived_at + limit.hours:
         return None
-    return Finding("interval-invalid", "The reading is dated after the patient had gone.", pointer, "not after the departure")
+    return FarApart("start-long-after-arrival", limit.source, f"at most {limit.value} h after the arrival")
+
+
+def long_after_pump(pump_ended_at: datetime, departed_at: datetime, limits: TimeLimits) -> FarApart | None:
+    """departure-long-after-pump: the patient was there for so long after the pump had stopped."""
+    limit = limits.departure_after_pump_hours
+    if departed_at <= pump_ended_at + limit.hours:
+        return None
+    return FarApart("departure-long-after-pump", limit.source, f"at most {limit.value} h after the pump ended")
 
 
 def wrong_with_pump(

@@ -42,6 +42,7 @@ class CheckIn(Body):
     """When the patient arrived; now, if nothing is said."""
 
     arrived_at: Moment | None = None
+    time_override: Override | None = None
 
 
 class CancelInfusion(Body):
@@ -69,6 +70,7 @@ class StartInfusion(Body):
     hold_override: Override | None = None
     weight_override: Override | None = None
     dose_override: Override | None = None
+    time_override: Override | None = None
     duplicate_confirmation: Override | None = None
 
 
@@ -103,6 +105,7 @@ class CompleteInfusion(Body):
 
     discharged_at: Moment
     observation_override: Override | None = None
+    time_override: Override | None = None
 
 
 class LeaveAgainstAdvice(Body):
@@ -111,6 +114,7 @@ class LeaveAgainstAdvice(Body):
     left_at: Moment
     reason: Reason
     pump_end: EndPump | None = None
+    time_override: Override | None = None
 
 
 class TransferPatient(Body):
@@ -119,6 +123,7 @@ class TransferPatient(Body):
     transferred_at: Moment
     reason: Reason
     pump_end: EndPump | None = None
+    time_override: Override | None = None
 
 
 class SettleReview(Body):

@@ -6,7 +6,7 @@ from services.sessions.infusions.commands import load
 from services.sessions.infusions.queries import get_infusion_for_change
 from services.sessions.infusions.refusals import refuse
 from services.sessions.infusions.reviews import review_start
-from services.sessions.infusions.rules import after_departure, impossible_fact_time
+from services.sessions.infusions.rules import impossible_fact_time, outside_visit
 from services.sessions.infusions.states import Step
 from services.sessions.limits import Limits
 from services.sessions.vitals.models import VitalSigns
@@ -22,7 +22,7 @@ async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordV
     infusion, subject = await load(call, infusion_id, Step.VITAL_SIGNS)
     refuse(
         impossible_fact_time(body.measured_at, call.now, limits.infusions.times, "/measured_at"),
-        after_departure(infusion.departed_at, body.measured_at, "/measured_at"),
+        outside_visit(infusion.arrived_at, infusion.departed_at, body.measured_at, limits.infusions.times, "/measured_at"),
     )
     readings = body.readings()
     _refuse_impossible(readings, limits)

@@ -47,7 +47,7 @@ async def test_what_is_answered_or_done_keeps_its_old_times(clinic: Clinic) -> N
     await answer(clinic, visit, "C24")
     task_id = before["integration-session"]["task_id"]
     assert (await clinic.post(f"tasks/{task_id}/claim", role=THERAPIST)).status_code == 200
-    assert (await clinic.post(f"tasks/{task_id}/complete", {"outcome": "done"}, role=THERAPIST)).status_code == 200
+    assert (await clinic.post(f"tasks/{task_id}/complete", {"outcome": "declined"}, role=THERAPIST)).status_code == 200
     await clinic.tell(visit.told(AMENDED, 5, pump_ended_at=clinic.clock.now() - timedelta(minutes=5)))
     after = await clinic.items(visit)
     assert at(after["C24"], "due_at") == at(before["C24"], "due_at")

@@ -7,7 +7,7 @@ import pytest
 from services.followup.checkins import work as check_in_work
 from services.followup.plans.slots import Kind
 from services.followup.tasks.policy import CancelCause, shipped_policy
-from services.followup.tasks.rules import Outcome, Priority, hold_refusal, may_work, retry_refusal
+from services.followup.tasks.rules import Outcome, Priority, hold_refusal, may_work, performed_refusal, retry_refusal
 
 POLICY = shipped_policy()
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
@@ -84,3 +84,39 @@ def test_a_coordinator_does_not_close_what_needs_a_clinician() -> None:
 def test_what_tells_of_a_worry_survives_whatever_else_is_called_off() -> None:
     for cause in CancelCause:
         assert {"safety-review", "cancellation-review"} <= set(POLICY.kept_after(cause))
+
+
+MADE = NOW - timedelta(hours=2)
+OPENS = NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.REACHED])
+@pytest.mark.parametrize(
+    ("hours", "opens", "refused"),
+    [
+        (None, OPENS, None),
+        (None, NOW, None),
+        (None, NOW + timedelta(seconds=1), "too-early"),
+        (0, NOW + timedelta(days=1), "too-early"),
+        (-1, OPENS, None),
+        (-1.01, OPENS, "too-early"),
+        (-2.5, OPENS, "too-early"),
+        (-24 * 365, OPENS, "too-early"),
+        (-3, MADE - timedelta(hours=2), None),
+        (0.01, OPENS, "time-out-of-range"),
+        (-2, None, None),
+        (-2.01, None, "time-out-of-range"),
+        (None, None, None),
+    ],
+)
+def test_work_with_a_window_is_done_once_it_is_open_and_other_work_once_it_is_asked_for(
+    outcome: Outcome, hours: float | None, opens: datetime | None, refused: str | None
+) -> None:
+    performed_at = None if hours is None else NOW + timedelta(hours=hours)
+    refusal = performed_refusal(outcome, performed_at=performed_at, now=NOW, created_at=MADE, opens_at=opens)
+    assert (refusal and refusal.code) == refused
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.UNABLE, Outcome.NO_ANSWER, Outcome.LEFT_MESSAGE])
+def test_that_nothing_was_done_may_be_said_before_the_window_opens(outcome: Outcome) -> None:
+    assert performed_refusal(outcome, performed_at=None, now=NOW, created_at=MADE, opens_at=NOW + timedelta(days=1)) is None

@@ -29,6 +29,13 @@ async def claimed(clinic: Clinic, kind: str = "integration-session", role: str =
     return dict(answer.json())
 
 
+async def opened(clinic: Clinic, task: Json) -> datetime:
+    """Let time go on until the task's window opens; when that is."""
+    opens_at = datetime.fromisoformat(task["window_starts_at"])
+    await clinic.pass_time(opens_at - clinic.clock.now())
+    return opens_at
+
+
 async def actions(clinic: Clinic, task: Json) -> list[str]:
     """What happened to a task."""
     answer = await clinic.get(f"tasks/{task['task_id']}/history")
@@ -198,7 +205,7 @@ async def test_pressing_work_may_not_wait_and_nobody_holds_what_another_has(clin
 async def test_completing_says_how_and_when_and_closes_for_good(clinic: Clinic) -> None:
     task = await claimed(clinic)
     path = f"tasks/{task['task_id']}"
-    performed_at = clinic.clock.now()
+    performed_at = await opened(clinic, task)
     await clinic.pass_time(timedelta(hours=2))
     done = await clinic.post(
         f"{path}/complete",
@@ -239,7 +246,9 @@ async def test_no_answer_makes_the_next_attempt_with_the_same_owner(clinic: Clin
     [
         ({"outcome": "reached"}, "outcome-not-applicable"),
         ({"outcome": "done", "retry_at": "2026-11-24T10:00:00Z"}, "retry-not-applicable"),
-        ({"outcome": "done", "performed_at": "2026-11-20T10:00:00Z"}, "time-out-of-range"),
+        ({"outcome": "done", "performed_at": "2026-11-20T10:00:00Z"}, "too-early"),
+        ({"outcome": "done", "performed_at": "2026-11-23T14:00:00Z"}, "too-early"),
+        ({"outcome": "done"}, "too-early"),
         ({"outcome": "done", "performed_at": "2026-11-25T10:00:00Z"}, "time-out-of-range"),
     ],
 )
@@ -247,6 +256,27 @@ async def test_what_does_not_fit_the_task_is_refused_and_changes_nothing(clinic:
     task = await claimed(clinic)
     assert refused(await clinic.post(f"tasks/{task['task_id']}/complete", body, role=THERAPIST)) == (422, code)
     assert (await clinic.get(f"tasks/{task['task_id']}")).json()["version"] == task["version"]
+
+
+async def test_a_session_held_before_its_task_was_made_of_a_late_entry_is_closed_at_its_time(clinic: Clinic) -> None:
+    task = await claimed(clinic, pump_ended_at=clinic.clock.now() - timedelta(hours=40))
+    held_at = clinic.clock.now() - timedelta(hours=3)
+    body = {"outcome": "done", "performed_at": held_at.isoformat()}
+    assert (await clinic.post(f"tasks/{task['task_id']}/complete", body, role=THERAPIST)).status_code == 200
+
+
+async def test_a_next_attempt_keeps_the_window(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionTransferred))
+    task_id = (await clinic.items(visit))["staff-check-in"]["task_id"]
+    task = (await clinic.post(f"tasks/{task_id}/claim", role=NURSE)).json()
+    retry_at = (clinic.clock.now() + timedelta(hours=1)).isoformat()
+    path = "tasks/{}/complete"
+    missed = await clinic.post(path.format(task["task_id"]), {"outcome": "no-answer", "retry_at": retry_at}, role=NURSE)
+    assert missed.status_code == 200, missed.text
+    (again,) = (await clinic.get("tasks", NURSE, view="mine", kind="staff-check-in")).json()["items"]
+    assert again["window_starts_at"] == task["window_starts_at"]
+    assert refused(await clinic.post(path.format(again["task_id"]), {"outcome": "reached"}, role=NURSE)) == (422, "too-early")
 
 
 async def test_nobody_completes_what_they_do_not_have(clinic: Clinic) -> None:
