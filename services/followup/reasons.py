@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     NO_INFUSION = "no-infusion"
     NOTHING_GIVEN = "nothing-given"
     CALLED_OFF = "called-off"
+    START_HELD = "start-held"
     RECORDED_BY_MISTAKE = "recorded-by-mistake"
     NOT_ANSWERED = "not-answered"
     ASKED_BY_TELEPHONE = "asked-by-telephone"

@@ -106,6 +106,21 @@ class InfusionAmended(EndedInfusionEvent):
         return self.outcome
 
 
+@event("sessions", "infusion.review-needed", subject=("Infusion", "infusion_id"), key="patient_id")
+class InfusionReviewNeeded(Event):
+    """Something was found out later about an infusion that a prescriber must look at. How the infusion stands is not told by it."""
+
+    infusion_id: UUID
+    patient_id: UUID
+    patient_number: str
+    patient_time_zone: ZoneName
+    code: str
+    """start-held: the start would have been held by what is known now. A later release may know others."""
+    number: int
+    """Counts what was found out about one infusion, from 1."""
+    started_at: AwareDatetime
+
+
 @event("sessions", "infusion.entered-in-error", subject=("Infusion", "infusion_id"), key="patient_id")
 class InfusionEnteredInError(InfusionEvent):
     """Two people agreed that this record should never have existed."""

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from services.sessions.infusions.states import InfusionState
+from shared.events import sessions as events
 from tests.sessions.clinic import CALM, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, Clinic, Json
 
 TENSE = {**CALM, "systolic_mmhg": 168, "diastolic_mmhg": 98}
@@ -52,9 +53,7 @@ async def test_a_hold_by_another_patients_reading_is_lifted_once_it_is_struck(cl
 
 
 @pytest.mark.parametrize("state", [InfusionState.IN_PROGRESS, InfusionState.RECOVERY, InfusionState.COMPLETED])
-async def test_what_was_started_under_a_struck_reading_is_marked_for_review_and_told_to_nobody_else(
-    clinic: Clinic, state: InfusionState
-) -> None:
+async def test_what_was_started_under_a_struck_reading_is_marked_for_review_and_told(clinic: Clinic, state: InfusionState) -> None:
     infusion_id = await clinic.in_state(state)
     (freed,) = await listed(clinic, infusion_id)
     await clinic.read(infusion_id, minutes=-130, **TENSE)
@@ -64,11 +63,24 @@ async def test_what_was_started_under_a_struck_reading_is_marked_for_review_and_
     assert (record["needs_review"], record["version"], record["state"]) == (True, version + 1, state.value)
     (mark,) = record["clinical"]["reviews"]
     assert (mark["code"], mark["rules"], mark["settled"]) == ("start-held", ["systolic-high", "diastolic-high"], None)
-    assert await clinic.told(infusion_id) == told
+    *before, needed = await clinic.told(infusion_id)
+    assert before == told
+    assert isinstance(needed, events.InfusionReviewNeeded)
+    assert (needed.code, needed.number, needed.started_at.isoformat()) == ("start-held", 1, clinic.at(-120))
     found = (await clinic.get("/infusions?needs_review=true")).json()["items"]
     assert [one["infusion_id"] for one in found] == [infusion_id]
     coordinators = (await clinic.get(f"/infusions/{infusion_id}", acting=COORDINATOR)).json()
     assert (coordinators["needs_review"], coordinators["clinical"]) == (True, None)
+
+
+async def test_what_waits_to_be_looked_at_for_the_same_is_told_once(clinic: Clinic) -> None:
+    infusion_id = await clinic.in_progress()
+    (freed,) = await listed(clinic, infusion_id)
+    held = await clinic.read(infusion_id, minutes=-124, **TENSE)
+    await struck(clinic, infusion_id, freed)
+    await clinic.read(infusion_id, minutes=-123, **TENSE)
+    assert len([event for event in await clinic.told(infusion_id) if isinstance(event, events.InfusionReviewNeeded)]) == 1
+    assert held["struck"] is None
 
 
 async def test_a_start_without_any_pressure_of_its_own_is_marked(clinic: Clinic) -> None:

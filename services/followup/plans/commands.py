@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.plans import corrections, items, next_infusion, offers, rebooking, weeks
 from services.followup.plans.means import Means, clinic_zone
 from services.followup.plans.models import Plan, PlanStatus
-from services.followup.plans.rules import follow_up, office_task
+from services.followup.plans.rules import follow_up, office_task, record_review
 from services.followup.plans.slots import Item, Kind, Told
 from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import Standing, lock_patients, note_infusions
@@ -17,7 +17,7 @@ from services.followup.tables import arrays_of, rows_of, types_of
 from services.followup.tasks import commands as tasks
 from shared.db import clinic_of
 from shared.events import Delivery
-from shared.events.sessions import EndedInfusionEvent, InfusionEvent
+from shared.events.sessions import EndedInfusionEvent, InfusionEvent, InfusionReviewNeeded
 from shared.events.zones import zone_of
 from shared.statements import Statement
 
@@ -69,6 +69,16 @@ async def note_visits(db: AsyncSession, means: Means, deliveries: Sequence[Deliv
     told = [delivery for delivery in deliveries if delivery.event.infusion_id in noted]
     await rebooking.close(db, [one for one in told if noted[one.event.infusion_id].news], means.now())
     await rebooking.be_back_for(db, means, told, standings)
+
+
+async def ask_for_review(db: AsyncSession, means: Means, delivery: Delivery[InfusionReviewNeeded]) -> None:
+    """Something was found out about an infusion: a prescriber looks at its record. Told again it is the same task."""
+    event, now = delivery.event, means.now()
+    await lock_patients(db, [event.patient_id])
+    slot = record_review(event.started_at, zone_of(event.patient_time_zone), means.protocols.default, now, ordinal=event.number)
+    # It names the infusion and does not fall with it: what happened stays to be looked at.
+    whose = items.Whose(event.patient_id, event.patient_number, "Infusion", event.infusion_id, caused_by=delivery.event_id)
+    await tasks.add(db, [items.new_task(whose, Item(slot), now)])
 
 
 async def _new_plans(

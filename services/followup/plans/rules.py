@@ -24,7 +24,7 @@ from services.followup.plans.slots import (
     Slot,
     TaskSlot,
 )
-from services.followup.reasons import Reason, ReasonCode
+from services.followup.reasons import Reason, ReasonCode, moment
 
 
 def tasks_after(infusion: EndedInfusion, protocol: Protocol, now: datetime, *, generation: int = 0) -> list[TaskSlot]:
@@ -177,6 +177,13 @@ def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Prot
     rule = protocol.due_time_review
     reason = Reason(ReasonCode.DUE_KEPT, {**infusion.facts, "kept": list(kept)})
     return TaskSlot(Kind.DUE_TIME_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
+
+
+def record_review(started_at: datetime, zone: ZoneInfo, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+    """A prescriber looks at once at what was found out about an infusion; as soon as at any other correction that came too late."""
+    rule = protocol.due_time_review
+    reason = Reason(ReasonCode.START_HELD, {"started_at": moment(started_at), "zone": zone.key})
+    return TaskSlot(Kind.RECORD_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 
 def office_task(kind: Kind, reason: Reason, protocol: Protocol, now: datetime, zone: ZoneInfo, *, ordinal: int = 0) -> TaskSlot:

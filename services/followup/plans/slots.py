@@ -34,6 +34,7 @@ class Kind(StrEnum):
     DUE_TIME_REVIEW = "due-time-review"
     REBOOK = "rebook"
     CANCELLATION_REVIEW = "cancellation-review"
+    RECORD_REVIEW = "record-review"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import get_subject_for_booking, treatment_consented
 from shared.errors import FieldError, Invalid
-from shared.events.sessions import InfusionEvent
+from shared.events import Event
 from shared.outbox import emit
 from shared.web import CallContext
 
@@ -196,7 +196,7 @@ async def record(
     infusion: Infusion,
     subject: Subject,
     step: str,
-    event: InfusionEvent | None = None,
+    event: Event | None = None,
     reason: str | None = None,
     differs: Sequence[Difference] = (),
 ) -> Taken:

@@ -186,14 +186,23 @@ class Infusion(InfusionRecord, table=True):
         self._change(now, told=self.ended)
         return self._account(subject) if self.ended else None
 
-    def mark_for_review(self, code: str, rules: Sequence[str], now: datetime) -> bool:
-        """Let somebody look at this record again. Whether that is new: what is marked already, for the same rules, stays one mark."""
+    def mark_for_review(self, subject: Subject, code: str, rules: Sequence[str], now: datetime) -> events.InfusionReviewNeeded | None:
+        """Let somebody look at this record again. None where it is marked for the same already, and waits."""
         if any(mark["settled"] is None and mark["code"] == code and set(rules) <= set(mark["rules"]) for mark in self.reviews):
-            return False
+            return None
         mark = {"code": code, "rules": list(rules), "at": now.isoformat(), "settled": None}
         self.reviews, self.needs_review = [*self.reviews, mark], True
         self._change(now)
-        return True
+        return events.InfusionReviewNeeded(
+            occurred_at=now,
+            infusion_id=self.infusion_id,
+            patient_id=self.patient_id,
+            patient_number=subject.patient.patient_number or "",
+            patient_time_zone=subject.patient.time_zone or "",
+            code=code,
+            number=len(self.reviews),
+            started_at=self.taken_place_at,
+        )
 
     def settle_reviews(self, *, actor: str, reason: str, now: datetime) -> None:
         """Somebody has looked at all that was marked. Raises 409 nothing-to-review."""

@@ -21,7 +21,7 @@ START_HELD = "start-held"
 async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: Limits) -> None:
     """Judge the check before a start again when readings of that time were added or struck; mark the record where it would be held.
 
-    A mark is a version of the record. The start itself is not taken back: it happened, and somebody must look at it.
+    A mark is a version of the record, and is told, so that it becomes somebody's work. The start is not taken back: it happened.
     """
     started_at = infusion.pump_started_at
     if started_at is None or infusion.state is InfusionState.ENTERED_IN_ERROR:
@@ -32,8 +32,9 @@ async def review_start(call: CallContext, infusion: Infusion, subject: Subject, 
     await call.db.flush()
     holds = holding(await last_readings(call.db, infusion.infusion_id, since, started_at), limits.vitals)
     undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
-    if undecided and infusion.mark_for_review(START_HELD, undecided, call.now):
-        await record(call, infusion, subject, "marked-for-review")
+    event = infusion.mark_for_review(subject, START_HELD, undecided, call.now) if undecided else None
+    if event is not None:
+        await record(call, infusion, subject, "marked-for-review", event)
 
 
 async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Taken:

@@ -1,0 +1,59 @@
+"""What was found out about an infusion afterwards becomes a prescriber's work."""
+
+from datetime import timedelta
+
+from shared.events import intake as people
+from shared.events import sessions as infusions
+from tests.followup.clinic import COORDINATOR, NURSE, PRESCRIBER, Clinic, Json, Visit
+
+
+def needed(clinic: Clinic, visit: Visit, number: int = 1) -> infusions.InfusionReviewNeeded:
+    now = clinic.clock.now()
+    return infusions.InfusionReviewNeeded(
+        occurred_at=now,
+        infusion_id=visit.infusion_id,
+        patient_id=visit.patient_id,
+        patient_number="P-0007",
+        patient_time_zone=visit.zone,
+        code="start-held",
+        number=number,
+        started_at=now - timedelta(minutes=20),
+    )
+
+
+async def reviews(clinic: Clinic, visit: Visit, role: str = PRESCRIBER) -> list[Json]:
+    answer = await clinic.get("tasks", role, kind="record-review", patient_id=str(visit.patient_id))
+    return list(answer.json()["items"])
+
+
+async def test_a_record_to_be_looked_at_is_urgent_work_of_a_prescriber(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(needed(clinic, visit))
+    (task,) = await reviews(clinic, visit)
+    due_at = (clinic.clock.now() + timedelta(hours=4)).isoformat().replace("+00:00", "Z")
+    assert (task["priority"], task["due_at"], task["focus"]) == ("urgent", due_at, f"Infusion/{visit.infusion_id}")
+    for role, status in ((NURSE, 403), (COORDINATOR, 403), (PRESCRIBER, 200)):
+        assert (await clinic.post(f"tasks/{task['task_id']}/claim", role=role)).status_code == status
+    assert (await clinic.post(f"tasks/{task['task_id']}/complete", {"outcome": "done"}, role=PRESCRIBER)).status_code == 200
+
+
+async def test_told_again_it_is_the_same_task_and_found_out_again_another_one(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(needed(clinic, visit), needed(clinic, visit), needed(clinic, visit, 2))
+    assert len(await reviews(clinic, visit)) == 2
+
+
+async def test_a_coordinator_does_not_read_what_the_readings_were_about(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(needed(clinic, visit))
+    (clinical,), (office,) = await reviews(clinic, visit, PRESCRIBER), await reviews(clinic, visit, COORDINATOR)
+    assert "readings" in clinical["why"]
+    assert "readings" not in office["why"]
+
+
+async def test_it_stays_whatever_becomes_of_the_patient_and_the_infusion(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), needed(clinic, visit))
+    await clinic.tell(visit.told(infusions.InfusionEnteredInError, 6))
+    await clinic.tell(people.PatientDeceased(occurred_at=clinic.clock.now(), patient_id=visit.patient_id, patient_version=2))
+    assert [task["status"] for task in await reviews(clinic, visit)] == ["requested"]
