@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     NOTHING_GIVEN = "nothing-given"
     CALLED_OFF = "called-off"
     START_HELD = "start-held"
+    START_BARRED = "start-barred"
     RECORDED_BY_MISTAKE = "recorded-by-mistake"
     NOT_ANSWERED = "not-answered"
     ASKED_BY_TELEPHONE = "asked-by-telephone"

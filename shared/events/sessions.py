@@ -115,7 +115,9 @@ class InfusionReviewNeeded(Event):
     patient_number: str
     patient_time_zone: ZoneName
     code: str
-    """start-held: the start would have been held by what is known now. A later release may know others."""
+    """start-held: the start would have been held by what is known now. start-barred: it was corrected to a time at which nothing might have
+    been started. A later release may know others.
+    """
     number: int
     """Counts what was found out about one infusion, from 1."""
     started_at: AwareDatetime

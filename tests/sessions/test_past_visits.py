@@ -72,6 +72,29 @@ async def test_a_start_after_the_change_stays_refused_however_late_it_is_entered
     assert [difference["code"] for difference in earlier["differs_today"]] == [code]
 
 
+@pytest.mark.parametrize("code", CHANGES)
+async def test_a_start_corrected_to_after_the_change_stands_and_is_marked_for_review(clinic: Clinic, code: str) -> None:
+    person = await clinic.patient()
+    infusion_id = await clinic.completed(person)
+    await clinic.tell(*CHANGES[code](clinic, person, timedelta(minutes=-110)))
+    inside = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-111)})
+    assert not inside["needs_review"]
+    moved = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-110)})
+    assert (moved["needs_review"], moved["clinical"]["reviews"][0]["rules"]) == (True, [code])
+    amended, needed = (await clinic.told(infusion_id))[-2:]
+    assert isinstance(amended, events.InfusionAmended)
+    assert isinstance(needed, events.InfusionReviewNeeded)
+    assert needed.code == "start-barred"
+
+
+async def test_a_start_corrected_to_before_the_signature_is_marked_for_review(clinic: Clinic) -> None:
+    person = await clinic.patient(consented=False)
+    await clinic.tell(person.consent(signed=timedelta(minutes=-121)))
+    infusion_id = await clinic.completed(person)
+    moved = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-122)})
+    assert moved["clinical"]["reviews"][0]["rules"] == ["consent-missing"]
+
+
 @pytest.mark.parametrize("code", [code for code in CHANGES if code != "course-on-hold"])
 async def test_a_visit_now_or_later_is_judged_by_now(clinic: Clinic, code: str) -> None:
     person = await clinic.patient()

@@ -75,7 +75,8 @@ async def ask_for_review(db: AsyncSession, means: Means, delivery: Delivery[Infu
     """Something was found out about an infusion: a prescriber looks at its record. Told again it is the same task."""
     event, now = delivery.event, means.now()
     await lock_patients(db, [event.patient_id])
-    slot = record_review(event.started_at, zone_of(event.patient_time_zone), means.protocols.default, now, ordinal=event.number)
+    zone = zone_of(event.patient_time_zone)
+    slot = record_review(event.code, event.started_at, zone, means.protocols.default, now, ordinal=event.number)
     # It names the infusion and does not fall with it: what happened stays to be looked at.
     whose = items.Whose(event.patient_id, event.patient_number, "Infusion", event.infusion_id, caused_by=delivery.event_id)
     await tasks.add(db, [items.new_task(whose, Item(slot), now)])

@@ -179,10 +179,11 @@ def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Prot
     return TaskSlot(Kind.DUE_TIME_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 
-def record_review(started_at: datetime, zone: ZoneInfo, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
+def record_review(code: str, started_at: datetime, zone: ZoneInfo, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
     """A prescriber looks at once at what was found out about an infusion; as soon as at any other correction that came too late."""
     rule = protocol.due_time_review
-    reason = Reason(ReasonCode.START_HELD, {"started_at": moment(started_at), "zone": zone.key})
+    known = ReasonCode(code) if code in (ReasonCode.START_HELD, ReasonCode.START_BARRED) else ReasonCode.OLDER
+    reason = Reason(known, {"started_at": moment(started_at), "zone": zone.key})
     return TaskSlot(Kind.RECORD_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 
 

@@ -24,6 +24,7 @@ from services.sessions.infusions.refusals import (
     refuse_unlikely_weight,
     refuse_unusual_dose,
 )
+from services.sessions.infusions.reviews import review_moved_start
 from services.sessions.infusions.rules import FarApart, LastGiven, Observation, PumpEnd
 from services.sessions.infusions.states import InfusionState, Step
 from services.sessions.limits import Limits
@@ -45,6 +46,7 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     """Correct an ended record. The corrected whole must hold before every rule on what may have happened.
 
     Consent and the readings before the start are not asked for again: they allowed a start, and the record says that there was one.
+    A start that is moved to where none was allowed is marked for review.
     """
     infusion, subject = await load(call, infusion_id, Step.AMEND)
     corrections = body.corrections()
@@ -63,7 +65,9 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     others = await queries.started_beside(call.db, infusion)
     event = infusion.amend(subject, corrections, others, call.now, decided=infusion.overrides != before)
     await review_course(call, infusion, subject, others)
-    return await record(call, infusion, subject, Step.AMEND, event, body.reason)
+    amended = await record(call, infusion, subject, Step.AMEND, event, body.reason)
+    marked = await review_moved_start(call, infusion, subject) if "pump_started_at" in corrections else None
+    return marked or amended
 
 
 async def restore(call: CallContext, infusion_id: UUID, body: RestoreVisit, limits: Limits) -> Taken:

@@ -18,10 +18,10 @@ from shared.db import clinic_of
 from shared.errors import NotFound
 
 
-async def get_infusion(db: AsyncSession, infusion_id: UUID, *, unchanging: bool = False) -> Infusion:
-    """One infusion of this clinic. Raises NotFound. ``unchanging`` keeps others from changing it until the transaction ends."""
+async def get_infusion(db: AsyncSession, infusion_id: UUID) -> Infusion:
+    """One infusion of this clinic. Raises NotFound."""
     query = select(Infusion).where(col(Infusion.clinic_id) == clinic_of(db), col(Infusion.infusion_id) == infusion_id)
-    infusion = await db.scalar(query.with_for_update(read=True) if unchanging else query)
+    infusion = await db.scalar(query)
     if infusion is None:
         raise NotFound
     return infusion

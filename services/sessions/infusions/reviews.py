@@ -7,13 +7,17 @@ from services.sessions.infusions import queries
 from services.sessions.infusions.commands import Taken, record
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.schemas import SettleReview
+from services.sessions.infusions.standing import barred_at
 from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
+from services.sessions.subjects.queries import treatment_consented
 from services.sessions.vitals.queries import last_readings
 from services.sessions.vitals.rules import holding
 from shared.web import CallContext
 
+START_BARRED = "start-barred"
+"""The start was corrected to a time at which nothing might have been started."""
 START_HELD = "start-held"
 """The start would have been held by the readings as they are known now, and no prescriber had decided about that."""
 
@@ -35,6 +39,21 @@ async def review_start(call: CallContext, infusion: Infusion, subject: Subject, 
     event = infusion.mark_for_review(subject, START_HELD, undecided, call.now) if undecided else None
     if event is not None:
         await record(call, infusion, subject, "marked-for-review", event)
+
+
+async def review_moved_start(call: CallContext, infusion: Infusion, subject: Subject) -> Taken | None:
+    """Mark a record whose start was corrected to a time at which patient, course or consent did not allow one.
+
+    The correction stands, for it says what happened; that it should not have happened is for a prescriber to look at.
+    """
+    started_at = infusion.pump_started_at
+    assert started_at is not None
+    barred = barred_at(subject, started_at, call.now, starting=True)
+    found = [] if barred is None else [barred]
+    if not await treatment_consented(call.db, infusion.patient_id, started_at):
+        found.append("consent-missing")
+    event = infusion.mark_for_review(subject, START_BARRED, found, call.now) if found else None
+    return None if event is None else await record(call, infusion, subject, "marked-for-review", event)
 
 
 async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Taken:

@@ -7,7 +7,7 @@ from shared.events import sessions as infusions
 from tests.followup.clinic import COORDINATOR, NURSE, PRESCRIBER, Clinic, Json, Visit
 
 
-def needed(clinic: Clinic, visit: Visit, number: int = 1) -> infusions.InfusionReviewNeeded:
+def needed(clinic: Clinic, visit: Visit, number: int = 1, code: str = "start-held") -> infusions.InfusionReviewNeeded:
     now = clinic.clock.now()
     return infusions.InfusionReviewNeeded(
         occurred_at=now,
@@ -15,7 +15,7 @@ def needed(clinic: Clinic, visit: Visit, number: int = 1) -> infusions.InfusionR
         patient_id=visit.patient_id,
         patient_number="P-0007",
         patient_time_zone=visit.zone,
-        code="start-held",
+        code=code,
         number=number,
         started_at=now - timedelta(minutes=20),
     )
@@ -49,6 +49,13 @@ async def test_a_coordinator_does_not_read_what_the_readings_were_about(clinic: 
     (clinical,), (office,) = await reviews(clinic, visit, PRESCRIBER), await reviews(clinic, visit, COORDINATOR)
     assert "readings" in clinical["why"]
     assert "readings" not in office["why"]
+
+
+async def test_each_finding_is_told_in_its_own_words_and_an_unknown_one_as_work_all_the_same(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    for number, code in enumerate(("start-held", "start-barred", "of-a-later-release"), 1):
+        await clinic.tell(needed(clinic, visit, number, code))
+    assert len({task["why"] for task in await reviews(clinic, visit)}) == 3
 
 
 async def test_it_stays_whatever_becomes_of_the_patient_and_the_infusion(clinic: Clinic) -> None:
