@@ -19,9 +19,10 @@ STEP = 1_000_000
 
 _VERSION = ("version",)
 TOLD: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "intake": dict.fromkeys(
-        ("clinic", "practitioner", "patient", "consent", "consent_standing", "course", "platform.registered_client"), _VERSION
-    ),
+    "intake": {
+        **dict.fromkeys(("clinic", "practitioner", "consent", "consent_standing", "course", "platform.registered_client"), _VERSION),
+        "patient": ("version", "contact_version"),
+    },
     "sessions": {"infusion": ("version", "told_version", "ended_version")},
 }
 """Tables, with their columns, of records whose versions a service counts itself and tells. Copies of what others told keep the numbers

@@ -53,8 +53,8 @@ class Settings(ServiceSettings):
             yield UnsafeSettings("FOLLOWUP_OUTBOX_FOLDER", "messages to patients would end in a folder")
         if not self.smtp_host or not self.smtp_sender:
             yield UnsafeSettings("FOLLOWUP_SMTP_HOST", "needs the mail server and FOLLOWUP_SMTP_SENDER the address that messages come from")
-        elif "@" not in self.smtp_sender:
-            yield UnsafeSettings("FOLLOWUP_SMTP_SENDER", "is no mail address")
+        elif "@" not in self.smtp_sender or not self.smtp_sender.isascii():
+            yield UnsafeSettings("FOLLOWUP_SMTP_SENDER", "is no mail address in ASCII; other letters of a domain are written as xn--")
         if self.smtp_username and not self.smtp_password.get_secret_value():
             yield UnsafeSettings("FOLLOWUP_SMTP_USERNAME", "comes with FOLLOWUP_SMTP_PASSWORD_FILE")
         if self.smtp_tls == "none":

@@ -78,6 +78,7 @@ BEHIND = f'{SERVICE}, consumer="followup", reason="behind-parked-key"'
 FLOODED = f'{SERVICE}, consumer="followup", reason="flood"'
 LOOP, LATE = "afterglow_event_loop_delay_seconds", "afterglow_messages_oldest_due_seconds"
 ALARMS = "afterglow_consumer_alarms_total"
+MAIL = ("login-refused", "mailbox-busy")
 CASES = [
     Case("ServiceMissing", services("intake", "sessions"), services("intake", "sessions", "followup")),
     Case("PostgreSQLAway", stamps("database", FROZEN, FROZEN), stamps("database", RISING, FROZEN)),
@@ -141,6 +142,10 @@ CASES = [
         },
     ),
     Case("MessagesWait", gauge(LATE, value="1000"), gauge(LATE, value="5")),
+    Case(
+        "MailServerRefusesUs",
+        *(counted("afterglow_message_waits_total", f'reason="{reason}"', bad="0+1x240", fine="_x240")[0] for reason in MAIL),
+    ),
     Case("CallsFail", calls("0+1x240", "0+3x240"), calls("0+9x240", "0+1x240")),
 ]
 

@@ -65,6 +65,7 @@ def test_production_takes_safe_settings() -> None:
         ({"smtp_host": ""}, "FOLLOWUP_SMTP_HOST"),
         ({"smtp_sender": ""}, "FOLLOWUP_SMTP_HOST"),
         ({"smtp_sender": "appointments"}, "FOLLOWUP_SMTP_SENDER"),
+        ({"smtp_sender": "appointments@b\u00fccher.example"}, "FOLLOWUP_SMTP_SENDER"),
         ({"smtp_username": "clinic"}, "FOLLOWUP_SMTP_USERNAME"),
         ({"smtp_tls": "none"}, "FOLLOWUP_SMTP_TLS"),
         ({"link_secret": "too short"}, "link_secret"),

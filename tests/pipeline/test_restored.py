@@ -34,7 +34,7 @@ async def go_back(installation: Installation, patient: Patient) -> None:
         await patient.clinic.system.patch(path, {"time_zone": f"America/{('Chicago', 'Denver', 'Boise')[number]}"}, version=version)
     await installation.house.settled()
     admin = await installation.admin("intake")
-    await admin.execute("UPDATE patient SET version = 1")
+    await admin.execute("UPDATE patient SET version = 1, contact_version = 1")
     await admin.close()
 
 
@@ -52,6 +52,29 @@ async def test_a_death_after_a_restore_is_heard(installation: Installation, clin
     await clinic.system.post(f"/intake/v1/patients/{patient.patient_id}/death", {}, acting=clinic.staff["coordinator"])
     for service in ("sessions", "followup"):
         await eventually(partial(status_of, installation, service, patient), lambda status: status == "deceased")
+
+
+async def test_a_corrected_address_after_a_restore_is_a_newer_way_than_all_that_were_told(
+    installation: Installation, clinic: Clinic
+) -> None:
+    patient = await clinic.admit()
+    path = f"/intake/v1/patients/{patient.patient_id}"
+    for address in ("first@example.org", "second@example.org"):
+        version = (await clinic.system.get(path))["version"]
+        await clinic.system.patch(path, {"email": address, "preferred_channel": "email"}, version=version)
+    await go_back(installation, patient)
+    await lift(installation, "intake")
+    version = (await clinic.system.get(path))["version"]
+    await clinic.system.patch(path, {"email": "third@example.org"}, version=version)
+    await installation.house.settled()
+    ways = [
+        (await installation.house.rows(service, clinic.clinic_id, _WAYS, id=patient.patient_id))[0]["contact_version"]
+        for service in ("intake", "followup")
+    ]
+    assert ways[0] == ways[1] > STEP
+
+
+_WAYS = "SELECT contact_version FROM patient WHERE CAST(patient_id AS text) = :id"
 
 
 @pytest.mark.parametrize("service", TOLD)

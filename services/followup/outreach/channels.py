@@ -18,15 +18,25 @@ from uuid import UUID
 import aiosmtplib
 import orjson
 
+from services.followup.outreach.mail_answers import read_answer
+from services.followup.outreach.rules import NotSent, Waits
 from shared.mail_address import NotDeliverable, delivered_form
 
 
 class ChannelAway(Exception):
     """The message was not taken now; it may be tried again."""
 
+    def __init__(self, reason: Waits = Waits.CHANNEL_AWAY) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
 
 class AddressRefused(Exception):
     """This message will never be taken for this address."""
+
+    def __init__(self, reason: NotSent = NotSent.ADDRESS_REFUSED) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,8 @@ class SmtpChannel:
                 timeout=self.timeout_seconds,
             )
         except (aiosmtplib.SMTPException, OSError) as failure:
-            raise (AddressRefused if _for_good(failure) else ChannelAway) from failure
+            answer = read_answer(failure)
+            raise (AddressRefused(answer) if isinstance(answer, NotSent) else ChannelAway(answer)) from failure
 
     def _mail(self, message: Outgoing) -> EmailMessage:
         mail = EmailMessage()
@@ -83,7 +94,7 @@ class SmtpChannel:
         try:
             mail["To"] = delivered_form(message.address)
         except NotDeliverable as not_an_address:
-            raise AddressRefused from not_an_address
+            raise AddressRefused(NotSent.ADDRESS_NOT_DELIVERABLE) from not_an_address
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = f"<{message.message_id}@{self.sender.rpartition('@')[2]}>"
@@ -91,17 +102,6 @@ class SmtpChannel:
         mail["Content-Language"] = message.language
         mail.set_content(message.text)
         return mail
-
-
-def _for_good(failure: Exception) -> bool:
-    """Whether the server said no to this recipient or this message, and will say so again; a refused login is not of that kind."""
-    if isinstance(failure, aiosmtplib.SMTPRecipientsRefused):
-        return all(recipient.code >= _PERMANENT for recipient in failure.recipients)
-    return isinstance(failure, aiosmtplib.SMTPDataError) and failure.code >= _PERMANENT
-
-
-_PERMANENT = 500
-"""SMTP replies from here on are final."""
 
 
 @dataclass(frozen=True)

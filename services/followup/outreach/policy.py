@@ -17,6 +17,7 @@ def load_policy() -> OutreachPolicy:
         backoff=Backoff(timedelta(seconds=retry["first_seconds"]), timedelta(seconds=retry["longest_seconds"])),
         failures_at_most=retry["failures"],
         languages=tuple(document["languages"]),
+        default_language=document["default_language"],
         links_at_most=document["links_at_most"],
         look_again=timedelta(minutes=document["inactive_clinic"]["look_again_minutes"]),
     )

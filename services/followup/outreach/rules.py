@@ -6,6 +6,7 @@ Both are judged from what intake says at the moment of sending, never from what 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -58,10 +59,13 @@ class OutreachPolicy:
     look_again: timedelta
     """How long a message of an inactive clinic waits before intake is asked again."""
 
+    default_language: str | None
+    """The clinic's own, for who wants a language that we do not have; None: a person calls."""
+
     def speaks(self, language: str) -> str | None:
-        """The language among ours that serves someone who wants ``language`` (BCP 47), or None: by lookup (RFC 4647, section 3.4)."""
+        """The language among ours that serves someone who wants ``language`` (BCP 47), by lookup (RFC 4647, section 3.4)."""
         ours, wanted = {one.lower(): one for one in self.languages}, language.lower().split("-")
-        return next((ours[tag] for size in range(len(wanted), 0, -1) if (tag := "-".join(wanted[:size])) in ours), None)
+        return next((ours[tag] for size in range(len(wanted), 0, -1) if (tag := "-".join(wanted[:size])) in ours), self.default_language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,47 @@ class Recipient:
     crisis_line: str
     contact_version: int
     """Counts the ways by which messages went to this patient; a link is only as good as the way by which it went."""
+
+
+class Waits(StrEnum):
+    """Why a message was not taken now and is tried again, for the log."""
+
+    CHANNEL_AWAY = "channel-away"
+    MAIL_SERVER_AWAY = "mail-server-away"
+    MAILBOX_BUSY = "mailbox-busy"
+    """Full, or not yet trusted: the server says that it may take the message later."""
+    SERVER_BUSY = "server-busy"
+    LOGIN_REFUSED = "login-refused"
+    SENDER_REFUSED = "sender-refused"
+    TLS_REFUSED = "tls-refused"
+    NOT_OFFERED = "not-offered"
+    """The server has no encryption or no login to offer, though the settings ask for it."""
+    SERVER_REFUSES = "server-refuses"
+    """It answers that it takes nothing from us."""
+    CONTACT_CHANGED = "contact-changed"
+    NO_ANSWER = "no-answer"
+    """Of intake or the database."""
+    TOOK_TOO_LONG = "took-too-long"
+
+
+OURS_TO_MEND = frozenset({Waits.LOGIN_REFUSED, Waits.SENDER_REFUSED, Waits.TLS_REFUSED, Waits.NOT_OFFERED, Waits.SERVER_REFUSES})
+"""What no waiting mends: the operator's settings, or the mail server's. No patient's message leaves until somebody looks."""
+
+
+class NotSent(StrEnum):
+    """Our own reasons why a message is not sent at all; intake has others."""
+
+    NOT_ALLOWED = "not-allowed"
+    CHANNEL_NOT_SERVED = "channel-not-served"
+    BIRTH_DATE_UNKNOWN = "birth-date-unknown"
+    LANGUAGE_NOT_SERVED = "language-not-served"
+    TIME_ZONE_UNKNOWN = "time-zone-unknown"
+    CONTACT_CHANGES_OFTEN = "contact-changes-often"
+    ADDRESS_NOT_DELIVERABLE = "address-not-deliverable"
+    """Our own mail library or the mail server's abilities refuse it, before the server is asked."""
+    ADDRESS_REFUSED = "address-refused"
+    MESSAGE_REFUSED = "message-refused"
+    NOT_HANDED_OVER = "not-handed-over"
 
 
 class Unreachable(NamedTuple):
@@ -118,18 +163,18 @@ def recipient_of(contact: Contact, channels: Collection[str], policy: OutreachPo
     ``known_zone`` is the zone that was known last; it counts only beside an intake of the release before, which tells none.
     """
     if not contact.may_send:
-        return Unreachable(contact.reason or "not-allowed")
+        return Unreachable(contact.reason or NotSent.NOT_ALLOWED)
     if contact.channel is None or contact.channel not in channels or not contact.address:
-        return Unreachable("channel-not-served")
+        return Unreachable(NotSent.CHANNEL_NOT_SERVED)
     if contact.birth_date_salt is None or contact.birth_date_hash is None:
-        return Unreachable("birth-date-unknown")
+        return Unreachable(NotSent.BIRTH_DATE_UNKNOWN)
     language = policy.speaks(contact.language or "")
     if language is None:
-        return Unreachable("language-not-served")
+        return Unreachable(NotSent.LANGUAGE_NOT_SERVED)
     try:
         zone = zone_of(contact.time_zone or known_zone)
     except ValueError:
-        return Unreachable("time-zone-unknown")
+        return Unreachable(NotSent.TIME_ZONE_UNKNOWN)
     return Recipient(
         channel=contact.channel,
         address=contact.address,

@@ -20,7 +20,7 @@ from services.followup.outreach import delivery
 from services.followup.outreach.channels import AddressRefused, Channel, ChannelAway
 from services.followup.outreach.contacts import Contacts
 from services.followup.outreach.delivery import Claim, ContactChanged, Letters
-from services.followup.outreach.rules import Held, OutreachPolicy, Recipient, Unreachable, judge
+from services.followup.outreach.rules import OURS_TO_MEND, Held, NotSent, OutreachPolicy, Recipient, Unreachable, Waits, judge
 from shared import failpoints, telemetry
 from shared.clock import Clock
 from shared.db import Database
@@ -63,6 +63,9 @@ class Outreach:
         self._outcomes = metrics.counter("afterglow_messages_total", "Messages to patients by what became of a try", ("outcome",))
         for outcome in OUTCOMES:
             self._outcomes.labels(outcome)
+        self._waits = metrics.counter("afterglow_message_waits_total", "Tries after which a message waits, by why", ("reason",))
+        for reason in Waits:
+            self._waits.labels(reason)
         self._due = metrics.gauge("afterglow_messages_due", "Messages to patients that should have left, up to 10,000")
         self._late = metrics.gauge("afterglow_messages_oldest_due_seconds", "How late the oldest of them is")
 
@@ -103,8 +106,9 @@ class Outreach:
         try:
             async with asyncio.timeout(self._lease_seconds * _OF_LEASE):
                 outcome = await self._send(claim)
-        except (Unavailable, ChannelAway, ContactChanged, TimeoutError):
+        except (Unavailable, ChannelAway, ContactChanged, TimeoutError) as why:
             outcome = "later"
+            self._tell_why_it_waits(claim, _reason_of(why))
             await self._later(claim)
         except Exception as error:  # noqa: BLE001 - a defect that this message meets must not hold up the others
             self._tell_of(claim, error)
@@ -124,7 +128,7 @@ class Outreach:
         if isinstance(recipient, Held):
             return await self._hold(claim, recipient)
         if isinstance(recipient, Recipient) and wanted.issue > self._policy.links_at_most:
-            recipient = Unreachable("contact-changes-often")
+            recipient = Unreachable(NotSent.CONTACT_CHANGES_OFTEN)
         if isinstance(recipient, Unreachable):
             return await self._give_up(claim, recipient)
         async with self._database.transaction(claim.clinic_id) as db:
@@ -134,8 +138,8 @@ class Outreach:
         failpoints.hit("outreach.before_send")
         try:
             await self._channels[outgoing.channel].send(outgoing)
-        except AddressRefused:
-            return await self._give_up(claim, Unreachable("address-refused"))
+        except AddressRefused as refused:
+            return await self._give_up(claim, Unreachable(refused.reason))
         failpoints.hit("outreach.after_send")
         async with self._database.transaction(claim.clinic_id) as db:
             await delivery.mark_sent(db, claim, self._clock.now())
@@ -152,6 +156,12 @@ class Outreach:
             await delivery.give_up(db, claim, why, self._clock.now())
         self._log.info("outreach.not_sent", message_id=str(claim.message_id), reason=why.reason)
         return "not-sent"
+
+    def _tell_why_it_waits(self, claim: Claim, reason: Waits) -> None:
+        """Count and log it, by a code: neither the address nor what the server said, for servers repeat addresses."""
+        self._waits.labels(reason).inc()
+        tell = self._log.warning if reason in OURS_TO_MEND else self._log.info
+        tell("outreach.waits", message_id=str(claim.message_id), reason=reason, attempt=claim.attempts)
 
     def _tell_of(self, claim: Claim, error: Exception) -> None:
         """Count and log one failure of one message; several of a round are several."""
@@ -170,12 +180,20 @@ class Outreach:
         wait = self._policy.backoff.after(failures)
         async with self._database.transaction() as db:
             await db.execute(_FAILED, {"message_id": claim.message_id, "failures": failures, "wait": wait / timedelta(seconds=1)})
-        return "later" if failures < self._policy.failures_at_most else await self._give_up(claim, Unreachable("not-handed-over"))
+        return "later" if failures < self._policy.failures_at_most else await self._give_up(claim, Unreachable(NotSent.NOT_HANDED_OVER))
 
     async def _later(self, claim: Claim) -> None:
         wait = self._policy.backoff.after(claim.attempts)
         async with self._database.transaction() as db:
             await db.execute(_LATER, {"message_id": claim.message_id, "wait": wait / timedelta(seconds=1)})
+
+
+def _reason_of(why: Exception) -> Waits:
+    if isinstance(why, ChannelAway):
+        return why.reason
+    if isinstance(why, ContactChanged):
+        return Waits.CONTACT_CHANGED
+    return Waits.TOOK_TOO_LONG if isinstance(why, TimeoutError) else Waits.NO_ANSWER
 
 
 _CLAIM = text(

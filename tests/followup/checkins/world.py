@@ -66,13 +66,13 @@ class World:
 
     def another_outreach(self, *, lease_seconds: float = 30.0, **changed: Any) -> Outreach:  # Any: a part to be exchanged
         """One more worker, as another process would have."""
-        parts = {"contacts": self.contacts, "channels": {"email": self.channel, "sms": self.channel}, **changed}
+        channels = {"email": self.channel, "sms": self.channel}
+        parts = {"contacts": self.contacts, "channels": channels, "metrics": Metrics("followup"), **changed}
         return Outreach(
             self.database,
             self.clock,
             policy=load_policy(),
             letters=self.letters,
-            metrics=Metrics("followup"),
             lease_seconds=lease_seconds,
             **parts,
         )

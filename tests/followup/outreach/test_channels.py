@@ -2,6 +2,7 @@ import asyncio
 import email
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.message import Message as Mail
 from pathlib import Path
 from uuid import UUID
@@ -9,9 +10,10 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from services.followup.outreach.channels import AddressRefused, ChannelAway, FileChannel, Outgoing, SmtpChannel
+from services.followup.outreach.rules import NotSent, Waits
 
 MESSAGE = Outgoing(
     message_id=UUID("6f2dd6b8-3df1-4a16-9b3f-27a3e2f5a0c1"),
@@ -32,6 +34,13 @@ class Mailbox:
         self.mails: list[Mail] = []
         self.recipient_answer: str | None = None
         self.data_answer: str | None = None
+        self.sender_answer: str | None = None
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        return self.sender_answer or "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -50,7 +59,7 @@ class Mailbox:
 @pytest_asyncio.fixture(loop_scope="session")
 async def mailbox(unused_tcp_port: int) -> AsyncIterator[tuple[Mailbox, SmtpChannel]]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=unused_tcp_port)
+    controller = Controller(box, hostname="127.0.0.1", port=unused_tcp_port, enable_SMTPUTF8=False)
     await asyncio.to_thread(controller.start)
     yield box, SmtpChannel("127.0.0.1", unused_tcp_port, "forms@care.test", tls="none", timeout_seconds=5)
     await asyncio.to_thread(controller.stop)
@@ -69,38 +78,117 @@ async def test_a_mail_carries_the_neutral_name_one_link_and_a_fixed_message_id(m
     assert "https://care.test/c/token" in str(first.get_payload())
 
 
-@pytest.mark.parametrize("answer", ["550 no such user", "553 not allowed"])
-async def test_an_address_that_the_server_refuses_for_good_is_refused(mailbox: tuple[Mailbox, SmtpChannel], answer: str) -> None:
+async def refused(channel: SmtpChannel, **changed: str) -> Waits | NotSent:
+    """What a try to send comes to that the channel does not take."""
+    message = Outgoing(**{**{name: getattr(MESSAGE, name) for name in MESSAGE.__slots__}, **changed})
+    try:
+        await channel.send(message)
+    except (AddressRefused, ChannelAway) as answer:
+        return answer.reason
+    raise AssertionError("it was taken")
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [
+        ("550 no such user", NotSent.ADDRESS_REFUSED),
+        ("553 not allowed", NotSent.ADDRESS_REFUSED),
+        ("552 mailbox full", NotSent.ADDRESS_REFUSED),
+        ("450 greylisted", Waits.MAILBOX_BUSY),
+        ("452 mailbox full", Waits.MAILBOX_BUSY),
+        ("530 log in first", Waits.LOGIN_REFUSED),
+    ],
+)
+async def test_what_is_said_of_the_recipient(mailbox: tuple[Mailbox, SmtpChannel], answer: str, meaning: Waits | NotSent) -> None:
     box, channel = mailbox
     box.recipient_answer = answer
-    with pytest.raises(AddressRefused):
-        await channel.send(MESSAGE)
+    assert await refused(channel) is meaning
 
 
-async def test_a_message_that_the_server_refuses_for_good_is_refused(mailbox: tuple[Mailbox, SmtpChannel]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [("554 refused", NotSent.MESSAGE_REFUSED), ("451 try later", Waits.SERVER_BUSY), ("530 log in first", Waits.LOGIN_REFUSED)],
+)
+async def test_what_is_said_of_the_message(mailbox: tuple[Mailbox, SmtpChannel], answer: str, meaning: Waits | NotSent) -> None:
     box, channel = mailbox
-    box.data_answer = "554 refused"
-    with pytest.raises(AddressRefused):
-        await channel.send(MESSAGE)
+    box.data_answer = answer
+    assert await refused(channel) is meaning
 
 
-@pytest.mark.parametrize("where", ["recipient_answer", "data_answer"])
-async def test_a_server_that_is_busy_is_away(mailbox: tuple[Mailbox, SmtpChannel], where: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [
+        ("550 not from this address", Waits.SENDER_REFUSED),
+        ("451 try later", Waits.SERVER_BUSY),
+        ("530 log in first", Waits.LOGIN_REFUSED),
+    ],
+)
+async def test_what_is_said_of_the_sender_ends_no_message(mailbox: tuple[Mailbox, SmtpChannel], answer: str, meaning: Waits) -> None:
     box, channel = mailbox
-    setattr(box, where, "451 try later")
-    with pytest.raises(ChannelAway):
-        await channel.send(MESSAGE)
+    box.sender_answer = answer
+    assert await refused(channel) is meaning
+
+
+@pytest.mark.parametrize(("greeting", "meaning"), [("554 blocked", Waits.SERVER_REFUSES), ("421 too busy", Waits.SERVER_BUSY)])
+async def test_a_server_that_takes_nothing_from_us_is_waited_for(unused_tcp_port: int, greeting: str, meaning: Waits) -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{greeting}\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", unused_tcp_port):
+        assert await refused(SmtpChannel("127.0.0.1", unused_tcp_port, "forms@care.test", tls="none", timeout_seconds=5)) is meaning
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # of the server that plays the other side
+async def test_a_refused_login_is_waited_for(unused_tcp_port: int) -> None:
+    controller = Controller(
+        Mailbox(), hostname="127.0.0.1", port=unused_tcp_port, authenticator=nobody, auth_require_tls=False, auth_required=True
+    )
+    await asyncio.to_thread(controller.start)
+    channel = SmtpChannel("127.0.0.1", unused_tcp_port, "forms@care.test", "care", "wrong", tls="none", timeout_seconds=5)
+    try:
+        assert await refused(channel) is Waits.LOGIN_REFUSED
+        assert await refused(replace(channel, username=None, password=None)) is Waits.LOGIN_REFUSED
+    finally:
+        await asyncio.to_thread(controller.stop)
+
+
+def nobody(*_login: object) -> AuthResult:
+    return AuthResult(success=False, handled=False)
 
 
 async def test_a_server_that_is_not_there_is_away(unused_tcp_port: int) -> None:
-    with pytest.raises(ChannelAway):
-        await SmtpChannel("127.0.0.1", unused_tcp_port, "forms@care.test", tls="none", timeout_seconds=5).send(MESSAGE)
+    channel = SmtpChannel("127.0.0.1", unused_tcp_port, "forms@care.test", tls="none", timeout_seconds=5)
+    assert await refused(channel) is Waits.MAIL_SERVER_AWAY
 
 
-async def test_a_server_without_the_encryption_that_is_asked_for_is_away(mailbox: tuple[Mailbox, SmtpChannel]) -> None:
+@pytest.mark.parametrize(("tls", "meaning"), [("starttls", Waits.NOT_OFFERED), ("implicit", Waits.TLS_REFUSED)])
+async def test_without_the_encryption_that_is_asked_for_nothing_is_sent(
+    mailbox: tuple[Mailbox, SmtpChannel], tls: str, meaning: Waits
+) -> None:
     box, channel = mailbox
-    with pytest.raises(ChannelAway):
-        await SmtpChannel(channel.host, channel.port, channel.sender, timeout_seconds=5).send(MESSAGE)
+    assert await refused(replace(channel, tls=tls)) is meaning
+    assert box.mails == []
+
+
+async def test_a_login_that_the_server_does_not_offer_is_waited_for(mailbox: tuple[Mailbox, SmtpChannel]) -> None:
+    _, channel = mailbox
+    assert await refused(replace(channel, username="care", password="secret")) is Waits.NOT_OFFERED
+
+
+async def test_an_internationalised_domain_is_sent_to_in_its_ascii_form_by_a_server_without_smtputf8(
+    mailbox: tuple[Mailbox, SmtpChannel],
+) -> None:
+    box, channel = mailbox
+    await channel.send(replace(MESSAGE, address="patient@b\u00fccher.example"))
+    assert [mail["To"] for mail in box.mails] == ["patient@xn--bcher-kva.example"]
+
+
+@pytest.mark.parametrize("address", ["m\u00fcller@example.org", "patient", "=?utf-8?q?a?=@example.org", "a@example.org, b@example.org"])
+async def test_an_address_that_cannot_be_written_in_mail_ends_its_message(mailbox: tuple[Mailbox, SmtpChannel], address: str) -> None:
+    box, channel = mailbox
+    assert await refused(channel, address=address) is NotSent.ADDRESS_NOT_DELIVERABLE
     assert box.mails == []
 
 

@@ -1,12 +1,14 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.followup.outreach.contacts import KnownContact
 from services.followup.outreach.policy import load_policy
-from services.followup.outreach.rules import Held, Recipient, Unreachable, judge, recipient_of
+from services.followup.outreach.rules import OURS_TO_MEND, Held, Recipient, Unreachable, judge, recipient_of
 from services.followup.outreach.texts import load_texts
 
 POLICY = load_policy()
@@ -110,6 +112,36 @@ def test_beside_an_intake_that_tells_no_zone_the_last_known_one_counts() -> None
 def test_a_message_of_an_inactive_clinic_waits_and_is_no_call() -> None:
     held = judged(KnownContact(may_send=False, reason="clinic-inactive"))
     assert held == Held("clinic-inactive", datetime(2026, 11, 23, 18, 15, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "served"),
+    [
+        ("es-419", "es"),
+        ("ES-mx", "es"),
+        ("es", "es"),
+        ("en-US", "en"),
+        ("zh-Hans-CN", "zh-Hans"),
+        ("zh-Hant-TW", None),
+        ("en-x-clinic", "en"),
+        ("est", None),
+        ("", None),
+    ],
+)
+def test_a_language_is_served_by_the_nearest_that_we_have(wanted: str, served: str | None) -> None:
+    ours = replace(POLICY, languages=("en", "es", "zh-Hans"))
+    assert ours.speaks(wanted) == served
+    assert replace(ours, default_language="en").speaks(wanted) == (served or "en"), "the clinic's own, where it has one"
+
+
+def test_the_alert_tells_of_every_refusal_that_only_the_operator_can_mend() -> None:
+    alerts = (Path(__file__).parents[3] / "deploy/prometheus/alerts.yml").read_text()
+    (reasons,) = re.findall(r'afterglow_message_waits_total\{reason=~"([^"]+)"', alerts)
+    assert set(reasons.split("|")) == OURS_TO_MEND
+
+
+def test_unless_a_clinic_decides_otherwise_nobody_gets_questions_in_a_language_that_was_not_asked_for() -> None:
+    assert POLICY.default_language is None
 
 
 def test_a_message_says_nothing_about_drug_condition_or_kind_of_clinic() -> None:

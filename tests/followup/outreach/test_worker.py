@@ -10,7 +10,9 @@ from services.followup.checkins import links
 from services.followup.outreach.channels import AddressRefused, ChannelAway, Outgoing
 from services.followup.outreach.contacts import Contact
 from services.followup.outreach.policy import load_policy
+from services.followup.outreach.rules import NotSent, Waits
 from shared.failpoints import InjectedFault
+from shared.telemetry import Metrics
 from tests.followup.checkins.world import PUBLIC_URL, SECRET, World
 
 
@@ -140,6 +142,45 @@ async def test_an_address_that_is_refused_becomes_a_call(world: World) -> None:
     await world.another_outreach(channels={"email": Interrupted(world.channel, before=refuse)}).send_due()
     assert [(message.status, message.reason) for message in await world.messages()] == [("not-sent", "address-refused")]
     assert [task.kind for task in await world.tasks()] == ["staff-check-in"]
+
+
+@pytest.mark.parametrize("reason", [NotSent.ADDRESS_REFUSED, NotSent.ADDRESS_NOT_DELIVERABLE, NotSent.MESSAGE_REFUSED])
+async def test_the_call_says_why_the_message_was_refused(world: World, reason: NotSent) -> None:
+    async def refuse() -> None:
+        raise AddressRefused(reason)
+
+    await world.opened()
+    await world.another_outreach(channels={"email": Interrupted(world.channel, before=refuse)}).send_due()
+    assert [message.reason for message in await world.messages()] == [reason]
+    assert [task.facts["cause"] for task in await world.tasks()] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("reason", "level"), [(Waits.MAILBOX_BUSY, "info"), (Waits.LOGIN_REFUSED, "warning"), (Waits.TLS_REFUSED, "warning")]
+)
+async def test_the_log_and_the_count_say_why_a_message_waits_and_who_is_to_mend_it(world: World, reason: Waits, level: str) -> None:
+    async def refuse() -> None:
+        raise ChannelAway(reason)
+
+    await world.opened()
+    metrics = Metrics("followup")
+    refusing = world.another_outreach(channels={"email": Interrupted(world.channel, before=refuse)}, metrics=metrics)
+    with structlog.testing.capture_logs() as lines:
+        await refusing.send_due()
+    (told,) = [line for line in lines if line["event"] == "outreach.waits"]
+    (message,) = await world.messages()
+    assert (told["log_level"], told["message_id"], told["reason"], told["attempt"]) == (level, str(message.message_id), reason, 1)
+    assert "example.org" not in str(lines)
+    assert message.status == "queued"
+    assert metrics.registry.get_sample_value("afterglow_message_waits_total", {"reason": reason}) == 1
+
+
+async def test_an_intake_that_is_away_is_named_as_the_reason(world: World) -> None:
+    await world.opened()
+    world.contacts.away = True
+    with structlog.testing.capture_logs() as lines:
+        await world.outreach.send_due()
+    assert [line["reason"] for line in lines if line["event"] == "outreach.waits"] == [Waits.NO_ANSWER]
 
 
 async def test_death_between_opening_and_sending_sends_nothing(world: World) -> None:
