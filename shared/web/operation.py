@@ -90,7 +90,10 @@ class Operation(APIRoute):
             )
             return await self._run(inner, request, surroundings, so_far.what, so_far)
         except IntegrityError as error:
-            raise _collision(error, self.name) from error
+            collision = _collision(error, self.name)
+            if isinstance(collision, DomainError):
+                await self._record_refusal(request, surroundings, collision, so_far)
+            raise collision from error
         except DomainError as refused:
             await self._record_refusal(request, surroundings, refused, so_far)
             raise

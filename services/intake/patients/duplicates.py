@@ -26,6 +26,7 @@ async def refuse_duplicate(
     likely = await _likely(call, patient, policy, before)
     if not likely:
         return
+    call.saw(other.patient_id for other in likely)
     if confirmation is None:
         raise _asked(call, likely, policy)
     call.db.add(patient)

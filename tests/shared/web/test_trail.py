@@ -57,6 +57,12 @@ async def test_a_state_that_refuses_is_recorded_with_the_patient(client: Client)
     assert [(row["outcome"], str(row["patient_id"])) for row in await rows(client, request_id)] == [(409, body["patient_id"])]
 
 
+async def test_a_collision_is_recorded(client: Client) -> None:
+    request_id = str(uuid4())
+    assert (await client.post("/tiny/v1/promises", X_Request_Id=request_id)).json()["code"] == "collision"
+    assert [(row["operation"], row["outcome"]) for row in await rows(client, request_id)] == [("break_a_promise", 409)]
+
+
 async def test_what_was_refused_for_its_form_alone_leaves_no_row(client: Client) -> None:
     request_id = str(uuid4())
     assert (await client.write_note(note(), X_Request_Id=request_id, Idempotency_Key="")).status_code == 400

@@ -178,7 +178,7 @@ async def sign_note(note_id: UUID, call: Call) -> NoteOut:
 
 
 @router.post("/promises", response_model=None)
-@access("system/Note.c", system_or_person=("nurse",))
+@access("system/Note.c", system_or_person=("nurse",), phi="write")
 async def break_a_promise(call: Call) -> None:
     """Break a constraint that the database checks when it commits."""
     call.db.add(Promise(promise_id=1, kept_by=2))
