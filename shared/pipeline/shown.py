@@ -39,6 +39,7 @@ def headers(given: Sequence[tuple[str, str]], registry: Registry) -> dict[str, s
         "ce_time": _is_time,
         "ce_partitionkey": _is_id,
         "ce_sequence": lambda text: _SEQUENCE.fullmatch(text) is not None,
+        "ce_hops": lambda text: _SEQUENCE.fullmatch(text) is not None,
         "ce_clinicid": _is_id,
         "ce_correlationid": _is_id,
         "ce_causationid": _is_id,
