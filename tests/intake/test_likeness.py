@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from sqlalchemy import text
 
 from services.intake import policy
 from services.intake.identity.rules import ClientKind
+from services.intake.patients.duplicates import LOCK
 from services.intake.patients.likeness import KnownAs, likely_same
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body
+from tests.support.waiting import eventually
 
 PERCENT = policy.load().likely_duplicate.similar_names_percent
 BORN = date(1988, 4, 17)
@@ -161,12 +164,25 @@ async def test_a_correction_of_one_of_two_that_were_alike_is_not_asked_about(cli
     assert changed.status_code == 200
 
 
-async def test_two_corrections_that_meet_at_one_birth_date_do_not_pass_each_other(clinic: Caller) -> None:
+async def test_two_corrections_that_meet_at_one_birth_date_do_not_pass_each_other(intake: Intake, clinic: Caller) -> None:
+    """Both wait for whoever is at that birth date, one behind the other; the second then sees what the first has written."""
     one = await registered(clinic, birth_date="1988-04-18")
     other = await registered(clinic, birth_date="1988-04-19")
     paths = [f"/intake/v1/patients/{patient['patient_id']}" for patient in (one, other)]
-    answers = await asyncio.gather(*(clinic.patch(path, {"birth_date": "1988-04-17"}, 1) for path in paths))
-    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    async with asyncio.TaskGroup() as both, intake.service.database.transaction(clinic.clinic_id) as db:
+        await db.execute(LOCK, {"clinic_id": clinic.clinic_id, "birth_date": BORN})
+        changes = [both.create_task(clinic.patch(path, {"birth_date": BORN.isoformat()}, 1)) for path in paths]
+        await eventually(partial(waiting, intake, len(paths)))
+    assert sorted(change.result().status_code for change in changes) == [200, 409]
+
+
+async def waiting(intake: Intake, number: int) -> bool:
+    statement = text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    async with intake.service.database.transaction() as db:
+        return bool((await db.execute(statement)).scalar_one() == number)
 
 
 @pytest.mark.parametrize("confirmation", [{}, {"reason": ""}, {"reason": None}, {"reason": " "}, "yes", True])

@@ -22,7 +22,7 @@ async def refuse_duplicate(
 
     ``before`` is what the record said before a change: whoever was like it then was asked about then.
     """
-    await call.db.execute(_LOCK, {"clinic_id": call.clinic_id, "birth_date": patient.birth_date})
+    await call.db.execute(LOCK, {"clinic_id": call.clinic_id, "birth_date": patient.birth_date})
     likely = await _likely(call, patient, policy, before)
     if not likely:
         return
@@ -68,7 +68,7 @@ def _distinct(call: CallContext, patient: Patient, other: Patient, confirmation:
     )
 
 
-_LOCK = text(
+LOCK = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'born', CAST(:clinic_id AS uuid), CAST(:birth_date AS date)), 0))"
 )
 """Whoever registers or changes somebody born on a day waits for the others who do; of two at one moment, the second is asked."""

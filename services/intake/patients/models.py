@@ -177,7 +177,7 @@ class DistinctPatients(Table, table=True):
     clinic_id: UUID = Field(primary_key=True)
     patient_id: UUID = Field(primary_key=True)
     other_patient_id: UUID = Field(primary_key=True)
-    """No foreign key: its lock on the other's row would wait for a change of that one, which waits for us (``duplicates._LOCK``)."""
+    """No foreign key: its lock on the other's row would wait for a change of that one, which waits for us (``duplicates.LOCK``)."""
     decided_at: datetime = Field(sa_column=utc_column())
     decided_by: str
     reason: str
