@@ -1,17 +1,22 @@
 """Intake, wired: settings, routes, and the work besides requests."""
 
+from collections.abc import Mapping
+
 from services.intake import policy as policies
 from services.intake.clinics import api as clinics
 from services.intake.consents import api as consents
-from services.intake.consents.workers import Standings
+from services.intake.consents.commands import tell_untold as tell_consents
 from services.intake.courses import api as courses
+from services.intake.courses.commands import tell_untold as tell_courses
 from services.intake.directory import api as directory
 from services.intake.identity import api as identity
 from services.intake.identity.registration import built_in
 from services.intake.identity.tokens import SigningKeys, TokenIssuer
 from services.intake.identity.workers import Housekeeping
 from services.intake.patients import api as patients
+from services.intake.patients.commands import tell_untold as tell_patients
 from services.intake.practitioners import api as practitioners
+from services.intake.retelling import Batch, Retelling
 from services.intake.roles import AUDITORS
 from services.intake.settings import Settings
 from shared.bus import Bus
@@ -24,6 +29,8 @@ from shared.telemetry import Metrics, logger
 from shared.trail import with_trail
 
 NAME = "intake"
+UNTOLD: Mapping[str, Batch] = {"consents": tell_consents, "patients": tell_patients, "courses": tell_courses}
+"""What a release before has not told, by what it is about."""
 
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
@@ -52,7 +59,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             directory.router,
         ],
         records={"consent_id": "consent", "course_id": "course"},
-        workers={"identity": housekeeping.run, "consents": Standings(database, clock, metrics).run},
+        workers={"identity": housekeeping.run, "retelling": Retelling(database, clock, metrics, UNTOLD).run},
         beginnings={"clients-unregistered": housekeeping.registering},
     )
     return with_trail(with_pipeline(service), readers=AUDITORS)

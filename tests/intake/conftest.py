@@ -11,11 +11,12 @@ from joserfc.jwk import ECKey
 from sqlalchemy import func, select, text
 from sqlalchemy import table as table_named
 
-from services.intake.app import build
+from services.intake.app import UNTOLD, build
 from services.intake.identity.commands import register_client
 from services.intake.identity.registration import Registration
 from services.intake.identity.rules import SCOPES, ClientKind, known
 from services.intake.identity.tokens import SigningKeys, TokenIssuer
+from services.intake.retelling import Retelling
 from services.intake.settings import Settings
 from shared.clock import FrozenClock
 from shared.local import LocalBus
@@ -120,6 +121,12 @@ def clock(running: Intake) -> FrozenClock:
 @pytest.fixture
 def intake(running: Intake, clock: FrozenClock) -> Intake:
     return running
+
+
+@pytest.fixture
+def retelling(intake: Intake) -> Retelling:
+    """What tells again, as the service runs it."""
+    return Retelling(intake.service.database, intake.service.clock, intake.service.metrics, UNTOLD)
 
 
 @pytest.fixture

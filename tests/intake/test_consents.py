@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from services.intake.consents.rules import ConsentStatus, Standing, standing, status_of, valid_until
-from services.intake.consents.workers import Standings
+from services.intake.retelling import Retelling
 from shared.clock import FrozenClock
 from shared.events.intake import Span
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, registered_patient, signed_consent
@@ -274,32 +274,27 @@ async def test_two_changes_of_consent_at_once_are_judged_one_by_one(intake: Inta
 # After an upgrade
 
 
-@pytest.fixture
-def standings(intake: Intake) -> Standings:
-    return Standings(intake.service.database, intake.service.clock, intake.service.metrics)
-
-
 async def forget(intake: Intake, clinic: Caller) -> None:
     """As the release before left it: consents, and nothing told of how they stand."""
     async with intake.service.database.transaction(clinic.clinic_id) as db:
         await db.execute(text("UPDATE consent_standing SET facts = 0"))
 
 
-async def test_the_upgrade_tells_everybodys_standing_once(intake: Intake, clinic: Caller, standings: Standings) -> None:
+async def test_the_upgrade_tells_everybodys_standing_once(intake: Intake, clinic: Caller, retelling: Retelling) -> None:
     patients = [await registered_patient(clinic) for _ in range(30)]
     for patient in patients:
         await signed_consent(clinic, patient)
         await signed_consent(clinic, patient, "treatment")
-    await standings.tell_all()
+    await retelling.tell_all()
     await forget(intake, clinic)
-    assert await standings.tell_all() == 60
-    assert await standings.tell_all() == 0
+    assert await retelling.tell_all() == 60
+    assert await retelling.tell_all() == 0
     told = await told_of(intake, patients[17])
     assert [(one["consent_type"], one["consent_standing"]) for one in told[-2:]] == [("messaging", 2), ("treatment", 2)]
 
 
 async def test_what_a_replica_of_the_release_before_wrote_is_told_by_the_next_look(
-    intake: Intake, clinic: Caller, standings: Standings
+    intake: Intake, clinic: Caller, retelling: Retelling
 ) -> None:
     patient = await registered_patient(clinic)
     consent = await signed_consent(clinic, patient)
@@ -308,13 +303,14 @@ async def test_what_a_replica_of_the_release_before_wrote_is_told_by_the_next_lo
             text("UPDATE consent SET revoked_at = :at, version = 2 WHERE consent_id = :id"),
             {"at": intake.service.clock.now(), "id": consent["consent_id"]},
         )
-    await standings.tell_all()
+    await retelling.tell_all()
     assert [one["standing"] for one in await told_of(intake, patient)] == ["active", "revoked"]
 
 
-async def test_two_processes_that_look_at_once_tell_it_once(intake: Intake, clinic: Caller, standings: Standings) -> None:
+async def test_two_processes_that_look_at_once_tell_it_once(intake: Intake, clinic: Caller, retelling: Retelling) -> None:
     patient = await registered_patient(clinic)
     await signed_consent(clinic, patient)
-    await standings.tell_all()
+    await retelling.tell_all()
     await forget(intake, clinic)
-    assert sorted(await asyncio.gather(standings.tell_all(), standings.tell_all())) == [0, 1]
+    await asyncio.gather(retelling.tell_all(), retelling.tell_all())
+    assert [one["consent_standing"] for one in await told_of(intake, patient)] == [1, 2]

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from services.intake.patients.queries import get_patient
+from services.intake.retelling import Retelling
 from shared.clock import FrozenClock
 from shared.errors import Conflict
 from shared.outbox import emit
@@ -155,6 +156,33 @@ async def test_who_asks_for_the_contact_learns_under_which_count_it_stands(intak
     asked = {"patient_id": patient["patient_id"]}
     contact = (await followup.post("/intake/v1/directory/contact", asked, Afterglow_Clinic=str(clinic.clinic_id))).json()
     assert (contact["address"], contact["contact_version"]) == ("right.one@example.org", 2)
+
+
+async def test_the_upgrade_tells_once_when_those_who_died_or_left_were_active(intake: Intake, clinic: Caller, retelling: Retelling) -> None:
+    patients = [await registered_patient(clinic) for _ in range(3)]
+    for patient in patients[:2]:
+        await clinic.post(f"/intake/v1/patients/{patient['patient_id']}/withdrawal", {"requested_by": "patient"})
+    await retelling.tell_all()
+    async with intake.service.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text("UPDATE patient SET spans_told = false WHERE status <> 'active'"))
+    assert [await retelling.tell_all(), await retelling.tell_all()] == [2, 0]
+    told = [(await intake.events(of=patient["patient_id"]))[-1][1] for patient in patients]
+    assert [(one["patient_version"], one["status"]) for one in told] == [(3, "withdrawn"), (3, "withdrawn"), (1, "active")]
+    assert told[0]["active"] == [{"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}]
+
+
+async def test_the_upgrade_tells_once_when_courses_ran_that_took_a_step_before_it(
+    intake: Intake, clinic: Caller, retelling: Retelling
+) -> None:
+    course = await started_course(clinic, await registered_patient(clinic))
+    await clinic.post(f"/intake/v1/courses/{course['course_id']}/hold", {"reason": "Holiday"})
+    await retelling.tell_all()
+    async with intake.service.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text("UPDATE course SET spans_told = false"))
+    assert [await retelling.tell_all(), await retelling.tell_all()] == [1, 0]
+    told = (await intake.events(of=course["course_id"]))[-1][1]
+    assert (told["course_version"], told["status"]) == (3, "on-hold")
+    assert told["ran"] == [{"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}]
 
 
 async def test_a_change_that_is_refused_leaves_no_event(intake: Intake, clinic: Caller) -> None:

@@ -83,6 +83,25 @@ async def tell(db: AsyncSession, patient_id: UUID, consent_type: ConsentType, no
     return True
 
 
+async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
+    """Tell how consent stands where that was not told of all that is there; returns how many were found."""
+    found = [*await db.execute(_UNTOLD, {"clinic_id": clinic_of(db), "limit": limit})]
+    for patient_id, consent_type in found:
+        await get_patient(db, patient_id, lock=True)
+        await tell(db, patient_id, ConsentType(consent_type), now)
+    return len(found)
+
+
+_UNTOLD = text(
+    """
+    SELECT c.patient_id, c.consent_type FROM consent c
+    LEFT JOIN consent_standing s ON s.clinic_id = c.clinic_id AND s.patient_id = c.patient_id AND s.consent_type = c.consent_type
+    WHERE c.clinic_id = CAST(:clinic_id AS uuid)
+    GROUP BY c.patient_id, c.consent_type, s.facts
+    HAVING count(*) + count(c.revoked_at) IS DISTINCT FROM s.facts
+    ORDER BY c.patient_id, c.consent_type LIMIT :limit
+    """
+)
 _NEXT_STANDING = text(
     """
     INSERT INTO consent_standing AS known (clinic_id, patient_id, consent_type, version, facts)

@@ -1,8 +1,11 @@
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID, uuid4
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from services.intake.courses.models import Course
-from services.intake.courses.queries import find_open_course, get_course, steps_taken
+from services.intake.courses.queries import find_open_course, get_course, steps_taken, untold_courses
 from services.intake.courses.rules import CARE_TEAM_ROLES, PLANNING_FIELDS, CourseStep
 from services.intake.courses.schemas import ChangeCourse, StartCourse
 from services.intake.patients.queries import get_patient, referenced_patient
@@ -68,6 +71,14 @@ async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str
     call.db.add(change)
     emit(call.db, course.changed(call.now, taken))
     return course
+
+
+async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
+    """Tell when courses ran of which it was not told; returns how many were found."""
+    found = await untold_courses(db, limit)
+    for course in found:
+        emit(db, course.tell_again(now, await steps_taken(db, course.course_id)))
+    return len(found)
 
 
 async def _locked(call: CallContext, course_id: UUID) -> Course:

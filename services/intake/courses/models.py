@@ -28,6 +28,7 @@ class Course(Table, table=True):
         _care_team("therapist_id"),
         _care_team("coordinator_id"),
         Index("ix_course_patient_id", "clinic_id", "patient_id"),
+        Index("ix_course_untold", "clinic_id", "course_id", postgresql_where=text("NOT spans_told")),
         Index(
             "uq_course_open_patient_id",
             "clinic_id",
@@ -52,6 +53,8 @@ class Course(Table, table=True):
     therapist_id: UUID | None = None
     coordinator_id: UUID | None = None
     version: int = 1
+    spans_told: bool = Field(default=True, sa_column_kwargs={"server_default": "true"})
+    """False for a course that had taken a step when the release that tells ``ran`` came, until it is told."""
     started_at: datetime = Field(sa_column=utc_column())
 
     def take(self, step: CourseStep, reason: str | None, at: datetime, by: str) -> "CourseChange":
@@ -96,6 +99,12 @@ class Course(Table, table=True):
             coordinator_id=self.coordinator_id,
             ran=ran(taken),
         )
+
+    def tell_again(self, at: datetime, taken: "Sequence[CourseChange]") -> CourseChanged:
+        """The current state under a new version, so that those who know the version before take it over."""
+        self.spans_told = True
+        self.version += 1
+        return self.changed(at, taken)
 
     def _refusal(self) -> Conflict:
         detail = "The course's state does not allow this."

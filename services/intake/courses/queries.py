@@ -32,3 +32,9 @@ async def steps_taken(db: AsyncSession, course_id: UUID) -> Sequence[CourseChang
         .order_by(col(CourseChange.changed_at), col(CourseChange.course_version).nulls_first())
     )
     return (await db.exec(statement)).all()
+
+
+async def untold_courses(db: AsyncSession, limit: int) -> Sequence[Course]:
+    """Some of those of which it was not told when they ran, locked."""
+    untold = select(Course).where(Course.clinic_id == clinic_of(db), ~col(Course.spans_told)).order_by(col(Course.course_id))
+    return (await db.exec(untold.limit(limit).with_for_update())).all()

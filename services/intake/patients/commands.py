@@ -1,15 +1,16 @@
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.intake.patients.duplicates import refuse_duplicate
 from services.intake.patients.likeness import KnownAs
 from services.intake.patients.models import Patient, PatientChange
-from services.intake.patients.queries import get_patient
+from services.intake.patients.queries import get_patient, untold_patients
 from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
 from services.intake.patients.schemas import ChangePatient, EnteredInError, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
 from services.intake.policy import Policy
@@ -110,6 +111,14 @@ async def opt_in(call: CallContext, patient_id: UUID, body: OptIn) -> Patient:
     patient.opt(Change.MESSAGE_OPT_IN)
     _record(call, patient, Change.MESSAGE_OPT_IN, None, body.requested_by)
     return patient
+
+
+async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
+    """Tell when patients were active of whom it was not told; returns how many were found."""
+    found = await untold_patients(db, limit)
+    for patient in found:
+        emit(db, patient.tell_again(now))
+    return len(found)
 
 
 async def _locked(call: CallContext, patient_id: UUID) -> Patient:

@@ -3,7 +3,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import Column, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -33,6 +33,7 @@ class Patient(Table, table=True):
         UniqueConstraint("clinic_id", "patient_number"),
         ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]),
         Index("ix_patient_birth_date", "clinic_id", "birth_date"),
+        Index("ix_patient_untold", "clinic_id", "patient_id", postgresql_where=text("NOT spans_told")),
     )
 
     clinic_id: UUID = Field(primary_key=True)
@@ -63,6 +64,8 @@ class Patient(Table, table=True):
     contact_version: int = 1
     """Grows when messages go another way than before, so that others learn of it without learning the way."""
     version: int = 1
+    spans_told: bool = Field(default=True, sa_column_kwargs={"server_default": "true"})
+    """False for somebody who had died or left when the release that tells ``active`` came, until it is told."""
     registered_at: datetime = Field(sa_column=utc_column())
 
     def die(self, died_on: date | None, at: datetime, by: str) -> PatientDeceased:
@@ -105,6 +108,12 @@ class Patient(Table, table=True):
         for name, value in fields.items():
             setattr(self, name, value)
         self.contact_version += (self.preferred_channel, self.message_address) != before
+        self.version += 1
+        return self.changed(at)
+
+    def tell_again(self, at: datetime) -> PatientChanged:
+        """The current state under a new version, so that those who know the version before take it over."""
+        self.spans_told = True
         self.version += 1
         return self.changed(at)
 

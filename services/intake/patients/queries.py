@@ -49,3 +49,9 @@ async def distinct_from(db: AsyncSession, patient_id: UUID) -> set[UUID]:
     pair = col(DistinctPatients.patient_id), col(DistinctPatients.other_patient_id)
     statement = select(*pair).where(DistinctPatients.clinic_id == clinic_of(db), or_(*(one == patient_id for one in pair)))
     return {one for found in await db.exec(statement) for one in found} - {patient_id}
+
+
+async def untold_patients(db: AsyncSession, limit: int) -> list[Patient]:
+    """Some of those of whom it was not told when they were active, locked."""
+    untold = select(Patient).where(Patient.clinic_id == clinic_of(db), ~col(Patient.spans_told)).order_by(col(Patient.patient_id))
+    return list(await db.exec(untold.limit(limit).with_for_update()))
