@@ -7,11 +7,12 @@ stream row before it draws sequence numbers, so one key's events get them in the
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, parked, telemetry
@@ -24,6 +25,8 @@ BATCH = 500
 OF_ONE_KEY = 100
 """Events of one key in a batch, at most; each key's first event comes before any key's second. So another patient's event waits for one
 batch at most behind what one patient has waiting."""
+TOLD_AGAIN = 100
+"""Newest events of a key that are told again where one is missing: several times what a course's infusions tell."""
 IN_VIEW, FAR = 2_000, 50_000
 """So many events the relay looks through for other keys, and so many after a batch that was cut short for a key."""
 _HEARTBEAT_SECONDS = 1.0
@@ -71,6 +74,15 @@ SELECT_PENDING = f"""
     SELECT {KEPT} FROM (SELECT seq, nth FROM in_view WHERE nth <= {OF_ONE_KEY} ORDER BY nth, seq LIMIT $2) p
     JOIN platform.event_log l USING (seq) ORDER BY nth, seq
 """  # noqa: S608 - constants of ours
+_TELL_AGAIN = text(
+    """
+    INSERT INTO platform.outbox_pending (seq, partition)
+    SELECT l.seq, l.partition FROM unnest(CAST(:keys AS text[])) AS k(key) CROSS JOIN LATERAL (
+        SELECT seq, partition FROM platform.event_log WHERE topic = :topic AND key = k.key ORDER BY key_version DESC LIMIT :newest
+    ) l ORDER BY l.seq
+    ON CONFLICT DO NOTHING
+    """
+)
 SETTLE = "DELETE FROM platform.outbox_pending WHERE seq = ANY($1::bigint[])"
 
 
@@ -110,6 +122,15 @@ async def write_emitted(db: AsyncSession, *, producer: str) -> bool:
         raise ValueError(f"{producer} must not write to {', '.join(sorted(foreign))}")
     await _WRITE.rows(db, **dict(zip(_COLUMNS, map(list, zip(*emitted, strict=True)), strict=True)))
     return True
+
+
+async def tell_again(db: AsyncSession, *, producer: str, keys: Collection[str]) -> None:
+    """Put the newest events of these keys into the outbox once more, as they were told: whoever has them skips them by their ids.
+
+    For a consumer that lacks one: nothing that was told after it is applied before it comes.
+    """
+    if keys:
+        await db.execute(_TELL_AGAIN, {"topic": f"{producer}.events", "keys": sorted(keys), "newest": TOLD_AGAIN})
 
 
 def outgoing_of(row: Any, *, source: str) -> Outgoing:  # Any: a row of the event log, from either of two drivers

@@ -19,7 +19,7 @@ from shared.events.intake import (
     PatientDeceased,
     PatientWithdrawn,
 )
-from shared.outbox import emit
+from shared.outbox import emit, tell_again
 
 
 async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged]) -> None:
@@ -65,9 +65,13 @@ async def on_course_changed(db: AsyncSession, delivery: Delivery[CourseChanged])
 
 
 async def on_infusion_event_requested(db: AsyncSession, deliveries: Sequence[Delivery[InfusionEventRequested]]) -> None:
-    """Say again how these infusions stand, as far as they are over. What is not known here has nothing to tell."""
+    """Say again how these infusions stand, as far as they are over, and what was told of their patients before.
+
+    An event that is missing holds up what comes after it, this answer too. What is not known here has nothing to tell.
+    """
     wanted = {delivery.event.infusion_id for delivery in deliveries}
     for infusion, subject in await queries.infusions_with_subjects(db, sorted(wanted)):
         event = infusion.account(subject)
         if event is not None:
             emit(db, event)
+    await tell_again(db, producer="sessions", keys={delivery.event.key for delivery in deliveries})

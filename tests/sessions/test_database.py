@@ -181,4 +181,5 @@ async def test_an_amendment_of_two_infusions_of_one_course_at_once_does_not_dead
     answers = await asyncio.gather(
         clinic.post(f"/infusions/{first}/amend", nothing, acting=NURSE), clinic.post(f"/infusions/{second}/amend", body, acting=NURSE)
     )
-    assert [answer.status_code for answer in answers] == [200, 200]
+    # The first amendment may change the second record too, and with it the version that the second one was written on.
+    assert [answer.status_code for answer in answers] in ([200, 200], [200, 412])

@@ -294,9 +294,9 @@ async def test_what_fails_in_a_flood_holds_up_the_rest_for_a_person(receiver: Re
 
 
 async def test_a_flood_costs_as_many_statements_as_one_event_too_much(receiver: Receiver) -> None:
-    counted = []
+    counted, reader = [], Reader(receiver, at_once=1)
     for number in (2, 50):
-        reader, flood = Reader(receiver, at_once=1), uuid4()
+        flood = uuid4()
         before = await receiver.admin.fetchval("SELECT count(*) FROM platform.parked")
         with noted(receiver.database.engine) as transactions:
             await reader.read(*(told(flood, n) for n in range(1, number + 1)))

@@ -98,6 +98,7 @@ async def _write_down(
     """Write gaps down; returns those to be asked for now, with how often they were before. Another process that looks too waits here.
 
     Of a patient whose events wait in the car park none is asked for: it is most likely there, and would only wait behind the others.
+    Those that only wait for one that never came are asked for, since it comes with the answer.
     """
     if not lacking:
         return {}
@@ -144,6 +145,7 @@ _WRITE_DOWN = text(
     RETURNING infusion_id, times_asked, ask_again_at, EXISTS (
         SELECT FROM platform.parked p
         WHERE p.consumer = 'followup' AND p.key = known.patient_id::text AND p.state = 'parked' AND p.blocks_key
+          AND p.reason <> 'sequence-gap'
     ) AS waits
     """
 )

@@ -123,6 +123,14 @@ async def test_what_waits_in_the_car_park_is_missing_and_not_asked_for(clinic: C
     assert await asked_for(clinic) == [str(waiting.infusion_id)]
 
 
+async def test_what_waits_for_an_event_that_never_came_is_asked_for(clinic: Clinic, sessions: Told, auditor: Auditor) -> None:
+    waiting = clinic.visit()
+    await clinic.rows(_PARK.replace("0, 0, :key", "0, 1, :key").replace("'poison'", "'sequence-gap'"), key=str(waiting.patient_id))
+    sessions.add(clinic, waiting)
+    await auditor.look()
+    assert await asked_for(clinic) == [str(waiting.infusion_id)]
+
+
 _PARK = """
     INSERT INTO platform.parked (consumer, topic, partition, "offset", key, blocks_key, headers, reason, error_class)
     VALUES ('followup', 'sessions.events', 0, 0, :key, true, '[]', 'poison', 'ValueError') RETURNING parked_id
