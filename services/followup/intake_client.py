@@ -40,16 +40,14 @@ class Contact(_Reply):
     sender_name: str
     clinic_phone: str
     crisis_line: str
-    clinic_active: bool = True
     contact_version: int = 1
 
 
 class PageFacts(_Reply):
-    """Intake's answer to what a patient's page shows and checks now. ``birth_date_hash`` as ``pages`` makes it from a date."""
+    """What a patient's page shows and checks now. ``birth_date_hash`` as ``checkins.birth_dates`` makes it from a date."""
 
     birth_date_salt: str
     birth_date_hash: str
-    language: str
     time_zone: str
     sender_name: str
     clinic_phone: str

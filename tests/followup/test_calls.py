@@ -211,7 +211,7 @@ async def test_an_answer_that_is_none_is_never_guessed(
 
 async def test_an_intake_of_the_release_before_tells_no_zone(intake: IntakeClient) -> None:
     contact = await intake.contact(CLINIC, uuid4())
-    assert (contact.time_zone, contact.clinic_active) == (None, True)
+    assert (contact.time_zone, contact.contact_version) == (None, 1)
 
 
 async def test_what_a_page_shows_is_asked_for_each_time(others: Others, intake: IntakeClient) -> None:

@@ -18,8 +18,6 @@ from services.followup.checkins.birth_dates import NOT_KEPT, BirthDates, Hashed
 from services.followup.checkins.models import LinkStatus, PatientLink
 from shared.db import clinic_of
 
-TOKEN_LENGTH = 43
-
 
 def token_of(secret: bytes, check_in_id: UUID, issue: int) -> str:
     """The token of a check-in's link: the same again for a message that is sent again, and unguessable without the secret."""

@@ -7,7 +7,7 @@ from sqlalchemy import exists, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.sessions.subjects.models import SPANS, TREATMENT, Clinic, Consent, ConsentStanding, Course, Patient, Subject
+from services.sessions.subjects.models import SPANS, TREATMENT, Consent, ConsentStanding, Course, Patient, Subject
 from services.sessions.subjects.rules import stood_at
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
@@ -54,11 +54,6 @@ async def treatment_consented(db: AsyncSession, patient_id: UUID, at: datetime) 
     )
     stood, signed = (await db.execute(select(told.scalar_subquery(), signature))).one()
     return bool(signed) if stood is None else stood_at(SPANS.validate_python(stood), at)
-
-
-async def clinic_active(db: AsyncSession) -> bool:
-    """Whether the clinic of this transaction takes part; True as long as nothing was heard of it."""
-    return await db.scalar(select(col(Clinic.active)).where(col(Clinic.clinic_id) == clinic_of(db))) is not False
 
 
 def _unknown(pointer: str) -> FieldError:

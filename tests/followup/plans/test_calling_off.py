@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from services.followup.subjects.queries import clinic_active
 from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
@@ -269,16 +268,11 @@ async def test_a_withdrawal_and_a_revocation_of_one_number_are_both_reviewed(cli
 
 
 async def test_a_clinic_takes_part_until_it_is_told_that_it_does_not(clinic: Clinic) -> None:
-    async def active(clinic_id: UUID) -> bool:
-        async with clinic.database.transaction(clinic_id) as db:
-            return await clinic_active(db)
-
-    assert (await active(clinic.clinic_id), await active(uuid4())) == (True, True)
     closed = people.ClinicChanged(
         occurred_at=clinic.clock.now(), clinic_id=clinic.clinic_id, clinic_version=2, time_zone="America/New_York", active=False
     )
     await clinic.tell(closed)
-    assert await active(clinic.clinic_id) is False
+    assert await clinic.rows("SELECT active FROM clinic") == [{"active": False}]
 
 
 async def test_what_is_done_stays_done_when_a_patient_leaves(clinic: Clinic) -> None:
