@@ -7,17 +7,12 @@ one that closes it, and the primary key decides where two requests pass each oth
 import asyncio
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request
 from fastapi.responses import Response
 from sqlalchemy import text
@@ -25,12 +20,12 @@ from sqlalchemy import text
 from shared import telemetry
 from shared.db import Database, enter_clinic
 from shared.errors import Conflict, Invalid, Malformed
+from shared.sealing import Box
 from shared.security.caller import OUTSIDE_CLINICS
 
 KEEP = timedelta(hours=48)
 KEY_FORM = '^("[!#-~]{1,255}"|[!#-~]{1,255})$'
 """Visible ASCII, bare or as a structured string; published in the API's description."""
-_NONCE_BYTES = 12
 _KEPT_HEADERS = ("content-type", "location", "etag", "link")
 
 
@@ -58,23 +53,19 @@ class Stored:
 class AnswerSeal:
     """Keeps stored answers unreadable in the database and its copies: they say what operations say of patients.
 
-    AES-GCM with a key derived from the service's secret, each bound to its clinic, client and key.
+    Each is bound to its clinic, client and key.
     """
 
     def __init__(self, secret: str) -> None:
-        self._box = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"afterglow stored answer").derive(secret.encode()))
+        self._box = Box(secret.encode(), b"afterglow stored answer")
 
     def sealed(self, answer: bytes, clinic_id: UUID, client_id: str, key: str) -> bytes:
         """What is stored."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._box.encrypt(nonce, answer, _place(clinic_id, client_id, key))
+        return self._box.sealed(answer, _place(clinic_id, client_id, key))
 
     def opened(self, stored: bytes, clinic_id: UUID, client_id: str, key: str) -> bytes | None:
         """The answer; None when it was sealed with another key or for another place."""
-        try:
-            return self._box.decrypt(stored[:_NONCE_BYTES], stored[_NONCE_BYTES:], _place(clinic_id, client_id, key))
-        except (InvalidTag, ValueError):
-            return None
+        return self._box.opened(stored, _place(clinic_id, client_id, key))
 
 
 def claim_of(request: Request, body: bytes) -> Claim:

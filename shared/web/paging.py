@@ -1,23 +1,17 @@
 """Lists page by page: by key and never by offset, with a cursor that its holder can neither read nor change."""
 
-import base64
-import binascii
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Depends, Query
 from sqlakeyset import BadBookmark
 from sqlakeyset.asyncio import select_page
 from sqlalchemy import Select
 
 from shared.errors import Malformed
+from shared.sealing import Box
 from shared.web.call import CallContext
 from shared.web.schemas import Listing
 
@@ -26,7 +20,6 @@ U = TypeVar("U")
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
-_NONCE_BYTES = 12
 _FORM = "^[A-Za-z0-9_-]{1,1024}$"
 
 
@@ -108,23 +101,21 @@ def _slice(call: CallContext, page: PageParams, items: Sequence[T], bookmark: st
 
 
 class Cursors:
-    """Seals bookmarks by AES-GCM, so that the sort values in them stay ours; each is bound to its list, filters and clinic."""
+    """Seals bookmarks, so that the sort values in them stay ours; each is bound to its list, filters and clinic."""
 
     def __init__(self, secret: str) -> None:
-        self._box = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"afterglow paging cursor").derive(secret.encode()))
+        self._box = Box(secret.encode(), b"afterglow paging cursor")
 
     def sealed(self, bookmark: str, bound_to: bytes) -> str:
         """A cursor for one list."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return base64.urlsafe_b64encode(nonce + self._box.encrypt(nonce, bookmark.encode(), bound_to)).decode().rstrip("=")
+        return self._box.sealed_text(bookmark.encode(), bound_to)
 
     def opened(self, cursor: str, bound_to: bytes) -> str:
         """The bookmark of a cursor. Raises Malformed unless it was sealed here for the same list."""
-        try:
-            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            return self._box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], bound_to).decode()
-        except (binascii.Error, InvalidTag, ValueError):
-            raise _invalid() from None
+        bookmark = self._box.opened_text(cursor, bound_to)
+        if bookmark is None:
+            raise _invalid()
+        return bookmark.decode()
 
 
 def _bound_to(call: CallContext) -> bytes:

@@ -8,8 +8,7 @@ from datetime import date
 from hmac import compare_digest, digest
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from shared.sealing import derived_key
 
 NOT_KEPT = "-"
 """Stands where nothing is kept."""
@@ -31,7 +30,7 @@ class BirthDates:
     """Makes proofs of birth dates, and compares with them."""
 
     def __init__(self, secret: bytes) -> None:
-        self._key = HKDF(SHA256(), 32, salt=None, info=b"afterglow birth date of a link").derive(secret)
+        self._key = derived_key(secret, b"afterglow birth date of a link")
 
     def proof(self, hashed: Hashed) -> str:
         """What may be stored."""

@@ -1,20 +1,13 @@
 """What only this service can have made: marks of forms, sessions, and answers that wait in the patient's own browser.
 
-Everything is sealed by AES-GCM under a key that is derived from the link secret, for one purpose each, so that nothing passes for
-something else. Nobody but this service reads it, and who changes a character of it has nothing.
+Everything is sealed under a key that is derived from the link secret, for one purpose each, so that nothing passes for something else.
 """
 
-import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from shared.sealing import Box
 
-_NONCE_BYTES = 12
 _WHOSE_BYTES = 36
 _UUID_BYTES = 16
 
@@ -49,7 +42,7 @@ class Seals:
     """Seals with one secret. Whatever was not sealed here for the same purpose opens as None."""
 
     def __init__(self, secret: bytes) -> None:
-        self._box = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"afterglow patients' pages").derive(secret))
+        self._box = Box(secret, b"afterglow patients' pages")
 
     def session(self, whose: Whose) -> str:
         """A new session's token, another one at every call."""
@@ -71,17 +64,8 @@ class Seals:
 
     def sealed(self, purpose: bytes, content: bytes) -> str:
         """Anything, for one purpose, as text that fits a form field and a cookie."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return _text_of(nonce + self._box.encrypt(nonce, content, purpose))
+        return self._box.sealed_text(content, purpose)
 
     def opened(self, purpose: bytes, text: str) -> bytes | None:
         """What was sealed for this purpose, character by character the same text."""
-        try:
-            raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-            return self._box.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], purpose) if _text_of(raw) == text else None
-        except (InvalidTag, ValueError):
-            return None
-
-
-def _text_of(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+        return self._box.opened_text(text, purpose)
