@@ -21,10 +21,11 @@ from shared.statements import Statement
 GAP, FLOOD = "sequence-gap", "flood"
 """An event before it is missing; more came of its key than is handled at once. The consumer takes both up by itself."""
 STRANGER = "tenant-mismatch"
+BEHIND = "behind-parked-key"
 TIME_OFF = "event-time-off"
 """The code of an event whose time is years off."""
 REASONS = (
-    "poison", "undecodable", "version-unknown", "tenant-mismatch", "behind-parked-key",
+    "poison", "undecodable", "version-unknown", STRANGER, BEHIND,
     "other-content", GAP, "time-off", "too-many-hops", FLOOD,
 )  # fmt: skip
 """Why a consumer parks a record."""
@@ -103,7 +104,7 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
         if item.record.offset < blocked.get(item.envelope.key, item.record.offset + 1):
             free.append(item)
         else:
-            why = FLOOD if heads.get(item.envelope.key) == FLOOD else "behind-parked-key"
+            why = FLOOD if heads.get(item.envelope.key) == FLOOD else BEHIND
             following.append(Parking.of(item.record, reason=why, error_class=why))
     return free, following
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from shared.bus import Envelope, Record, read_envelope
 from shared.clock import Clock
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
-from shared.parked import TIME_OFF, Parking
+from shared.parked import TIME_OFF, Parking, reason_of
 from shared.seen import Seen
 
 
@@ -61,16 +61,20 @@ def read(records: Sequence[Record], registry: Registry, handled: Collection[type
         try:
             _add(chunk, record, registry, handled, bounds)
         except ValueError:
-            chunk.parkings.append(Parking.of(record, reason="undecodable", error_class="event-malformed"))
+            chunk.parkings.append(_parking(record, MalformedEvent()))
         except MalformedEvent as malformed:
-            reason = "time-off" if malformed.code == TIME_OFF else "undecodable"
-            chunk.parkings.append(Parking.of(record, reason=reason, error_class=malformed.code))
+            chunk.parkings.append(_parking(record, malformed))
         except UnknownEvent as unknown:
             if unknown.known_name:
-                chunk.parkings.append(Parking.of(record, reason="version-unknown", error_class="event-version-unknown"))
+                chunk.parkings.append(_parking(record, unknown))
             else:
                 chunk.ignored += 1
     return chunk
+
+
+def _parking(record: Record, why: MalformedEvent | UnknownEvent) -> Parking:
+    reason, error_class = reason_of(why)
+    return Parking.of(record, reason=reason, error_class=error_class)
 
 
 def in_sequence(fresh: Sequence[Readable]) -> list[Readable]:

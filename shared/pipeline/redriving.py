@@ -17,8 +17,6 @@ from shared.db import is_away
 from shared.inbox import Inbox
 from shared.parked import ParkedRecord
 
-_BEHIND = "behind-parked-key"
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -33,7 +31,7 @@ class Choice:
         """Whether a key's oldest record may be tried. What only waits behind goes on when what it waited for is gone."""
         if self.from_id is not None and self.to_id is not None:
             return self.from_id <= parked_id <= self.to_id
-        return self.key is not None or reason in (self.reason, _BEHIND)
+        return self.key is not None or reason in (self.reason, parked.BEHIND)
 
     def parameters(self) -> dict[str, object]:
         """For the statements that choose."""
