@@ -58,7 +58,6 @@ class OutreachPolicy:
     """How many links one check-in may have; where the address changes once more, a person calls."""
     look_again: timedelta
     """How long a message of an inactive clinic waits before intake is asked again."""
-
     default_language: str | None
     """The clinic's own, for who wants a language that we do not have; None: a person calls."""
 

@@ -1,6 +1,7 @@
 """The way in: a link, a birth date against misdelivery, and out again."""
 
 import asyncio
+from contextlib import suppress
 from datetime import date
 from math import ceil
 
@@ -64,11 +65,9 @@ class Entering:
         left = [session for session in cookies.sessions(request) if handle in (None, session.handle)]
         response = rendering.see(rendering.ELSEWHERE)
         cookies.forget(response, left)
-        try:
+        with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(_LEAVING_SECONDS), self._means.database.transaction() as db:
                 await sessions.end(db, [session.token_sha256 for session in left])
-        except (Unavailable, TimeoutError):
-            return response
         return response
 
     async def _tried(self, request: Request, token: str, birth_date: date, facts: PageFacts | None) -> Response:

@@ -10,9 +10,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.followup.plans import items, weeks
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means
-from services.followup.plans.rules import return_call
+from services.followup.plans.rules import catch_up
 from services.followup.plans.slots import Item, Kind
-from services.followup.reasons import ReasonCode
+from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import lock_patients
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.policy import CancelCause
@@ -38,7 +38,8 @@ async def make_up(db: AsyncSession, means: Means, cause: CancelCause, whose: Who
     for course_id in await weeks.courses_of(db, whose.patient_id):
         await weeks.take_up(db, means, course_id)
     if missed:
-        slot = return_call(reason, [item.code for item in missed], means.protocols.default, now, ordinal=ordinal)
+        why = Reason(mistake, {"cause": reason, "missed": [item.code for item in missed]})
+        slot = catch_up(why, means.protocols.default, now, ordinal=ordinal)
         await tasks.add(db, [items.new_task(whose, Item(slot), now, details=items.listed(missed, mistake.value))])
 
 

@@ -166,12 +166,6 @@ def safety_offer(pump_ended_at: datetime, reason: Reason, protocol: Protocol, no
     return TaskSlot(Kind.SAFETY_OFFER, ordinal, rule.priority, reason, due_at, expires_at=last, anchored=False)
 
 
-def return_call(cause: str, missed: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
-    """One call about what was missed while the patient was recorded as dead or gone by mistake. It is as urgent as any other catch-up."""
-    rule, reason = protocol.catch_up, Reason(ReasonCode.RECORDED_BY_MISTAKE, {"cause": cause, "missed": list(missed)})
-    return TaskSlot(Kind.CATCH_UP, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
-
-
 def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
     """A person looks at once at what could not be moved into the past."""
     rule = protocol.due_time_review

@@ -200,7 +200,9 @@ async def record(
     reason: str | None = None,
     differs: Sequence[Difference] = (),
 ) -> Taken:
-    """Keep the version that a step has just made, and hand its event to the outbox. What makes the first version is no ``Step``.
+    """Keep the version that a step has just made, and hand its event to the outbox.
+
+    What makes the first version, a mark for review and its settling are no ``Step``.
 
     Returned with what is otherwise today than at the visit's time; ``differs`` adds what the step found out about that.
     """
