@@ -37,7 +37,7 @@ class ReasonCode(StrEnum):
     WORRYING_ANSWERS = "worrying-answers"
     CALL_FOR_HELP = "call-for-help"
     OLDER = "older"
-    """Written before reasons had codes; its kind is all that can be told."""
+    """Written before reasons had codes, or by a release that has more of them; its kind is all that can be told."""
 
 
 @dataclass(frozen=True, slots=True)

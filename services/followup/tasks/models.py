@@ -137,8 +137,9 @@ class CareTask(Table, table=True):
 
     @property
     def because(self) -> Reason:
-        """Why it is there."""
-        return Reason(ReasonCode(self.reason), self.facts or {}) if self.reason else Reason(ReasonCode.OLDER)
+        """Why it is there. A code that only a later release knows reads as one from before there were codes."""
+        known = frozenset[str](ReasonCode)
+        return Reason(ReasonCode(self.reason) if self.reason in known else ReasonCode.OLDER, self.facts or {})
 
     def assign(self, owner_id: UUID, now: datetime, actor: str) -> "TaskHistory":
         """Give it to somebody, whoever has it; a hold ends."""

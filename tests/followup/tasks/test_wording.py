@@ -206,3 +206,10 @@ def test_a_line_of_history_is_a_sentence(action: str, details: dict[str, str], l
 def test_one_fact_that_cannot_be_read_hides_its_sentence_and_not_the_task() -> None:
     odd = task(reason=ReasonCode.HEARD_LATE, kind="catch-up-call", facts={"ended_at": "yesterday", "missed": ["C24"]})
     assert read(odd).why == "These were already due and were not done: 24-hour check-in."
+
+
+def test_a_code_of_a_later_release_reads_as_its_kind() -> None:
+    later = task(reason=None)
+    later.reason = "code-of-a-later-release"
+    told = read(later)
+    assert (told.why, told.to_do) == (read(task(reason=None)).why, read(task(reason=None)).to_do)
