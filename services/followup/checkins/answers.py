@@ -20,8 +20,9 @@ from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInPa
 from services.followup.checkins.policy import CheckInSetup
 from services.followup.checkins.queries import find_zone, get_locked
 from services.followup.checkins.rules import HELP_NOW, Worry, due_by, highest, worries
-from services.followup.checkins.work import OVERDUE_CALL, TELEPHONE_CHECK_IN, review_task
+from services.followup.checkins.work import OVERDUE_CALL, REVIEW, TELEPHONE_CHECK_IN, review_task
 from services.followup.tasks import commands as tasks
+from services.followup.tasks.queries import is_open
 from shared.db import clinic_of
 from shared.errors import Conflict
 from shared.events.zones import zone_of
@@ -129,8 +130,13 @@ async def _raise(
     again: AbstractSet[str] = frozenset(),
     saved: bool = True,
 ) -> bool:
-    """Remember worries, and make one task for those that are new, or whose item is asked for ``again``; False when none is."""
+    """Remember worries, and make one task for those that are new, or whose item is asked for ``again``; False when none is.
+
+    What was heard before is not new while a review of this check-in is open. Once somebody has closed it, it is told again.
+    """
     known = await _remember(db, check_in, found, now)
+    if known and not await is_open(db, check_in.check_in_id, REVIEW):
+        known = set()
     fresh = [worry for worry in found if (worry.rule_id, worry.item) not in known or worry.item in again]
     level = highest(worry.level for worry in fresh)
     if level is None:

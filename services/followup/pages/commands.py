@@ -34,6 +34,8 @@ class Ending(StrEnum):
     CALLED_OFF = "called-off"
     REPLACED = "replaced"
     TOO_MANY_TRIES = "too-many-tries"
+    LINK_CLOSED = "link-closed"
+    """By us: messages go another way now, or a person asks instead."""
     TIME_PASSED = "time-passed"
 
 
@@ -57,7 +59,7 @@ class Opened:
         if self.check_in.status == CheckInStatus.SUPERSEDED:
             return Ending.REPLACED
         if self.link.status == LinkStatus.DEAD:
-            return Ending.TOO_MANY_TRIES
+            return Ending.TOO_MANY_TRIES if self.link.wrong_tries >= policy.max_wrong_tries else Ending.LINK_CLOSED
         young = now <= self.link.created_at + policy.link_life
         usable = self.link.status == LinkStatus.OPEN and young and self.check_in.takes_answers(now, policy.late_answers_for)
         return None if usable else Ending.TIME_PASSED

@@ -74,6 +74,12 @@ class Filters:
     due_before: datetime | None = None
 
 
+async def is_open(db: AsyncSession, focus_id: UUID, kind: str) -> bool:
+    """Whether a task of this kind about this is still open."""
+    about = (CareTask.clinic_id == clinic_of(db), CareTask.focus_id == focus_id, CareTask.kind == kind, IS_OPEN)
+    return (await db.exec(select(CareTask.task_id).where(*about).limit(1))).first() is not None
+
+
 async def get_task(db: AsyncSession, task_id: UUID) -> CareTask:
     """A task of this clinic. Raises NotFound."""
     return _found((await db.exec(_one(db, task_id))).first())

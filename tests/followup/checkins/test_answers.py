@@ -163,6 +163,31 @@ async def test_pressing_again_soon_adds_no_task_and_later_it_does(world: World) 
     assert [task.priority for task in await world.tasks()] == ["stat", "stat"]
 
 
+async def close_reviews(world: World) -> None:
+    """As if a clinician had seen to all of them."""
+    await world.read(
+        "UPDATE care_task SET status = 'completed', outcome = 'reached', performed_at = now(), closed_at = now(), "
+        "owner_id = gen_random_uuid() WHERE kind = 'safety-review' RETURNING 1"
+    )
+
+
+async def test_a_press_after_the_first_call_was_seen_to_is_a_new_one_however_soon(world: World) -> None:
+    new = await world.opened()
+    await ask_for_help(world, new.check_in_id)
+    await close_reviews(world)
+    await ask_for_help(world, new.check_in_id)
+    assert [task.status for task in await world.tasks("safety-review")] == ["completed", "requested"]
+
+
+async def test_a_worry_that_was_heard_and_seen_to_is_told_again_with_the_answers_themselves(world: World) -> None:
+    new = await world.opened()
+    async with world.database.transaction(world.clinic_id) as db:
+        await answering.hear(db, new.check_in_id, {"body_chest_pain": 3}, world.clock.now(), world.setup)
+    await close_reviews(world)
+    await submit(world, new.check_in_id, body_chest_pain=3)
+    assert [(task.status, task.priority) for task in await world.tasks("safety-review")] == [("completed", "asap"), ("requested", "asap")]
+
+
 async def test_a_second_press_that_brings_a_new_worry_raises_it_at_once(world: World) -> None:
     new = await world.opened()
     await ask_for_help(world, new.check_in_id)

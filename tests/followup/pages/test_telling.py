@@ -60,6 +60,7 @@ CAUSES = {
     "infusion-entered-in-error": "The clinic does not need this form any more.",
     "superseded": "A newer form takes the place of this one.",
     "too many tries": "a wrong date of birth was given too often",
+    "messages go another way": "The link that you used does not open any more.",
     "expired": "The time for this form is over.",
 }
 
@@ -75,6 +76,8 @@ async def test_who_is_signed_in_reads_why_the_form_has_ended_and_whom_to_call(
     elif cause == "too many tries":
         for _ in range(5):
             await post(client, path, {"birth_month": "1", "birth_day": "1", "birth_year": "1970"})
+    elif cause == "messages go another way":
+        await world.read("UPDATE patient_link SET status = 'dead' RETURNING 1")
     elif cause == "expired":
         world.clock.set(check_in.expires_at + timedelta(days=4))
     else:
