@@ -62,7 +62,7 @@ def _language_tag(value: str) -> str:
     """
     language, *rest = value.split("-")
     if len({part.lower() for part in rest}) != len(rest):
-        raise PydanticCustomError("format", "Names no part twice.")
+        raise PydanticCustomError("language-repeats", "A language tag names no part twice.")
     return "-".join([language.lower(), *map(_usual_case, rest)])
 
 

@@ -228,7 +228,7 @@ async def test_a_number_keeps_the_digits_that_were_typed(clinic: Caller, phone: 
         ({"language": "es_MX"}, "format", "/language"),
         ({"language": "es-"}, "format", "/language"),
         ({"language": "es-MX-MX"}, "format", "/language"),
-        ({"language": "de-1996-1996"}, "format", "/language"),
+        ({"language": "de-1996-1996"}, "language-repeats", "/language"),
         ({"language": "zh-yue"}, "format", "/language"),
         ({"language": "x-mine"}, "format", "/language"),
         ({"language": "en-x-mine"}, "format", "/language"),
