@@ -16,9 +16,8 @@ from tests.support.databases import Databases
 
 FEW, MANY = 5, 250
 """Infusions of one patient, a minute apart: nearly all of their C72 have given way, as those of an import do."""
-READ_AT_MOST = 100
-"""Rows of all tables that an event with many may read beyond what it reads with few: a table of fifty rows may be read whole. What grew
-with the patient would read one for each of the many at least."""
+READ_AT_MOST = 25
+"""Rows of all tables that an event with many may read beyond what it reads with few."""
 MINUTE = timedelta(minutes=1)
 
 
