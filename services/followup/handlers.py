@@ -103,7 +103,7 @@ async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned])
 
 
 async def on_consent_revoked(means: Means, db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
-    """From an intake of the release before; it counts only as long as nobody has told how the patient's consent stands."""
+    """From an intake of the release before, which tells no decision: it ends what stood until then, and nothing that was signed since."""
     event = delivery.event
     if event.consent_type == TREATMENT and await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at):
         whose = Whose(event.patient_id, "", "Consent", event.consent_id, caused_by=delivery.event_id)

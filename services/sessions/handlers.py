@@ -55,7 +55,7 @@ async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned])
 
 
 async def on_consent_revoked(db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
-    """Know a revocation; it too counts only as long as nobody has told how the patient's consent stands."""
+    """Know a revocation: it ends what stood until then, also where an intake of the release before recorded it and told nothing else."""
     await subjects.note_consent_revoked(db, delivery.event)
 
 

@@ -88,6 +88,51 @@ async def test_a_signature_of_the_release_before_that_arrives_late_changes_nothi
     assert problem["code"] == "consent-missing"
 
 
+async def test_a_revocation_that_the_decision_did_not_know_ends_what_stood(clinic: Clinic) -> None:
+    """An intake of the release before, beside the new one or after it was put back, tells the revocation and decides nothing."""
+    person = await clinic.patient()
+    stands = person.span(until=timedelta(days=300))
+    await clinic.tell(person.standing("active", stands, since=stands.since), person.revoked(at=timedelta(minutes=-121)))
+    problem = await refused(clinic, await clinic.arrived(person), clinic.start_body())
+    assert problem["code"] == "consent-missing"
+
+
+async def test_what_was_started_before_such_a_revocation_was_consented(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    stands = person.span(until=timedelta(days=300))
+    await clinic.tell(person.standing("active", stands, since=stands.since), person.revoked(at=timedelta(minutes=-60)))
+    started = await clinic.step(await clinic.arrived(person), "start", clinic.start_body())
+    assert started["differs_today"] == [{"code": "consent-missing", "since": None}]
+
+
+async def test_such_a_revocation_counts_until_consent_was_signed_again(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    stood, again = person.span(until=timedelta(days=-20)), person.span(timedelta(days=-10), timedelta(days=300))
+    await clinic.tell(
+        person.standing("active", person.span(until=timedelta(days=300)), since=stood.since),
+        person.revoked(at=timedelta(days=-20)),
+        person.standing("active", stood, again, since=again.since, version=2),
+    )
+    await clinic.step(await clinic.arrived(person), "start", clinic.start_body())
+
+
+async def test_an_old_revocation_that_is_heard_late_leaves_what_was_signed_since(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    again = person.span(timedelta(days=-10), timedelta(days=300))
+    await clinic.tell(person.standing("active", again, since=again.since), person.revoked(at=timedelta(days=-20)))
+    await clinic.step(await clinic.arrived(person), "start", clinic.start_body())
+
+
+async def test_such_a_revocation_counts_though_a_clock_ahead_dated_the_signature_after_it(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    ahead = person.span(timedelta(minutes=3), timedelta(days=300))
+    await clinic.tell(person.standing("active", ahead, since=ahead.since), person.revoked(at=timedelta(minutes=1)))
+    infusion_id = await clinic.arrived(person)
+    clinic.clock.advance(timedelta(minutes=10))
+    problem = await refused(clinic, infusion_id, clinic.start_body() | {"pump_started_at": clinic.clock.now().isoformat()})
+    assert problem["code"] == "consent-missing"
+
+
 @pytest.mark.parametrize("status", ["on-hold", "stopped", "completed"])
 async def test_nothing_starts_on_a_course_that_does_not_run(clinic: Clinic, status: str) -> None:
     person = await clinic.patient()

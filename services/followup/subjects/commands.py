@@ -37,8 +37,6 @@ class Standing:
     patient_id: UUID
     status: PatientStatus
     treatment_revoked: bool
-    treatment_told: bool
-    """Whether intake has told how consent to treatment stands, and not only what was signed and revoked."""
     patient_number: str | None
     time_zone: str | None
     clinic_time_zone: str | None
@@ -139,14 +137,15 @@ async def note_patient_status(
 async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bool:
     """Take over how a patient's consent to treatment stands, unless a newer decision is known.
 
-    Says whether that none stands any more is news: it is not where signatures and revocations had said so before.
+    Says whether that none stands any more is news: it is not where signatures and revocations had said so before. A signature dated by a
+    clock ahead stands from when that was told: a revocation after it is news.
     """
     parameters = {
         "clinic_id": clinic_of(db),
         "patient_id": event.patient_id,
         "version": event.consent_standing,
         "standing": event.standing,
-        "since": event.since,
+        "since": min(event.since, event.occurred_at),
         "until": event.until,
         "stood": json.dumps([span.model_dump(mode="json") for span in event.stood]),
     }
@@ -156,17 +155,26 @@ async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bo
 
 async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> None:
     """Know a signature under which treatment may go on."""
-    await _note_treatment(db, patient_id, "treatment_signed_at", signed_at)
+    given = insert(Patient).values(
+        clinic_id=clinic_of(db),
+        patient_id=patient_id,
+        version=0,
+        status=PatientStatus.ACTIVE,
+        status_version=0,
+        treatment_signed_at=signed_at,
+    )
+    latest = {"treatment_signed_at": func.greatest(Patient.treatment_signed_at, given.excluded.treatment_signed_at)}
+    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=latest))
 
 
 async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> bool:
-    """Know a revocation; it takes back what was signed up to then. Says whether no consent stands any more.
+    """Know a revocation; it takes back what was signed up to then. Says whether that no consent stands any more is news.
 
-    Never where the standing was told: then that alone decides.
+    It is none where the decision that was told knew of the revocation. An intake of the release before tells no decision.
     """
-    await _note_treatment(db, patient_id, "treatment_revoked_at", revoked_at)
-    standing = (await lock_patients(db, [patient_id]))[patient_id]
-    return standing.treatment_revoked and not standing.treatment_told
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "revoked_at": revoked_at}
+    changed = (await db.execute(_REVOKED, parameters)).one()
+    return bool(changed.revoked and not changed.was_revoked)
 
 
 async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
@@ -204,12 +212,17 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     }
 
 
-async def _note_treatment(db: AsyncSession, patient_id: UUID, column: str, at: datetime) -> None:
-    given = insert(Patient).values(
-        clinic_id=clinic_of(db), patient_id=patient_id, version=0, status=PatientStatus.ACTIVE, status_version=0, **{column: at}
-    )
-    latest = func.greatest(Patient.__table__.c[column], given.excluded[column])  # type: ignore[attr-defined]  # set by SQLAlchemy
-    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_={column: latest}))
+def _revoked(row: str) -> str:
+    """Whether consent to treatment is taken back by what a row of patients knows, as SQL.
+
+    A revocation counts beside the decision that was told where it comes after the beginning of what stands: one that the decision knew
+    ended an earlier time, for what stands was signed after it.
+    """
+    return f"""
+        CASE WHEN {row}.treatment_version > 0
+             THEN {row}.treatment_standing = 'revoked' OR coalesce({row}.treatment_revoked_at >= {row}.treatment_since, false)
+             ELSE coalesce({row}.treatment_revoked_at >= coalesce({row}.treatment_signed_at, {row}.treatment_revoked_at), false)
+        END"""
 
 
 def _newest(events: Iterable[InfusionEvent]) -> list[InfusionEvent]:
@@ -236,16 +249,13 @@ def _row_of(event: InfusionEvent) -> dict[str, object]:
 
 
 _LOCK = Statement(
-    """
+    f"""
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
     SELECT CAST(:clinic_id AS uuid), id, 0, 'active', 0 FROM unnest(CAST(:ids AS uuid[])) AS given(id) ORDER BY id
     ON CONFLICT (clinic_id, patient_id) DO UPDATE SET version = known.version
-    RETURNING patient_id, status, time_zone, patient_number, treatment_version > 0 AS treatment_told,
-              CASE WHEN treatment_version > 0 THEN treatment_standing = 'revoked'
-                   ELSE coalesce(treatment_revoked_at >= coalesce(treatment_signed_at, treatment_revoked_at), false)
-              END AS treatment_revoked,
+    RETURNING patient_id, status, time_zone, patient_number, {_revoked("known")} AS treatment_revoked,
               (SELECT c.time_zone FROM clinic c WHERE c.clinic_id = CAST(:clinic_id AS uuid)) AS clinic_time_zone
-    """
+    """  # noqa: S608 - columns of our own
 )
 _STATUS = text(
     """
@@ -259,8 +269,17 @@ _STATUS = text(
     RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since
     """
 )
+_REVOKED = text(
+    f"""
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, treatment_revoked_at)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:revoked_at AS timestamptz))
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE
+    SET treatment_revoked_at = greatest(known.treatment_revoked_at, EXCLUDED.treatment_revoked_at)
+    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+    """  # noqa: S608 - columns of our own
+)
 _TREATMENT = text(
-    """
+    f"""
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version,
         treatment_version, treatment_standing, treatment_since, treatment_until, treatment_stood)
     VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0,
@@ -269,11 +288,8 @@ _TREATMENT = text(
     SET treatment_version = EXCLUDED.treatment_version, treatment_standing = EXCLUDED.treatment_standing,
         treatment_since = EXCLUDED.treatment_since, treatment_until = EXCLUDED.treatment_until, treatment_stood = EXCLUDED.treatment_stood
     WHERE known.treatment_version < EXCLUDED.treatment_version
-    RETURNING NEW.treatment_standing = 'revoked' AS revoked,
-        CASE WHEN OLD.treatment_version > 0 THEN OLD.treatment_standing = 'revoked'
-             ELSE coalesce(OLD.treatment_revoked_at >= coalesce(OLD.treatment_signed_at, OLD.treatment_revoked_at), false)
-        END AS was_revoked
-    """
+    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+    """  # noqa: S608 - columns of our own
 )
 _COURSE = text(
     """

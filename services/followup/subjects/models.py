@@ -66,7 +66,9 @@ class Patient(Table, table=True):
     """The newest way by which messages go, counted; the way itself is at intake only."""
     treatment_signed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     treatment_revoked_at: datetime | None = Field(sa_column=utc_column(nullable=True))
-    """This and the one above count only for a patient of whom no standing was told, by an intake of the release before."""
+    """The latest that was heard of; it counts also where it comes after ``treatment_since``. The signature above counts only for a patient
+    of whom no standing was told, by an intake of the release before.
+    """
     treatment_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """Of what was told last of how consent to treatment stands; 0 where nothing was."""
     treatment_standing: str | None = None

@@ -47,14 +47,17 @@ async def note_patient_status(db: AsyncSession, patient_id: UUID, status: Patien
 
 
 async def note_consent_standing(db: AsyncSession, event: ConsentChanged) -> None:
-    """Take over how a patient's consent of one type stands, unless a newer decision is known."""
+    """Take over how a patient's consent of one type stands, unless a newer decision is known.
+
+    A signature dated by a clock ahead stands from when that was told: a revocation after it is news.
+    """
     values = {
         "clinic_id": clinic_of(db),
         "patient_id": event.patient_id,
         "consent_type": event.consent_type,
         "version": event.consent_standing,
         "standing": event.standing,
-        "since": event.since,
+        "since": min(event.since, event.occurred_at),
         "until": event.until,
         "stood": _kept(event.stood),
     }

@@ -82,8 +82,10 @@ class Patient(Table, table=True):
 
 
 class Consent(Table, table=True):
-    """One signature, valid from ``signed_at`` to ``valid_until`` inclusive, unless revoked before. It counts only for a patient of whom no
-    ``ConsentStanding`` was told, by an intake of the release before.
+    """One signature, valid from ``signed_at`` to ``valid_until`` inclusive, unless revoked before.
+
+    The signature counts only for a patient of whom no ``ConsentStanding`` was told, by an intake of the release before; a revocation counts
+    also where it comes after what was told.
     """
 
     __table_args__ = (Index("ix_consent_patient", "clinic_id", "patient_id"),)

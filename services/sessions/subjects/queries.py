@@ -37,12 +37,21 @@ async def get_subject_for_booking(db: AsyncSession, patient_id: UUID, course_id:
 async def treatment_consented(db: AsyncSession, patient_id: UUID, at: datetime) -> bool:
     """Whether consent to treatment stood at that moment, as intake decided it.
 
-    Where intake, of the release before, has only told signatures: whether one was valid; its last moment is inside.
+    A revocation that the decision did not know, since an intake of the release before recorded it, ends it too. Where such an intake has
+    only told signatures: whether one was valid; its last moment is inside.
     """
-    told = select(col(ConsentStanding.stood)).where(
+    decision = (
         col(ConsentStanding.clinic_id) == clinic_of(db),
         col(ConsentStanding.patient_id) == patient_id,
         col(ConsentStanding.consent_type) == TREATMENT,
+    )
+    revocation = exists().where(
+        *decision,
+        col(Consent.clinic_id) == clinic_of(db),
+        col(Consent.patient_id) == patient_id,
+        col(Consent.consent_type) == TREATMENT,
+        # One that the decision knew ended an earlier span: what stands was signed after it.
+        col(Consent.revoked_at).between(col(ConsentStanding.since), at),
     )
     signature = exists().where(
         col(Consent.clinic_id) == clinic_of(db),
@@ -52,8 +61,9 @@ async def treatment_consented(db: AsyncSession, patient_id: UUID, at: datetime) 
         col(Consent.valid_until) >= at,
         or_(col(Consent.revoked_at).is_(None), col(Consent.revoked_at) > at),
     )
-    stood, signed = (await db.execute(select(told.scalar_subquery(), signature))).one()
-    return bool(signed) if stood is None else stood_at(SPANS.validate_python(stood), at)
+    told = select(col(ConsentStanding.stood)).where(*decision).scalar_subquery()
+    stood, revoked, signed = (await db.execute(select(told, revocation, signature))).one()
+    return bool(signed) if stood is None else stood_at(SPANS.validate_python(stood), at) and not revoked
 
 
 def _unknown(pointer: str) -> FieldError:

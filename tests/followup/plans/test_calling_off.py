@@ -210,6 +210,21 @@ def signature(visit: Visit) -> Event:
     )
 
 
+def signed_now(visit: Visit, version: int = 1) -> Event:
+    """What intake decided of a signature of this moment."""
+    now, until = visit.clock.now(), visit.clock.now() + timedelta(days=365)
+    return people.ConsentChanged(
+        occurred_at=now,
+        patient_id=visit.patient_id,
+        consent_type="treatment",
+        consent_standing=version,
+        standing="active",
+        since=now,
+        until=until,
+        stood=[people.Span(since=now, until=until)],
+    )
+
+
 @pytest.mark.parametrize("decided", [True, False], ids=["decided", "as told before"])
 async def test_a_new_signature_brings_follow_up_back_for_later_infusions(clinic: Clinic, decided: bool) -> None:
     visit = clinic.visit()
@@ -233,12 +248,39 @@ async def test_what_intake_decided_counts_in_whatever_order_it_is_heard(clinic: 
     assert (await clinic.states(visit))["C24"] == "cancelled"
 
 
-async def test_single_signatures_and_revocations_change_nothing_once_the_decision_was_told(clinic: Clinic) -> None:
-    visit, other = clinic.visit(), clinic.visit()
+async def test_a_single_signature_changes_nothing_once_the_decision_was_told(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(consent_gone(visit), signature(visit), visit.told())
+    assert (await clinic.states(visit))["C24"] == "cancelled"
+
+
+async def test_a_revocation_that_the_decision_did_not_know_calls_off_and_is_reviewed_once(clinic: Clinic) -> None:
+    """An intake of the release before, beside the new one or after it was put back, tells the revocation and decides nothing."""
+    visit = clinic.visit()
+    later = clinic.visit(patient_id=visit.patient_id)
     await clinic.tell(visit.told(), clinic.consent(visit, "active"), revocation(visit))
+    assert (await clinic.states(visit))["C24"] == "cancelled"
+    await clinic.tell(revocation(visit), consent_gone(visit, version=2))
+    made = "SELECT kind FROM care_task WHERE patient_id = :id AND kind = 'cancellation-review'"
+    assert len(await clinic.rows(made, id=visit.patient_id)) == 1
+    await clinic.tell(later.told())
+    assert (await clinic.states(later))["C24"] == "cancelled"
+
+
+async def test_follow_up_goes_on_when_consent_was_signed_after_such_a_revocation(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(clinic.consent(visit, "active"), revocation(visit))
+    clinic.clock.advance(timedelta(minutes=1))
+    await clinic.tell(signed_now(visit, version=2), visit.told())
     assert (await clinic.states(visit))["C24"] == "planned"
-    await clinic.tell(consent_gone(other), signature(other), other.told())
-    assert (await clinic.states(other))["C24"] == "cancelled"
+
+
+async def test_an_old_revocation_that_is_heard_late_leaves_what_was_signed_since(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    late = revocation(visit)
+    clinic.clock.advance(timedelta(minutes=1))
+    await clinic.tell(signed_now(visit), late, visit.told())
+    assert (await clinic.states(visit))["C24"] == "planned"
 
 
 async def test_a_patient_called_off_by_the_release_before_is_not_called_off_again_by_the_upgrade(clinic: Clinic) -> None:
