@@ -85,6 +85,12 @@ class Intake:
             found = [(row.type.removeprefix("intake.").removesuffix(".v1"), json.loads(row.data)) for row in rows]
         return [(kind, data) for kind, data in found if of in data.values()]
 
+    async def by_release_before(self, clinic: Caller, *statements: str, **parameters: object) -> None:
+        """What a replica of the release before writes beside us: it knows no column that came since."""
+        async with self.service.database.transaction(clinic.clinic_id) as db:
+            for statement in statements:
+                await db.execute(text(statement), {"now": self.service.clock.now(), **parameters})
+
     async def count(self, table: str, clinic_id: UUID) -> int:
         """Rows of a table that the clinic can see."""
         async with self.service.database.transaction(clinic_id) as db:

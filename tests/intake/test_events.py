@@ -163,8 +163,7 @@ async def test_the_upgrade_tells_once_when_those_who_died_or_left_were_active(in
     for patient in patients[:2]:
         await clinic.post(f"/intake/v1/patients/{patient['patient_id']}/withdrawal", {"requested_by": "patient"})
     await retelling.tell_all()
-    async with intake.service.database.transaction(clinic.clinic_id) as db:
-        await db.execute(text("UPDATE patient SET spans_told = false WHERE status <> 'active'"))
+    await intake.by_release_before(clinic, "UPDATE patient SET told_version = NULL WHERE status <> 'active'")
     assert [await retelling.tell_all(), await retelling.tell_all()] == [2, 0]
     told = [(await intake.events(of=patient["patient_id"]))[-1][1] for patient in patients]
     assert [(one["patient_version"], one["status"]) for one in told] == [(3, "withdrawn"), (3, "withdrawn"), (1, "active")]
@@ -177,12 +176,67 @@ async def test_the_upgrade_tells_once_when_courses_ran_that_took_a_step_before_i
     course = await started_course(clinic, await registered_patient(clinic))
     await clinic.post(f"/intake/v1/courses/{course['course_id']}/hold", {"reason": "Holiday"})
     await retelling.tell_all()
-    async with intake.service.database.transaction(clinic.clinic_id) as db:
-        await db.execute(text("UPDATE course SET spans_told = false"))
+    await intake.by_release_before(clinic, "UPDATE course SET told_version = NULL")
     assert [await retelling.tell_all(), await retelling.tell_all()] == [1, 0]
     told = (await intake.events(of=course["course_id"]))[-1][1]
     assert (told["course_version"], told["status"]) == (3, "on-hold")
     assert told["ran"] == [{"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}]
+
+
+LEAVES = "UPDATE patient SET status = 'withdrawn', status_changed_at = :now, version = version + 1 WHERE patient_id = :id"
+MOVES = "UPDATE patient SET email = 'right.one@example.org', version = version + 1 WHERE patient_id = :id"
+
+
+@pytest.mark.parametrize(("change", "until"), [(LEAVES, "2026-11-23T14:00:00Z"), (MOVES, None)], ids=["leaves", "moves"])
+async def test_what_a_replica_of_the_release_before_makes_of_a_patient_is_told_again(
+    intake: Intake, clinic: Caller, retelling: Retelling, change: str, until: str | None
+) -> None:
+    patient = await registered_patient(clinic)
+    await retelling.tell_all()
+    await intake.by_release_before(clinic, change, id=patient["patient_id"])
+    assert [await retelling.tell_all(), await retelling.tell_all()] == [1, 0]
+    told = (await intake.events(of=patient["patient_id"]))[-1][1]
+    assert (told["patient_version"], told["active"]) == (3, [{"since": "1900-01-01T00:00:00Z", "until": until}])
+    assert told["contact_version"] == 2, "it may have been the address, which such a replica does not count"
+
+
+async def test_what_a_replica_of_the_release_before_makes_of_a_course_is_told_again(
+    intake: Intake, clinic: Caller, retelling: Retelling
+) -> None:
+    course = await started_course(clinic, await registered_patient(clinic))
+    await retelling.tell_all()
+    held = "UPDATE course SET status = 'on-hold', version = version + 1 WHERE course_id = :id"
+    await intake.by_release_before(clinic, held, _STEP, id=course["course_id"], clinic_id=clinic.clinic_id)
+    assert [await retelling.tell_all(), await retelling.tell_all()] == [1, 0]
+    told = (await intake.events(of=course["course_id"]))[-1][1]
+    assert (told["course_version"], told["status"]) == (3, "on-hold")
+    assert told["ran"] == [{"since": "1900-01-01T00:00:00Z", "until": "2026-11-23T14:00:00Z"}]
+
+
+async def test_what_this_release_tells_is_not_told_again(intake: Intake, clinic: Caller, retelling: Retelling) -> None:
+    patient, other = await registered_patient(clinic), await registered_patient(clinic)
+    course = await started_course(clinic, patient)
+    await retelling.tell_all()
+    of_patient, of_other = (f"/intake/v1/patients/{one['patient_id']}" for one in (patient, other))
+    of_course = f"/intake/v1/courses/{course['course_id']}"
+    for path, body in (
+        (f"{of_course}/hold", {"reason": "Holiday"}),
+        (f"{of_course}/resume", {}),
+        (f"{of_patient}/message-opt-out", {"requested_by": "patient"}),
+        (f"{of_patient}/withdrawal", {"requested_by": "patient"}),
+        (f"{of_other}/death", {}),
+    ):
+        assert (await clinic.post(path, body)).status_code == 200
+    assert (await clinic.patch(of_course, {"planned_infusions": 5}, 3)).status_code == 200
+    assert (await clinic.patch(of_patient, {"language": "es"}, 3)).status_code == 200
+    assert (await clinic.post(f"{of_other}/death/entered-in-error", {"reason": "Wrong person"}, If_Match='W/"2"')).status_code == 200
+    assert await retelling.tell_all() == 0
+
+
+_STEP = """
+    INSERT INTO course_change (clinic_id, course_change_id, course_id, step, changed_at, changed_by)
+    VALUES (CAST(:clinic_id AS uuid), gen_random_uuid(), CAST(:id AS uuid), 'hold', :now, 'Test')
+"""
 
 
 async def test_a_change_that_is_refused_leaves_no_event(intake: Intake, clinic: Caller) -> None:

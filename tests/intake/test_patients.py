@@ -17,6 +17,7 @@ from services.intake.patients.rules import (
     patient_number,
 )
 from services.intake.patients.rules import Channel as Via
+from services.intake.retelling import Retelling
 from shared.clock import FrozenClock
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body, practitioner, registered_patient, signed_consent
 
@@ -429,6 +430,47 @@ async def test_who_had_left_before_a_death_that_never_was_has_left_still(intake:
     back = await clinic.post(f"{path}/death/entered-in-error", MISTAKE, If_Match='W/"3"')
     assert back.json()["status"] == "withdrawn"
     assert (await intake.events(of=patient["patient_id"]))[-1][1]["active"][0]["until"] == "2026-11-23T14:00:00Z"
+
+
+LEAVES = "UPDATE patient SET status = 'withdrawn', status_changed_at = :now, version = version + 1 WHERE patient_id = :id"
+DIES = "UPDATE patient SET status = 'deceased', status_changed_at = :now, version = version + 1 WHERE patient_id = :id"
+NOTED = """
+    INSERT INTO patient_change (clinic_id, patient_change_id, patient_id, change, changed_at, changed_by, requested_by)
+    VALUES (CAST(:clinic_id AS uuid), gen_random_uuid(), CAST(:id AS uuid), 'withdrawal', :now, 'Test', 'patient')
+"""
+
+
+@pytest.mark.parametrize("death", ["ours", "theirs", "theirs, told again"])
+async def test_so_has_who_left_by_the_release_before(
+    intake: Intake, clinic: Caller, clock: FrozenClock, retelling: Retelling, death: str
+) -> None:
+    patient_id = (await registered_patient(clinic))["patient_id"]
+    path = f"/intake/v1/patients/{patient_id}"
+    await intake.by_release_before(clinic, LEAVES, NOTED, id=patient_id, clinic_id=clinic.clinic_id)
+    clock.advance(timedelta(days=1))
+    if death == "ours":
+        await clinic.post(f"{path}/death")
+    else:
+        await intake.by_release_before(clinic, DIES, id=patient_id)
+    if death == "theirs, told again":
+        await retelling.tell_all()
+    told = (await intake.events(of=patient_id))[-1][1]
+    assert death == "theirs" or told["active"][0]["until"] == "2026-11-23T14:00:00Z"
+    version = (await clinic.get(path)).json()["version"]
+    back = await clinic.post(f"{path}/death/entered-in-error", MISTAKE, If_Match=f'W/"{version}"')
+    assert back.json()["status"] == "withdrawn"
+    assert (await intake.events(of=patient_id))[-1][1]["active"][0]["until"] == "2026-11-23T14:00:00Z"
+
+
+async def test_who_came_back_before_a_death_that_never_was_is_active(intake: Intake, clinic: Caller, clock: FrozenClock) -> None:
+    patient_id = (await registered_patient(clinic))["patient_id"]
+    path = f"/intake/v1/patients/{patient_id}"
+    await clinic.post(f"{path}/withdrawal", {"requested_by": "patient"})
+    clock.advance(timedelta(days=1))
+    await clinic.post(f"{path}/withdrawal/entered-in-error", MISTAKE, If_Match='W/"2"')
+    await clinic.post(f"{path}/death")
+    back = await clinic.post(f"{path}/death/entered-in-error", MISTAKE, If_Match='W/"4"')
+    assert back.json()["status"] == "active"
 
 
 @pytest.mark.parametrize(("what", "first"), [("death", {}), ("withdrawal", {"requested_by": "patient"})])

@@ -74,7 +74,7 @@ async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str
 
 
 async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
-    """Tell when courses ran of which it was not told; returns how many were found."""
+    """Tell again, with when they ran, courses whose newest version a release before has told; returns how many were found."""
     found = await untold_courses(db, limit)
     for course in found:
         emit(db, course.tell_again(now, await steps_taken(db, course.course_id)))

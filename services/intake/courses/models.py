@@ -28,7 +28,7 @@ class Course(Table, table=True):
         _care_team("therapist_id"),
         _care_team("coordinator_id"),
         Index("ix_course_patient_id", "clinic_id", "patient_id"),
-        Index("ix_course_untold", "clinic_id", "course_id", postgresql_where=text("NOT spans_told")),
+        Index("ix_course_untold", "clinic_id", "course_id", postgresql_where=text("told_version IS DISTINCT FROM version")),
         Index(
             "uq_course_open_patient_id",
             "clinic_id",
@@ -53,8 +53,8 @@ class Course(Table, table=True):
     therapist_id: UUID | None = None
     coordinator_id: UUID | None = None
     version: int = 1
-    spans_told: bool = Field(default=True, sa_column_kwargs={"server_default": "true"})
-    """False for a course that had taken a step when the release that tells ``ran`` came, until it is told."""
+    told_version: int | None = None
+    """The version that was told last by a release that tells ``ran``. Another one was made by a release before, and is told again."""
     started_at: datetime = Field(sa_column=utc_column())
 
     def take(self, step: CourseStep, reason: str | None, at: datetime, by: str) -> "CourseChange":
@@ -84,7 +84,10 @@ class Course(Table, table=True):
         self.version += 1
 
     def changed(self, at: datetime, taken: "Sequence[CourseChange]") -> CourseChanged:
-        """The whole current state, with when it ran by the steps that it took, in their order; reasons stay here."""
+        """The whole current state, with when it ran by the steps that it took, in their order; reasons stay here. This version counts as
+        told.
+        """
+        self.told_version = self.version
         return CourseChanged(
             occurred_at=at,
             course_id=self.course_id,
@@ -102,7 +105,6 @@ class Course(Table, table=True):
 
     def tell_again(self, at: datetime, taken: "Sequence[CourseChange]") -> CourseChanged:
         """The current state under a new version, so that those who know the version before take it over."""
-        self.spans_told = True
         self.version += 1
         return self.changed(at, taken)
 

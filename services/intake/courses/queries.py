@@ -35,6 +35,6 @@ async def steps_taken(db: AsyncSession, course_id: UUID) -> Sequence[CourseChang
 
 
 async def untold_courses(db: AsyncSession, limit: int) -> Sequence[Course]:
-    """Some of those of which it was not told when they ran, locked."""
-    untold = select(Course).where(Course.clinic_id == clinic_of(db), ~col(Course.spans_told)).order_by(col(Course.course_id))
-    return (await db.exec(untold.limit(limit).with_for_update())).all()
+    """Some of those whose newest version a release before has told, without when they ran, locked."""
+    untold = select(Course).where(Course.clinic_id == clinic_of(db), col(Course.told_version).is_distinct_from(col(Course.version)))
+    return (await db.exec(untold.order_by(col(Course.course_id)).limit(limit).with_for_update())).all()

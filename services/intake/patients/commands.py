@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.intake.patients.duplicates import refuse_duplicate
 from services.intake.patients.likeness import KnownAs
 from services.intake.patients.models import Patient, PatientChange
-from services.intake.patients.queries import get_patient, untold_patients
-from services.intake.patients.rules import Change, Channel, RequestedBy, age_on, missing_address, patient_number
+from services.intake.patients.queries import get_patient, recorded_withdrawal, untold_patients
+from services.intake.patients.rules import Change, Channel, PatientStatus, RequestedBy, age_on, missing_address, patient_number
 from services.intake.patients.schemas import ChangePatient, EnteredInError, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
 from services.intake.policy import Policy
 from services.intake.refusals import refuse_nameless, refused
@@ -114,9 +114,10 @@ async def opt_in(call: CallContext, patient_id: UUID, body: OptIn) -> Patient:
 
 
 async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
-    """Tell when patients were active of whom it was not told; returns how many were found."""
+    """Tell again, with when they were active, patients whose newest version a release before has told; returns how many were found."""
     found = await untold_patients(db, limit)
     for patient in found:
+        await _recall_withdrawal(db, patient)
         emit(db, patient.tell_again(now))
     return len(found)
 
@@ -125,7 +126,14 @@ async def _locked(call: CallContext, patient_id: UUID) -> Patient:
     call.patient(patient_id)
     patient = await get_patient(call.db, patient_id, lock=True)
     call.expect_version(patient.version)
+    await _recall_withdrawal(call.db, patient)
     return patient
+
+
+async def _recall_withdrawal(db: AsyncSession, patient: Patient) -> None:
+    """Take from the history when somebody left: a replica of the release before writes it nowhere else."""
+    if patient.withdrawn_at is None and patient.status is not PatientStatus.ACTIVE:
+        patient.withdrawn_at = await recorded_withdrawal(db, patient.patient_id)
 
 
 def _record(

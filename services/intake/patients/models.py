@@ -33,7 +33,7 @@ class Patient(Table, table=True):
         UniqueConstraint("clinic_id", "patient_number"),
         ForeignKeyConstraint(["clinic_id"], ["clinic.clinic_id"]),
         Index("ix_patient_birth_date", "clinic_id", "birth_date"),
-        Index("ix_patient_untold", "clinic_id", "patient_id", postgresql_where=text("NOT spans_told")),
+        Index("ix_patient_untold", "clinic_id", "patient_id", postgresql_where=text("told_version IS DISTINCT FROM version")),
     )
 
     clinic_id: UUID = Field(primary_key=True)
@@ -64,8 +64,8 @@ class Patient(Table, table=True):
     contact_version: int = 1
     """Grows when messages go another way than before, so that others learn of it without learning the way."""
     version: int = 1
-    spans_told: bool = Field(default=True, sa_column_kwargs={"server_default": "true"})
-    """False for somebody who had died or left when the release that tells ``active`` came, until it is told."""
+    told_version: int | None = None
+    """The version that was told last by a release that tells ``active``. Another one was made by a release before, and is told again."""
     registered_at: datetime = Field(sa_column=utc_column())
 
     def die(self, died_on: date | None, at: datetime, by: str) -> PatientDeceased:
@@ -112,8 +112,11 @@ class Patient(Table, table=True):
         return self.changed(at)
 
     def tell_again(self, at: datetime) -> PatientChanged:
-        """The current state under a new version, so that those who know the version before take it over."""
-        self.spans_told = True
+        """The current state under a new version, so that those who know the version before take it over.
+
+        What a replica of the release before has changed may be the address, which it does not count.
+        """
+        self.contact_version += self.told_version is not None
         self.version += 1
         return self.changed(at)
 
@@ -128,7 +131,8 @@ class Patient(Table, table=True):
             raise self._refusal("The patient is not active.")
 
     def changed(self, at: datetime) -> PatientChanged:
-        """The whole current state, as far as other services may know it."""
+        """The whole current state, as far as other services may know it; this version counts as told."""
+        self.told_version = self.version
         return PatientChanged(
             occurred_at=at,
             patient_id=self.patient_id,

@@ -1,11 +1,12 @@
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.intake.patients.models import DistinctPatients, Patient
+from services.intake.patients.models import DistinctPatients, Patient, PatientChange
+from services.intake.patients.rules import Change
 from services.intake.refusals import unknown_reference
 from shared.db import clinic_of
 from shared.errors import NotFound
@@ -52,6 +53,14 @@ async def distinct_from(db: AsyncSession, patient_id: UUID) -> set[UUID]:
 
 
 async def untold_patients(db: AsyncSession, limit: int) -> list[Patient]:
-    """Some of those of whom it was not told when they were active, locked."""
-    untold = select(Patient).where(Patient.clinic_id == clinic_of(db), ~col(Patient.spans_told)).order_by(col(Patient.patient_id))
-    return list(await db.exec(untold.limit(limit).with_for_update()))
+    """Some of those whose newest version a release before has told, without when they were active, locked."""
+    untold = select(Patient).where(Patient.clinic_id == clinic_of(db), col(Patient.told_version).is_distinct_from(col(Patient.version)))
+    return list(await db.exec(untold.order_by(col(Patient.patient_id)).limit(limit).with_for_update()))
+
+
+async def recorded_withdrawal(db: AsyncSession, patient_id: UUID) -> datetime | None:
+    """When the withdrawal was recorded that was not declared entered in error since, by the history; None where there is none."""
+    withdrawal = col(PatientChange.change).in_([Change.WITHDRAWAL, Change.WITHDRAWAL_ENTERED_IN_ERROR])
+    history = select(PatientChange).where(PatientChange.clinic_id == clinic_of(db), PatientChange.patient_id == patient_id, withdrawal)
+    last = (await db.exec(history.order_by(col(PatientChange.changed_at).desc()).limit(1))).first()
+    return last.changed_at if last is not None and last.change is Change.WITHDRAWAL else None
