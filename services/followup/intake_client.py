@@ -40,7 +40,8 @@ class Contact(_Reply):
     sender_name: str
     clinic_phone: str
     crisis_line: str
-    contact_version: int = 1
+    contact_version: int | None = None
+    """None from an intake of the release before, which does not count: what it answers is the way of now all the same."""
 
 
 class PageFacts(_Reply):

@@ -209,9 +209,9 @@ async def test_an_answer_that_is_none_is_never_guessed(
         await _ended(sessions)
 
 
-async def test_an_intake_of_the_release_before_tells_no_zone(intake: IntakeClient) -> None:
+async def test_an_intake_of_the_release_before_tells_no_zone_and_does_not_count_the_ways(intake: IntakeClient) -> None:
     contact = await intake.contact(CLINIC, uuid4())
-    assert (contact.time_zone, contact.contact_version) == (None, 1)
+    assert (contact.time_zone, contact.contact_version) == (None, None)
 
 
 async def test_what_a_page_shows_is_asked_for_each_time(others: Others, intake: IntakeClient) -> None:

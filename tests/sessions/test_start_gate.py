@@ -88,6 +88,16 @@ async def test_a_signature_of_the_release_before_that_arrives_late_changes_nothi
     assert problem["code"] == "consent-missing"
 
 
+async def test_consent_that_was_told_to_stand_expires_by_the_time_of_the_start(clinic: Clinic) -> None:
+    """Nobody tells that it has: the last moment was told with it."""
+    for until, status in ((timedelta(minutes=-120), 409), (timedelta(minutes=-119), 200)):
+        person = await clinic.patient(consented=False)
+        stands = person.span(until=until)
+        await clinic.tell(person.standing("active", stands, since=stands.since))
+        answer = await clinic.post(f"/infusions/{await clinic.arrived(person)}/start", clinic.start_body())
+        assert answer.status_code == status
+
+
 async def test_a_revocation_that_the_decision_did_not_know_ends_what_stood(clinic: Clinic) -> None:
     """An intake of the release before, beside the new one or after it was put back, tells the revocation and decides nothing."""
     person = await clinic.patient()

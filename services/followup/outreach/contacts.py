@@ -33,7 +33,7 @@ class Contact(Protocol):
     @property
     def crisis_line(self) -> str: ...
     @property
-    def contact_version(self) -> int: ...
+    def contact_version(self) -> int | None: ...
 
 
 class Contacts(Protocol):
@@ -57,7 +57,7 @@ class KnownContact:
     sender_name: str = "North Street Office"
     clinic_phone: str = "+1 212 555 0100"
     crisis_line: str = "988"
-    contact_version: int = 1
+    contact_version: int | None = 1
 
 
 @dataclass

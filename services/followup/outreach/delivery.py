@@ -95,9 +95,8 @@ async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: dat
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    if recipient.contact_version < await contact_version_of(db, message.patient_id):
-        raise ContactChanged
-    link = await links.keep(db, _link(message, recipient, letters, now))
+    way = await _way(db, message.patient_id, recipient)
+    link = await links.keep(db, _link(message, recipient, way, letters, now))
     if link.status != LinkStatus.OPEN:
         await _came_through(db, message, now)
         return None
@@ -140,7 +139,19 @@ async def _came_through(db: AsyncSession, message: Message, now: datetime) -> No
     await forget(db, [message.message_id])
 
 
-def _link(message: Message, recipient: Recipient, letters: Letters, now: datetime) -> PatientLink:
+async def _way(db: AsyncSession, patient_id: UUID, recipient: Recipient) -> int:
+    """The count of the way that intake answered. Raises ContactChanged where a newer one is known.
+
+    Where intake, of the release before, does not count, its answer is the newest way: it reads the address that holds at this moment.
+    """
+    known = await contact_version_of(db, patient_id)
+    way = known if recipient.contact_version is None else recipient.contact_version
+    if way < known:
+        raise ContactChanged
+    return way
+
+
+def _link(message: Message, recipient: Recipient, way: int, letters: Letters, now: datetime) -> PatientLink:
     proof = BirthDates(letters.secret).proof(Hashed(recipient.birth_date_salt, recipient.birth_date_hash))
     return PatientLink(
         clinic_id=message.clinic_id,
@@ -152,7 +163,7 @@ def _link(message: Message, recipient: Recipient, letters: Letters, now: datetim
         sender_name=recipient.sender_name,
         clinic_phone=recipient.clinic_phone,
         crisis_line=recipient.crisis_line,
-        contact_version=recipient.contact_version,
+        contact_version=way,
         created_at=now,
     )
 

@@ -80,8 +80,8 @@ class Recipient:
     sender_name: str
     clinic_phone: str
     crisis_line: str
-    contact_version: int
-    """Counts the ways by which messages went to this patient; a link is only as good as the way by which it went."""
+    contact_version: int | None
+    """Counts the ways by which messages went to this patient; a link is only as good as the way by which it went. None: not counted."""
 
 
 class Waits(StrEnum):

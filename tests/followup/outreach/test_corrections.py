@@ -149,6 +149,19 @@ async def test_an_event_that_comes_after_its_address_was_used_kills_nothing(worl
     assert await link_states(world) == ["open"]
 
 
+async def test_an_intake_that_does_not_count_the_ways_answers_the_one_of_now(world: World) -> None:
+    """As the release before, beside the new one or put back after it."""
+    await world.opened()
+    await told(world, 2)
+    world.known(world.patient_id, address=RIGHT, contact_version=None)
+    await world.outreach.send_due()
+    assert addressees(world) == [RIGHT]
+    await told(world, 2)
+    assert await link_states(world) == ["open"], "it went by the newest way"
+    await told(world, 3)
+    assert await link_states(world) == ["dead"]
+
+
 async def test_who_is_called_anyhow_gets_no_message_besides(world: World) -> None:
     async def refuse() -> None:
         raise AddressRefused
