@@ -17,7 +17,7 @@ _MARK = "__afterglow_access__"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``kind`` None is public: no token, no transaction and no idempotency key. ``reason`` says why that, or a system alone, is right."""
+    """``kind`` None is public: no credential, no transaction, no idempotency key. ``reason`` says why that, or a system alone, is right."""
 
     kind: Kind | None
     scope: str = ""
@@ -91,8 +91,20 @@ def operator_access(scope: str) -> Callable[[F], F]:
     return _declare(Access("operator", scope))
 
 
+def staff_access(scope: str, *, person: Collection[str], phi: Phi = "none") -> Callable[[F], F]:
+    """For people who have signed in, on pages: whoever holds one of these roles. Raises Undeclared without a role."""
+    if not person:
+        raise Undeclared(f"{scope!r} names the roles that a person must hold")
+    return _declare(Access("staff", scope, frozenset(person), phi, naming="required"))
+
+
+def patient_access(scope: str, *, phi: Phi = "none") -> Callable[[F], F]:
+    """For whoever holds a patient's link, who acts as that patient and as nobody else."""
+    return _declare(Access("patient", scope, phi=phi))
+
+
 def public_access(reason: str) -> Callable[[F], F]:
-    """For everybody, without a token; the endpoint opens its own transactions."""
+    """For everybody, without a credential: sign-in, public keys, numbers to call. The endpoint opens its own transactions."""
     if not reason:
         raise Undeclared("public access needs its reason")
     return _declare(Access(None, reason=reason))

@@ -7,10 +7,15 @@ from uuid import UUID
 
 from shared.errors import Forbidden, Unauthorized
 
-Kind = Literal["clinic-system", "service", "operator"]
+Kind = Literal["clinic-system", "service", "operator", "patient", "staff"]
+"""The first three are registered clients, which tokens name; the others come with a browser: a patient's link, a staff session."""
 Naming = Literal["required", "optional", "refused"]
 """Whether a caller must, may or must not name the person for whom it acts."""
 KINDS: tuple[Kind, ...] = ("clinic-system", "service", "operator")
+"""What the token of a registered client may say that it is."""
+
+_OF_A_CLINIC = frozenset({"clinic-system", "staff"})
+"""A closed clinic's systems and staff are refused. Its patients read on their page that nobody there reads what they send."""
 
 OUTSIDE_CLINICS = UUID(int=0)
 """Stands for the clinic where there is none: an operator's audit rows and stored answers."""
@@ -59,7 +64,7 @@ def refuse_client(caller: Caller, standing: Standing) -> None:
         raise Unauthorized("client-disabled", "This client has been disabled.")
     if caller.kind == "clinic-system" and standing.client_clinic_id not in (None, caller.clinic_id):
         raise Unauthorized("token-invalid", "The token does not fit the client's registration.")
-    if caller.kind == "clinic-system" and standing.clinic_active is False:
+    if caller.kind in _OF_A_CLINIC and standing.clinic_active is False:
         raise Unauthorized("clinic-inactive", "This clinic is not active.")
 
 
@@ -72,19 +77,19 @@ def acting(caller: Caller, standing: Standing, practitioner_id: UUID | None, nam
         if naming == "required":
             raise practitioner_required()
         return caller
-    refused = _why_not(standing, naming, roles)
+    refused = _why_not(caller, standing, naming, roles)
     if refused is not None:
         raise refused
     return replace(caller, practitioner_id=practitioner_id, roles=frozenset(standing.practitioner_roles))
 
 
-def _why_not(standing: Standing, naming: Naming, roles: Collection[str]) -> Forbidden | None:
+def _why_not(caller: Caller, standing: Standing, naming: Naming, roles: Collection[str]) -> Forbidden | None:
     """What we have not heard of has codes of its own: those may pass by themselves, and a caller may ask again."""
     if naming == "refused":
         return Forbidden("practitioner-not-allowed", "Nobody may be named here: leave the header Afterglow-Practitioner out.")
-    if standing.client_may_act is None:
+    if caller.kind != "staff" and standing.client_may_act is None:
         return Forbidden("client-unknown", "This service has not heard of this client yet. It may in a moment.")
-    if not standing.client_may_act:
+    if caller.kind != "staff" and not standing.client_may_act:
         return Forbidden("client-may-not-act", "This client is not registered to act for practitioners.")
     if standing.practitioner_active is None:
         return Forbidden(

@@ -44,6 +44,7 @@ def application(service: "Service") -> FastAPI:
     app.state.surroundings = Surroundings(
         database=service.database,
         clock=service.clock,
+        public_url=settings.public_url,
         verifier=TokenVerifier(jwks, audience=service.name, issuer=settings.token_issuer),
         cursors=Cursors(settings.cursor_key.get_secret_value()),
         answers=idempotency.AnswerSeal(settings.cursor_key.get_secret_value()),
@@ -55,12 +56,15 @@ def application(service: "Service") -> FastAPI:
     openapi.install(app, token_url=f"{settings.public_url}/intake/oauth/token")
     app.add_middleware(Outermost, metrics=service.metrics, https=settings.public_url.startswith("https://"))
     declared = census(app, also=[app.openapi_url] if app.openapi_url else ())
-    _refuse_nameless({name for name, access in declared.items() if access.phi != "none"}, service.records)
+    _refuse_nameless({name for name, access in declared.items() if access.phi != "none" and access.kind != "patient"}, service.records)
     return app
 
 
 def _refuse_nameless(operations: Collection[str], records: Mapping[str, str]) -> None:
-    """Raises Undeclared for an address that names a record of which nothing says whose it is: its refusals would name no patient."""
+    """Raises Undeclared for an address that names a record of which nothing says whose it is: its refusals would name no patient.
+
+    Of a patient's own link that is not asked: whoever it admits is the patient.
+    """
     for operation in operations:
         named = set(_PLACE.findall(operation))
         if named and named.isdisjoint({"patient_id", *records}):

@@ -9,14 +9,33 @@ from fastapi import Request
 from shared.errors import Invalid, Malformed
 from shared.security.audit import Record
 from shared.security.caller import OUTSIDE_CLINICS, Caller
-from shared.web import idempotency, strict_json, strict_values, text, versions
+from shared.web import idempotency, strict_values, text, versions
+from shared.web.bodies import BodyCodec
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operation reads of a request."""
+
+    body: BodyCodec
+    query_names: Collection[str]
+    repeatable: Collection[str]
+    """Of those the ones that may be there several times."""
+    takes_body: bool
+    needs_key: bool
+    needs_version: bool
+    ignores_unknown_query: bool
+    """For addresses that come by mail: programs on the way add parameters of their own to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A readable request. ``document`` is the parsed body, ``claim`` the idempotency key where one is needed."""
+    """A readable request. ``document`` is the parsed body, ``claim`` the idempotency key where one is needed.
 
-    caller: Caller
+    ``caller`` is None where only the database can tell who that is; its clinic is not known then either.
+    """
+
+    caller: Caller | None
     clinic_id: UUID
     practitioner_id: UUID | None
     if_match: int | None
@@ -24,19 +43,24 @@ class Asked:
     body: bytes
     document: object
 
+    @property
+    def known_caller(self) -> Caller:
+        """Who a token named. Raises LookupError where there was none, which is a mistake of ours."""
+        if self.caller is None:
+            raise LookupError("the credential has named nobody")
+        return self.caller
 
-async def read(
-    request: Request, caller: Caller, *, query_names: Collection[str], takes_body: bool, needs_key: bool, needs_version: bool
-) -> Asked:
+
+async def read(request: Request, caller: Caller | None, wanted: Wanted) -> Asked:
     """Read a request. Raises 400, 408, 413, 415, 422 or 428. A POST that only reads needs no idempotency key."""
-    practitioner_id = practitioner_of(request) if caller.kind == "clinic-system" else None
-    clinic_id = clinic_of(request, caller)
+    practitioner_id = practitioner_of(request) if caller is not None and caller.kind == "clinic-system" else None
+    clinic_id = clinic_of(request, caller) if caller is not None else OUTSIDE_CLINICS
     if_match = versions.if_match(request.headers.get("if-match"))
-    if needs_version and if_match is None:
+    if wanted.needs_version and if_match is None:
         raise versions.required()
-    _check_query(request, query_names)
-    body, document = await _body(request, takes_body=takes_body)
-    claim = idempotency.claim_of(request, body) if needs_key else None
+    _check_query(request, wanted)
+    body, document = await _body(request, wanted)
+    claim = idempotency.claim_of(request, body) if wanted.needs_key else None
     return Asked(caller, clinic_id, practitioner_id, if_match, claim, body, document)
 
 
@@ -94,24 +118,20 @@ def _uuid_header(request: Request, name: str) -> UUID | None:
         raise Malformed("header-malformed", f"The header {name} holds one UUID.") from None
 
 
-def _check_query(request: Request, query_names: Collection[str]) -> None:
+def _check_query(request: Request, wanted: Wanted) -> None:
     """A filter with a typing error must not answer everything."""
     given = request.query_params.multi_items()
-    names = {name for name, _ in given}
-    if not names.issubset(query_names) or len(names) != len(given):
+    if wanted.ignores_unknown_query:
+        given = [(name, value) for name, value in given if name in wanted.query_names]
+    names = [name for name, _ in given]
+    once = [name for name in names if name not in wanted.repeatable]
+    if not set(names) <= set(wanted.query_names) or len(set(once)) != len(once):
         raise Invalid("unknown-parameter", "The address has a query parameter that is not known here, or one twice.")
     if not all(text.allowed(value, lines=False) for _, value in given):
         raise Invalid("text-not-allowed", "A query parameter holds characters that cannot be seen.")
 
 
-async def _body(request: Request, *, takes_body: bool) -> tuple[bytes, object]:
+async def _body(request: Request, wanted: Wanted) -> tuple[bytes, object]:
     if request.method in ("GET", "DELETE"):
         return b"", None
-    body = await strict_json.read_body(request)
-    if not body and not takes_body:
-        return body, None
-    strict_json.require_media_type(request, "application/json")
-    document = strict_json.parse(body)
-    if not takes_body and document != {}:
-        raise Malformed("body-not-expected", "This operation takes no body.")
-    return body, document
+    return await wanted.body.read(request, takes_body=wanted.takes_body)

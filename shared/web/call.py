@@ -15,6 +15,7 @@ from shared.db import Database
 from shared.security.caller import Caller
 from shared.security.tokens import TokenVerifier
 from shared.web import versions
+from shared.web.forms import Fields
 from shared.web.marks import marks_of
 
 if TYPE_CHECKING:
@@ -22,17 +23,25 @@ if TYPE_CHECKING:
     from shared.web.paging import Cursors
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What operations of one service stand on; put on the app when it is built."""
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What operations stand on, whoever calls them. ``public_url`` is the origin under which browsers open them."""
 
     database: Database
     clock: Clock
-    verifier: TokenVerifier
-    cursors: "Cursors"
-    answers: "AnswerSeal"
+    public_url: str = ""
+    cursors: "Cursors | None" = None
+    """Of lists; None where there are none."""
     records: Mapping[str, str] = field(default_factory=dict)
     """Which table says whose record an id is, by the name that addresses give it: for the trail of what was refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings(Ground):
+    """The same of one service, with what registered clients need; put on the app when it is built."""
+
+    verifier: TokenVerifier
+    answers: "AnswerSeal"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +57,9 @@ class CallContext:
     path: str
     filters: list[tuple[str, str]]
     """The query without limit and cursor."""
-    cursors: "Cursors"
+    cursors: "Cursors | None"
+    opens: object = None
+    """What the credential stands for, where that is more than a caller."""
     patient_id: UUID | None = None
     patient_ids: set[UUID] = field(default_factory=set)
     subject: str | None = None
@@ -150,6 +161,17 @@ async def _current_public_call(request: Request) -> PublicContext:
 
 Call = Annotated[CallContext, Depends(_current_call)]
 """Parameter of every endpoint that is not public."""
+
+
+async def _current_form(request: Request) -> Fields:
+    document = await request.json() if isinstance(request, CallRequest) else None
+    if not isinstance(document, Fields):
+        raise TypeError("the router of this operation reads no forms; give it a FormBody")
+    return document
+
+
+Form = Annotated[Fields, Depends(_current_form)]
+"""Parameter of an endpoint that reads a form."""
 
 PublicCall = Annotated[PublicContext, Depends(_current_public_call)]
 """Parameter of a public endpoint."""

@@ -8,8 +8,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import telemetry
+from shared.web.answers import AnswerCodec, Refusal
 from shared.web.marks import Marks, mark
-from shared.web.problems import problem
+from shared.web.problems import PROBLEMS, problem
 from shared.web.strict_json import MAX_BODY_BYTES, too_large
 
 MAX_URL_BYTES = 4096
@@ -80,7 +81,7 @@ class Outermost:
             self._log.error("http.failed", error_class=type(error).__name__, error_place=place, request_id=marks.request_id)
             if answer.status is not None:
                 raise
-            await _failed(marks)(scope, receive, answer)
+            await _failed(scope, marks)(scope, receive, answer)
 
 
 class _Answer:
@@ -124,5 +125,7 @@ def _limited(receive: Receive) -> Receive:
     return counted
 
 
-def _failed(marks: Marks) -> Response:
-    return problem(marks, 500, "internal-error", "Something failed on our side; nothing was changed.")
+def _failed(scope: Scope, marks: Marks) -> Response:
+    """In the language of the operation, where there was one."""
+    answers: AnswerCodec = getattr(scope.get("route"), "answer_codec", PROBLEMS)
+    return answers.refused(marks, Refusal(500, "internal-error", "Something failed on our side; nothing was changed."))

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
 
+from shared.security.caller import KINDS
+from shared.web.fhir import FHIR, OPERATION_OUTCOME
 from shared.web.idempotency import KEY_FORM
 from shared.web.strict_types import describe_texts
 
@@ -66,7 +68,7 @@ PROBLEM = {
 def describe(route: "Operation") -> None:
     """Complete an operation's description."""
     extra: dict[str, Any] = {"x-access": route.access.described()}  # Any: JSON values
-    if route.access.kind is not None:
+    if route.access.kind in KINDS:
         extra["security"] = [{_SCHEME: [route.access.scope]}]
         extra["parameters"] = _header_parameters(route)
     route.responses = {**_refusals(route), **route.responses}
@@ -103,7 +105,10 @@ def install(app: FastAPI, *, token_url: str) -> None:
         if app.openapi_schema is None:
             described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             components = described.setdefault("components", {})
-            components.setdefault("schemas", {})["Problem"] = PROBLEM
+            schemas = components.setdefault("schemas", {})
+            schemas["Problem"] = PROBLEM
+            if any(getattr(context.original_route, "answer_codec", None) is FHIR for context in iter_route_contexts(app.routes)):
+                schemas["OperationOutcome"] = OPERATION_OUTCOME
             _describe_texts(described)
             components["securitySchemes"] = {_SCHEME: _scheme(described, token_url)}
             app.openapi_schema = described
@@ -150,15 +155,14 @@ def _header(name: str, schema: dict[str, Any], description: str, *, required: bo
 
 def _refusals(route: "Operation") -> dict[int | str, dict[str, Any]]:  # Any: JSON values
     if route.access.kind is None:
-        return _problems({414, 422, 503})
+        return _described(route, {414, 422, 503})
     statuses = {400, 401, 403, 414, 422, 503}
     statuses |= {404} if "{" in route.path_format else set()
     statuses |= {408, 409, 413, 415} if route.method in ("POST", "PATCH", "PUT") else set()
     statuses |= {412} if route.if_match != "none" else set()
     statuses |= {428} if route.if_match == "required" else set()
-    return _problems(statuses)
+    return _described(route, statuses)
 
 
-def _problems(statuses: set[int]) -> dict[int | str, dict[str, Any]]:  # Any: JSON values
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {status: {"description": _WHY[status], "content": {"application/problem+json": schema}} for status in sorted(statuses)}
+def _described(route: "Operation", statuses: set[int]) -> dict[int | str, dict[str, Any]]:  # Any: JSON values
+    return {status: {"description": _WHY[status], "content": route.answer_codec.described} for status in sorted(statuses)}

@@ -62,7 +62,7 @@ async def page_of(call: CallContext, statement: Select[T], page: PageParams) -> 
     (400 cursor-invalid) for a cursor of another list.
     """
     bound_to = _bound_to(call)
-    bookmark = call.cursors.opened(page.cursor, bound_to) if page.cursor else None
+    bookmark = _cursors(call).opened(page.cursor, bound_to) if page.cursor else None
     try:
         untyped: Any = statement  # Any: sqlakeyset's annotations are for the generics of SQLAlchemy 2.0
         found = await select_page(call.db, untyped, per_page=page.limit, page=bookmark)
@@ -82,7 +82,7 @@ async def page_by(
     """
     bound_to = _bound_to(call)
     try:
-        items, bookmark = await read(call.cursors.opened(page.cursor, bound_to) if page.cursor else None, page.limit)
+        items, bookmark = await read(_cursors(call).opened(page.cursor, bound_to) if page.cursor else None, page.limit)
     except ValueError:
         raise _invalid() from None
     return _slice(call, page, items, bookmark, bound_to)
@@ -92,7 +92,7 @@ def _slice(call: CallContext, page: PageParams, items: Sequence[T], bookmark: st
     """The page with its Link header; the patients on it are named for the audit row."""
     following = None
     if bookmark is not None:
-        sealed = call.cursors.sealed(bookmark, bound_to)
+        sealed = _cursors(call).sealed(bookmark, bound_to)
         following = f"{call.path}?{urlencode([*call.filters, ('limit', page.limit), ('cursor', sealed)])}"
         call.link(following, rel="next")
     patients = (getattr(item, "patient_id", None) for item in items)
@@ -116,6 +116,12 @@ class Cursors:
         if bookmark is None:
             raise _invalid()
         return bookmark.decode()
+
+
+def _cursors(call: CallContext) -> Cursors:
+    if call.cursors is None:
+        raise LookupError("operations of this credential have no lists")
+    return call.cursors
 
 
 def _bound_to(call: CallContext) -> bytes:

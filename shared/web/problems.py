@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ErrorType
 from starlette.exceptions import HTTPException
 
 from shared.errors import DomainError, FieldError
+from shared.web.answers import Refusal
 from shared.web.marks import Marks, marks_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,7 +89,6 @@ _LIMITS = {
 def install(app: FastAPI) -> None:
     """Make the app answer every refusal as a problem. What is nobody's refusal becomes a 500 in ``shared.web.headers``."""
     app.exception_handler(DomainError)(_on_domain_error)
-    app.exception_handler(RequestValidationError)(_on_validation_error)
     app.exception_handler(HTTPException)(_on_http_exception)
 
 
@@ -148,21 +148,42 @@ def _pointer(steps: Sequence[str]) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-async def _on_domain_error(request: Request, error: DomainError) -> Response:
-    marks = marks_of(request.scope)
-    errors = [FieldError(*one)._asdict() for one in error.errors]
-    return problem(marks, error.status, error.code, error.detail, errors=errors, headers=error.headers, extra=error.extra)
-
-
-async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
-    marks = marks_of(request.scope)
+def refusal_of(error: DomainError | RequestValidationError, known_names: Collection[str]) -> Refusal:
+    """What an operation refuses with, in no language yet. Of what a caller sent only ``known_names`` are repeated."""
+    if isinstance(error, DomainError):
+        errors = [FieldError(*one)._asdict() for one in error.errors]
+        return Refusal(error.status, error.code, error.detail, errors, error.headers, error.extra)
     raised = error.errors()
     if any(one["loc"][0] == "path" for one in raised):
-        return problem(marks, 404, *_FRAMEWORK_REFUSALS[404])
-    known_names: Collection[str] = getattr(request.scope.get("route"), "known_names", ())
-    errors = field_errors(raised, known_names)
-    code = errors[0]["code"] if len(errors) == 1 else "invalid"
-    return problem(marks, 422, code, "The request can be read and is not acceptable.", errors=errors)
+        return Refusal(404, *_FRAMEWORK_REFUSALS[404])
+    found = field_errors(raised, known_names)
+    return Refusal(422, found[0]["code"] if len(found) == 1 else "invalid", "The request can be read and is not acceptable.", found)
+
+
+class Problems:
+    """The language of the JSON API."""
+
+    described: Mapping[str, Any] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}  # Any: JSON values
+
+    def refused(self, marks: Marks, refusal: Refusal) -> Response:
+        """As RFC 9457 has it."""
+        return problem(
+            marks,
+            refusal.status,
+            refusal.code,
+            refusal.detail,
+            errors=refusal.errors,
+            headers=refusal.headers,
+            extra=refusal.extra,
+        )
+
+
+PROBLEMS = Problems()
+
+
+async def _on_domain_error(request: Request, error: DomainError) -> Response:
+    """Of what no operation answers, such as a body that is too large for any."""
+    return PROBLEMS.refused(marks_of(request.scope), refusal_of(error, ()))
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:

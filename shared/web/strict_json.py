@@ -56,12 +56,12 @@ async def read_body(request: Request, *, seconds: float = BODY_SECONDS) -> bytes
         raise Malformed("body-incomplete", "The connection ended before the body did.") from None
 
 
-def require_media_type(request: Request, expected: str) -> None:
-    """Raises 415 unless the body is declared as ``expected``; the only parameter allowed is ``charset=utf-8``."""
+def require_media_type(request: Request, *expected: str) -> None:
+    """Raises 415 unless the body is declared as one of ``expected``; the only parameter allowed is ``charset=utf-8``."""
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").replace('"', "").lower()
-    if media_type.strip().lower() != expected or charset not in ("", "charset=utf-8"):
-        raise DomainError("media-type-not-supported", f"Send the body as {expected}.", status=415)
+    if media_type.strip().lower() not in expected or charset not in ("", "charset=utf-8"):
+        raise DomainError("media-type-not-supported", f"Send the body as {expected[0]}.", status=415)
 
 
 def parse(data: bytes) -> Any:  # Any: a JSON value

@@ -39,25 +39,43 @@ def refuse_loose(request: Request, parameters: Parameters) -> None:
 
 
 def _errors(request: Request, parameters: Parameters) -> Iterator[dict[str, object]]:
-    given: Mapping[str, Mapping[str, Any]] = {"path": request.path_params, "query": request.query_params}  # Any: a path's are texts too
     for (place, name), kind in parameters.items():
-        value = given[place].get(name)
-        if value is None or kind is str:
+        if kind is str:
             continue
         try:
-            _FORMS[kind](str(value))
+            for value in _given(request, place, name):
+                _FORMS[kind](value)
         except PydanticCustomError as refusal:
             yield {"type": refusal.type, "loc": (place, name), "msg": refusal.message(), "input": None}
 
 
-def _type_of(annotation: Any) -> type:  # Any: whatever an endpoint declares
-    """The one type below ``Annotated`` and ``| None``; texts and choices of texts are compared as they are."""
+def _given(request: Request, place: str, name: str) -> list[str]:
+    if place == "query":
+        return request.query_params.getlist(name)
+    return [str(request.path_params[name])] if name in request.path_params else []
+
+
+def repeatable_of(dependant: Dependant) -> frozenset[str]:
+    """The query parameters that an operation and its dependencies declare as lists: those may be there several times."""
+    own = (one.alias for one in dependant.query_params if get_origin(_plain(one.field_info.annotation)) is list)
+    return frozenset(own).union(*(repeatable_of(below) for below in dependant.dependencies))
+
+
+def _plain(annotation: Any) -> Any:  # Any: whatever an endpoint declares
+    """What stands in ``Annotated``, and beside None."""
     if get_origin(annotation) is Annotated:
-        return _type_of(get_args(annotation)[0])
+        return _plain(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         parts = [part for part in get_args(annotation) if part is not NoneType]
-        if len(parts) == 1:
-            return _type_of(parts[0])
+        return _plain(parts[0]) if len(parts) == 1 else annotation
+    return annotation
+
+
+def _type_of(annotation: Any) -> type:  # Any: whatever an endpoint declares
+    """The one type below ``Annotated``, ``| None`` and ``list``; texts and choices of texts are compared as they are."""
+    annotation = _plain(annotation)
+    if get_origin(annotation) is list:
+        return _type_of(get_args(annotation)[0])
     if get_origin(annotation) is Literal or (isinstance(annotation, type) and issubclass(annotation, str | Enum)):
         return str
     found: type | None = next((kind for kind in _FORMS if kind is annotation), None)
