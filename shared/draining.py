@@ -65,14 +65,13 @@ class Draining:
         return keys
 
     async def _take_up(self, key: str) -> None:
-        """A chunk of a key, or where that fails its first record alone."""
+        """One that a gap has closed before, or else a chunk of the flood, or where that fails its first record alone."""
         for limit in (CHUNK, 1):
             records: Sequence[ParkedRecord] = ()
             try:
                 async with self._inbox.database.transaction() as db:
-                    records = await parked.flood_of_key(db, self._inbox.consumer, key, limit)
-                    if not records and (released := await parked.after_gap_of_key(db, self._inbox.consumer, key)) is not None:
-                        records = [released]
+                    released = await parked.after_gap_of_key(db, self._inbox.consumer, key)
+                    records = [released] if released else await parked.flood_of_key(db, self._inbox.consumer, key, limit)
                     await self._inbox.handle_again(db, *(record.as_record() for record in records))
                     await parked.settle_all(db, [record.parked_id for record in records], by=BY)
                 return

@@ -89,36 +89,40 @@ R = TypeVar("R", bound=Enveloped)
 async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: Sequence[Parking]) -> tuple[list[R], list[Parking]]:
     """Split what is fresh into what may be handled and what must follow an earlier record of its key into the car park.
 
-    What is parked for a gap holds nothing up: what has no gap before it comes before it. What follows a flood is of the flood.
+    What failed holds up the whole key, whatever the topic: nobody knows yet what it would have changed, and a death that could not be
+    applied must not be followed by work as if nothing were missing. A person is called at once. A flood holds up its own topic only: it is
+    well and waits for nothing but its turn, nobody is called, and a patient's death must not wait for a faulty import of infusions. A
+    gap holds nothing up: numbers count within a topic, and what has no gap before it comes before what has. What follows a flood is of it.
     """
     if not fresh:
         return [], []
-    heads = await _heads(db, consumer, sorted({item.envelope.key for item in fresh}))
-    blocked = dict.fromkeys(heads, -1)
+    heads = await _heads(db, consumer, sorted({(item.record.topic, item.envelope.key) for item in fresh}))
+    failed: dict[str, int] = {}
     for parking in parkings:
         if parking.blocks_key and parking.key is not None and parking.reason != GAP:
-            blocked.setdefault(parking.key, parking.record.offset)
+            failed.setdefault(parking.key, parking.record.offset)
     free: list[R] = []
     following: list[Parking] = []
     for item in fresh:
-        if item.record.offset < blocked.get(item.envelope.key, item.record.offset + 1):
+        head = heads.get((item.record.topic, item.envelope.key))
+        if head is None and item.record.offset < failed.get(item.envelope.key, item.record.offset + 1):
             free.append(item)
         else:
-            why = FLOOD if heads.get(item.envelope.key) == FLOOD else BEHIND
+            why = FLOOD if head == FLOOD else BEHIND
             following.append(Parking.of(item.record, reason=why, error_class=why))
     return free, following
 
 
-async def _heads(db: AsyncSession, consumer: str, keys: Sequence[str]) -> dict[str, str]:
-    """Why each of these keys is held up: the reason of its oldest record.
+async def _heads(db: AsyncSession, consumer: str, lines: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Why each of these keys, each with its topic, is held up there: the reason of the oldest record that holds it up.
 
     The share lock waits for a redrive of the key that is under way, and makes a redrive wait for us. What was settled while we waited
     is looked at again, for the next one of the key may hold it up.
     """
     while True:
-        rows = await _HEADS.rows(db, consumer=consumer, keys=keys)
+        rows = await _HEADS.rows(db, consumer=consumer, topics=[topic for topic, _ in lines], keys=[key for _, key in lines])
         if all(row["reason"] is not None for row in rows):
-            return {row["key"]: row["reason"] for row in rows}
+            return {(row["topic"], row["key"]): row["reason"] for row in rows}
 
 
 async def park(db: AsyncSession, consumer: str, parkings: Sequence[Parking]) -> None:
@@ -188,9 +192,8 @@ async def flood_of_key(db: AsyncSession, consumer: str, key: str, limit: int) ->
 
 
 async def after_gap_of_key(db: AsyncSession, consumer: str, key: str) -> ParkedRecord | None:
-    """The first record of a key that nothing is missing before any more, locked, or None; nor while anything else holds the key up."""
-    if (await db.execute(_NEXT, {"consumer": consumer, "key": key, "limit": 1})).first() is not None:
-        return None
+    """The first record of a key that nothing is missing before any more, locked, or None; nor while anything else holds it up."""
+    await _wait_for_the_live(db, consumer, key)
     row = (await db.execute(_AFTER_GAP, {"consumer": consumer, "key": key})).mappings().first()
     return None if row is None else ParkedRecord(**row)
 
@@ -239,13 +242,14 @@ def key_of(record: Record) -> str | None:
 
 
 _HOLDS_UP = "consumer = :consumer AND state = 'parked' AND blocks_key AND reason <> 'sequence-gap'"
+_OF_TOPIC = "(reason <> 'flood' OR topic = given.topic)"
 _HEADS = Statement(
     f"""
-    SELECT given.key, (
-        SELECT reason FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key ORDER BY parked_id LIMIT 1 FOR SHARE
+    SELECT given.topic, given.key, (
+        SELECT reason FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key AND {_OF_TOPIC} ORDER BY parked_id LIMIT 1 FOR SHARE
     ) AS reason
-    FROM unnest(CAST(:keys AS text[])) AS given(key)
-    WHERE EXISTS (SELECT FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key)
+    FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS given(topic, key)
+    WHERE EXISTS (SELECT FROM platform.parked WHERE {_HOLDS_UP} AND key = given.key AND {_OF_TOPIC})
     """  # noqa: S608 - conditions of our own
 )
 _COLUMNS = {
@@ -284,14 +288,16 @@ _WAITS = "consumer = :consumer AND state = 'parked' AND reason = 'sequence-gap'"
 _NEXT_GAP = text(
     f"SELECT {_FIELDS} FROM platform.parked WHERE {_WAITS} AND key = :key ORDER BY topic, sequence, parked_id LIMIT :limit FOR UPDATE"  # noqa: S608 - ours
 )
-_CLOSED = """
+_CLOSED = f"""
     EXISTS (
         SELECT FROM platform.key_seen s
         WHERE s.consumer = p.consumer AND s.topic = p.topic AND s.key = p.key AND p.sequence <= s.sequence + 1
+    ) AND NOT EXISTS (
+        SELECT FROM platform.parked h WHERE {_HOLDS_UP} AND h.key = p.key AND (h.reason <> 'flood' OR h.topic = p.topic)
     )
-"""
+"""  # noqa: S608 - conditions of our own
 _AFTER_GAP = text(
-    f"SELECT {_FIELDS} FROM platform.parked p WHERE {_WAITS} AND key = :key AND {_CLOSED} ORDER BY topic, sequence LIMIT 1 FOR UPDATE"  # noqa: S608 - ours
+    f"SELECT {_FIELDS} FROM platform.parked p WHERE {_WAITS} AND key = :key AND {_CLOSED} ORDER BY topic, sequence LIMIT 1 FOR UPDATE OF p"  # noqa: S608 - ours
 )
 _TO_TAKE_UP = text(
     f"""
@@ -312,7 +318,7 @@ _TO_TAKE_UP = text(
     UNION
     SELECT key FROM waiting WHERE EXISTS (
         SELECT FROM platform.parked p WHERE {_WAITS} AND p.key = waiting.key AND {_CLOSED}
-    ) AND NOT EXISTS (SELECT FROM platform.parked p WHERE {_HOLDS_UP} AND p.key = waiting.key)
+    )
     ORDER BY key LIMIT :limit
     """  # noqa: S608 - conditions of our own
 )

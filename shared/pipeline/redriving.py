@@ -28,10 +28,10 @@ class Choice:
     to_id: int | None = None
 
     def takes(self, parked_id: int, reason: str) -> bool:
-        """Whether a key's oldest record may be tried. What only waits behind goes on when what it waited for is gone."""
+        """Whether a key's oldest record may be tried. What only waits behind, or for its turn, goes on when what was before it is gone."""
         if self.from_id is not None and self.to_id is not None:
             return self.from_id <= parked_id <= self.to_id
-        return self.key is not None or reason in (self.reason, parked.BEHIND)
+        return self.key is not None or reason in (self.reason, parked.BEHIND, parked.FLOOD)
 
     def parameters(self) -> dict[str, object]:
         """For the statements that choose."""

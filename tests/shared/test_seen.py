@@ -47,9 +47,9 @@ class Reader:
         )
         self._next = 0
 
-    async def read(self, *written: Raw) -> None:
+    async def read(self, *written: Raw, topic: str = TOPIC) -> None:
         """One chunk."""
-        records = [Record(TOPIC, one.partition, self._next + n, one.key, one.value, one.headers) for n, one in enumerate(written)]
+        records = [Record(topic, one.partition, self._next + n, one.key, one.value, one.headers) for n, one in enumerate(written)]
         self._next += len(records)
         await self.inbox.handle(records)
 
@@ -65,6 +65,11 @@ class Reader:
 
 def told(conversation: UUID, number: int, **envelope: Any) -> Raw:  # Any: what ``raw`` takes
     return raw(said(conversation, number), **{"sequence": number, **envelope})
+
+
+def heard(conversation: UUID, number: int) -> Raw:
+    """Of another topic, with numbers of its own."""
+    return raw(Heard(conversation_id=conversation, number=number, occurred_at=MORNING), sequence=number)
 
 
 async def test_another_event_under_a_known_id_is_set_aside_and_holds_nothing_up(receiver: Receiver) -> None:
@@ -275,6 +280,60 @@ async def test_two_who_take_up_a_flood_at_once_double_and_reorder_nothing(receiv
     assert await receiver.story(flood) == list(range(1, 302))
 
 
+OF_BOTH: Sequence[type[Event]] = (Said, Heard)
+OTHER_TOPIC = Heard.type.topic
+
+
+async def of_kind(receiver: Receiver, kind: type[Event]) -> list[int]:
+    return [effect.number for effect in await receiver.effects() if effect.kind == kind.__name__]
+
+
+async def test_a_flood_of_one_topic_holds_up_nothing_of_another(receiver: Receiver) -> None:
+    """A patient's death is told in another topic than the infusions of a faulty import, and must not wait for them."""
+    reader, key = Reader(receiver, at_once=AT_ONCE, kinds=OF_BOTH), uuid4()
+    await reader.read(*(told(key, number) for number in range(1, 201)))
+    await reader.read(heard(key, 1), heard(key, 2), topic=OTHER_TOPIC)
+    await reader.read(told(key, 201))
+    assert await of_kind(receiver, Heard) == [1, 2]
+    assert {row["topic"] for row in await receiver.parked()} == {TOPIC}
+    await reader.take_up()
+    assert await of_kind(receiver, Said) == list(range(1, 202))
+
+
+async def test_what_a_gap_has_let_go_does_not_wait_for_another_topics_flood(receiver: Receiver) -> None:
+    reader, key = Reader(receiver, at_once=AT_ONCE, kinds=OF_BOTH), uuid4()
+    await reader.read(heard(key, 1), heard(key, 3), topic=OTHER_TOPIC)
+    await reader.read(*(told(key, number) for number in range(1, 201)))
+    await reader.read(heard(key, 2), topic=OTHER_TOPIC)
+    await Draining(reader.inbox, rest=0).round()
+    assert await of_kind(receiver, Heard) == [1, 2, 3]
+    assert len(await of_kind(receiver, Said)) == AT_ONCE, "the flood still waits"
+    await reader.take_up()
+    assert await of_kind(receiver, Said) == list(range(1, 201))
+
+
+async def test_what_failed_holds_up_its_key_in_every_topic_also_beside_a_flood(receiver: Receiver) -> None:
+    """Nobody knows what it would have changed. Whoever redrives it lets go all that waits behind it, whatever the topic."""
+    reader, key = Reader(receiver, at_once=1, kinds=OF_BOTH), uuid4()
+
+    async def hearing_fails(_db: AsyncSession, delivery: Delivery[Utterance]) -> None:
+        if delivery.event.type is Heard.type:
+            raise RuntimeError
+
+    await reader.read(*(told(key, number) for number in range(1, 4)))
+    receiver.reaction = hearing_fails
+    await reader.read(heard(key, 1), topic=OTHER_TOPIC)
+    receiver.recover()
+    await reader.read(told(key, 4))
+    await reader.read(heard(key, 2), topic=OTHER_TOPIC)
+    await reader.take_up()
+    assert (await of_kind(receiver, Said), await of_kind(receiver, Heard)) == ([1, 2, 3], [])
+    assert [reason for reason, _ in await reader.parked()] == ["poison", "flood", "behind-parked-key"]
+    assert (await redrive(reader.inbox, Choice(reason="poison"))).redriven == 3
+    assert (await of_kind(receiver, Said), await of_kind(receiver, Heard)) == ([1, 2, 3, 4], [1, 2])
+    assert await reader.parked() == []
+
+
 async def test_what_fails_in_a_flood_holds_up_the_rest_for_a_person(receiver: Receiver) -> None:
     reader, flood = Reader(receiver, at_once=1), uuid4()
 
@@ -288,9 +347,9 @@ async def test_what_fails_in_a_flood_holds_up_the_rest_for_a_person(receiver: Re
     assert await receiver.story(flood) == [1, 2]
     assert [reason for reason, _ in await reader.parked()] == ["poison", "flood"]
     receiver.recover()
-    assert (await redrive(reader.inbox, Choice(reason="poison"))).redriven == 1
-    await reader.take_up()
-    assert await receiver.story(flood) == [1, 2, 3, 4]
+    await reader.read(told(flood, 5))
+    assert (await redrive(reader.inbox, Choice(reason="poison"))).redriven == 3, "also what only waited for its turn, and what came last"
+    assert (await receiver.story(flood), await reader.parked()) == ([1, 2, 3, 4, 5], [])
 
 
 async def test_a_flood_costs_as_many_statements_as_one_event_too_much(receiver: Receiver) -> None:

@@ -145,7 +145,7 @@ _WRITE_DOWN = text(
     RETURNING infusion_id, times_asked, ask_again_at, EXISTS (
         SELECT FROM platform.parked p
         WHERE p.consumer = 'followup' AND p.key = known.patient_id::text AND p.state = 'parked' AND p.blocks_key
-          AND p.reason <> 'sequence-gap'
+          AND p.reason <> 'sequence-gap' AND (p.reason <> 'flood' OR p.topic = 'sessions.events')
     ) AS waits
     """
 )
