@@ -6,6 +6,7 @@ check-in about which a person calls, or has spoken to the patient, gets none; no
 So the messages that a correction of many patients can cause are at most those that their open check-ins have caused already.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -23,11 +24,17 @@ from services.followup.subjects.contact import note_contact
 async def ask_anew(db: AsyncSession, patient_id: UUID, contact_version: int, now: datetime) -> None:
     """Kill what went out by an earlier way than this one, and ask again for what is waited for; the patient is locked before."""
     await note_contact(db, patient_id, contact_version)
-    asked = await locked(db, col(CheckIn.patient_id) == patient_id, ANSWERABLE)
-    issues = await links.close_older(db, [check_in.check_in_id for check_in in asked], contact_version)
+    await call_back(db, await locked(db, col(CheckIn.patient_id) == patient_id, ANSWERABLE), contact_version, now)
+
+
+async def call_back(db: AsyncSession, asked: Sequence[CheckIn], contact_version: int, now: datetime) -> bool:
+    """The same for these check-ins, which are locked before; says whether a link of theirs had gone out by an earlier way."""
+    patient_of = {check_in.check_in_id: check_in.patient_id for check_in in asked}
+    issues = await links.close_older(db, list(patient_of), contact_version)
     if not issues:
-        return
+        return False
     await cancel(db, list(issues), "contact-changed")
     called = await telephoned(db, list(issues))
     again = issues.keys() & {check_in.check_in_id for check_in in asked if check_in.status in WAITING} - called
-    await queue(db, [NewMessage(check_in_id, patient_id, now, issues[check_in_id] + 1) for check_in_id in again], now)
+    await queue(db, [NewMessage(check_in_id, patient_of[check_in_id], now, issues[check_in_id] + 1) for check_in_id in again], now)
+    return True

@@ -15,6 +15,7 @@ from services.followup.checkins.queries import get_locked
 from services.followup.checkins.work import telephone_task
 from services.followup.outreach.channels import Outgoing
 from services.followup.outreach.commands import find_message, forget
+from services.followup.outreach.corrections import call_back
 from services.followup.outreach.models import Message, MessageStatus
 from services.followup.outreach.rules import Held, Recipient, Unreachable
 from services.followup.outreach.texts import MessageText
@@ -91,11 +92,17 @@ async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> Non
 
 
 async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters) -> Outgoing | None:
-    """The last look before a message leaves, and its link; None when it must not leave any more. Raises ContactChanged."""
+    """The last look before a message leaves, and its link; None when it must not leave any more. Raises ContactChanged.
+
+    What may have left to an earlier address is never sent again with that link: the next one is queued, with a link of its own.
+    """
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
     way = await _way(db, message.patient_id, recipient)
+    may_have_left = message.handed_over_at is not None
+    if may_have_left and await call_back(db, [check_in], way, now):
+        return None
     link = await links.keep(db, _link(message, recipient, way, letters, now))
     if link.status != LinkStatus.OPEN:
         await _came_through(db, message, now)

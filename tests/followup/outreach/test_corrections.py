@@ -119,6 +119,22 @@ async def test_what_may_have_left_when_a_process_died_is_called_back(world: Worl
     assert [(message.issue, message.status) for message in await world.messages()] == [(1, "cancelled"), (2, "sent")]
 
 
+async def test_what_may_have_left_is_called_back_also_where_only_intakes_answer_tells_of_the_right_address(world: World) -> None:
+    await world.opened()
+    await world.another_outreach(channels={"email": Interrupted(world.channel, after=fail)}).send_due()
+    world.known(world.patient_id, address=RIGHT, contact_version=2)
+    await lease_ends(world)
+    await world.outreach.send_due()
+    assert addressees(world) == ["patient@example.org"], "never the link that somebody else may hold"
+    assert await link_states(world) == ["dead"]
+    await world.outreach.send_due()
+    await told(world, 2)
+    await world.outreach.send_due()
+    assert addressees(world) == ["patient@example.org", RIGHT]
+    assert await link_states(world) == ["dead", "open"]
+    assert [(message.issue, message.status) for message in await world.messages()] == [(1, "cancelled"), (2, "sent")]
+
+
 async def test_an_address_that_changes_while_intake_answers_is_asked_for_again(world: World) -> None:
     await world.opened()
     asking = Interrupted(world.contacts, after=lambda: corrected(world))
