@@ -9,14 +9,13 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.intake.clinics.models import ClinicEntry
+from services.intake.rounds import Rounds
 from shared import telemetry
 from shared.clock import Clock
-from shared.db import Database, is_away
-from shared.pausing import pause
+from shared.db import Database
 
 _AT_ONCE = 50
 _EVERY_SECONDS = 60.0
-_RETRY_SECONDS = 1.0
 
 Batch = Callable[[AsyncSession, datetime, int], Awaitable[int]]
 """Tells up to so many records of the transaction's clinic that were not told, and marks them; returns how many it found."""
@@ -28,23 +27,13 @@ class Retelling:
     def __init__(self, database: Database, clock: Clock, metrics: telemetry.Metrics, batches: Mapping[str, Batch]) -> None:
         self._database = database
         self._clock = clock
-        self._metrics = metrics
         self._batches = batches
         self._log = telemetry.logger("retelling", service=database.name)
+        self._rounds = Rounds("retelling", _EVERY_SECONDS, metrics, service=database.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; survives the loss of the database."""
-        while not stop.is_set():
-            try:
-                await self.tell_all(stop)
-                wait = _EVERY_SECONDS
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                self._metrics.worker_failures.labels("retelling").inc()
-                self._log.warning("retelling.database_away", error_class=type(error).__name__)
-                wait = _RETRY_SECONDS
-            await pause(stop, wait)
+        await self._rounds.run(lambda: self.tell_all(stop), stop)
 
     async def tell_all(self, stop: asyncio.Event | None = None) -> int:
         """Tell what was not told, of every clinic; returns how much was found."""

@@ -3,12 +3,12 @@
 import asyncio
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import col, select
 
 from services.followup.checkins.birth_dates import NOT_KEPT, BirthDates
 from services.followup.checkins.links import seal_birth_date
 from services.followup.checkins.models import PatientLink
+from services.followup.completeness.queries import clinics
 from shared import telemetry
 from shared.db import Database
 from shared.pausing import pause
@@ -42,8 +42,8 @@ class OldBirthDates:
     async def seal_all(self) -> None:
         """Every link of every clinic that still has what the release before kept."""
         async with self._database.transaction() as db:
-            clinics = list((await db.execute(_CLINICS)).scalars())
-        for clinic_id in clinics:
+            known = await clinics(db)
+        for clinic_id in known:
             while await self._seal_some(clinic_id):
                 pass
 
@@ -54,6 +54,3 @@ class OldBirthDates:
             for link in links:
                 seal_birth_date(link, self._birth_dates)
         return len(links)
-
-
-_CLINICS = text("SELECT DISTINCT clinic_id FROM platform.check_in_link")

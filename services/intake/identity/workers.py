@@ -7,13 +7,12 @@ from sqlalchemy import text
 
 from services.intake.identity.commands import forget_used_assertions, register_client
 from services.intake.identity.registration import Registration
+from services.intake.rounds import Rounds
 from shared import telemetry
 from shared.clock import Clock
-from shared.db import Database, is_away
-from shared.pausing import pause
+from shared.db import Database
 
 _FORGET_SECONDS = 60.0
-_RETRY_SECONDS = 1.0
 _BY = "Installation/settings"
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('built-in clients'))")
 
@@ -25,8 +24,7 @@ class Housekeeping:
         self._database = database
         self._clock = clock
         self._registrations = list(registrations)
-        self._metrics = metrics
-        self._log = telemetry.logger("identity", service=database.name)
+        self._rounds = Rounds("identity", _FORGET_SECONDS, metrics, service=database.name)
 
     def registering(self) -> bool:
         """Whether a client of the settings is still unknown: its key would be refused as a stranger's."""
@@ -34,18 +32,11 @@ class Housekeeping:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Register first, since nobody can do anything before; then keep the table of used assertions small."""
-        while not stop.is_set():
-            try:
-                await self.register_built_in()
-                await forget_used_assertions(self._database)
-                wait = _FORGET_SECONDS
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                self._metrics.worker_failures.labels("identity").inc()
-                self._log.warning("identity.database_away", error_class=type(error).__name__)
-                wait = _RETRY_SECONDS
-            await pause(stop, wait)
+        await self._rounds.run(self._once, stop)
+
+    async def _once(self) -> None:
+        await self.register_built_in()
+        await forget_used_assertions(self._database)
 
     async def register_built_in(self) -> None:
         """Bring every client of the settings up to date, each in a transaction of its own. Raises what a registration raises."""

@@ -5,6 +5,7 @@ from sqlmodel import col, select
 from services.intake.patients import commands
 from services.intake.patients.models import Patient
 from services.intake.patients.queries import get_patient
+from services.intake.patients.rules import Change
 from services.intake.patients.schemas import (
     ChangePatient,
     EnteredInError,
@@ -69,7 +70,7 @@ def _changes(router: Router) -> None:
     @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_death(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient is alive: the death was entered in error. Care goes on; what was missed meanwhile becomes one call by a person."""
-        return _shown(call, await commands.take_back_death(call, patient_id, body))
+        return _shown(call, await commands.take_back(call, patient_id, Change.DEATH_ENTERED_IN_ERROR, body))
 
     @router.post("/{patient_id}/withdrawal")
     @access("system/Patient.u", system_or_person=CARE, phi="write")
@@ -81,7 +82,7 @@ def _changes(router: Router) -> None:
     @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_withdrawal(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient never left: the withdrawal was entered in error. What was missed meanwhile becomes one call by a person."""
-        return _shown(call, await commands.take_back_withdrawal(call, patient_id, body))
+        return _shown(call, await commands.take_back(call, patient_id, Change.WITHDRAWAL_ENTERED_IN_ERROR, body))
 
     @router.post("/{patient_id}/message-opt-out")
     @access("system/Patient.u", system_or_person=CARE, phi="write")

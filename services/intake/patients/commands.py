@@ -79,21 +79,12 @@ async def record_withdrawal(call: CallContext, patient_id: UUID, body: RecordWit
     return patient
 
 
-async def take_back_death(call: CallContext, patient_id: UUID, body: EnteredInError) -> Patient:
-    """The patient is alive: the death was entered in error. Raises NotFound, 428 or 412 for the version, 409 without a recorded death."""
+async def take_back(call: CallContext, patient_id: UUID, mistake: Change, body: EnteredInError) -> Patient:
+    """A death or a withdrawal was entered in error. Raises NotFound, 428 or 412 for the version, 409 where none is recorded."""
     patient = await _locked(call, patient_id)
     call.require_version(patient.version)
-    patient.not_dead(call.now, call.caller.actor)
-    _record(call, patient, Change.DEATH_ENTERED_IN_ERROR, None, reason=body.reason)
-    return patient
-
-
-async def take_back_withdrawal(call: CallContext, patient_id: UUID, body: EnteredInError) -> Patient:
-    """The patient never left: entered in error. Raises NotFound, 428 or 412 for the version, 409 without a recorded withdrawal."""
-    patient = await _locked(call, patient_id)
-    call.require_version(patient.version)
-    patient.not_withdrawn(call.now, call.caller.actor)
-    _record(call, patient, Change.WITHDRAWAL_ENTERED_IN_ERROR, None, reason=body.reason)
+    patient.take_back(mistake, call.now, call.caller.actor)
+    _record(call, patient, mistake, None, reason=body.reason)
     return patient
 
 

@@ -82,17 +82,15 @@ class Patient(Table, table=True):
         self.withdrawn_at = at
         return PatientWithdrawn(occurred_at=at, patient_id=self.patient_id, patient_version=self.version)
 
-    def not_dead(self, at: datetime, by: str) -> None:
-        """The death was entered in error; who had left before has left still. Raises Conflict for somebody who is not recorded as dead."""
-        self._require(Change.DEATH_ENTERED_IN_ERROR)
+    def take_back(self, mistake: Change, at: datetime, by: str) -> None:
+        """A death or a withdrawal was entered in error; who left before a death has left still. Raises Conflict where none is recorded."""
+        self._require(mistake)
+        died = mistake is Change.DEATH_ENTERED_IN_ERROR
+        if not died:
+            self.withdrawn_at = None
         self._become(PatientStatus.WITHDRAWN if self.withdrawn_at else PatientStatus.ACTIVE, at, by)
-        self.died_on, self.deceased_at, self.death_corrected = None, None, self.version
-
-    def not_withdrawn(self, at: datetime, by: str) -> None:
-        """The withdrawal was entered in error. Raises Conflict for somebody who is not recorded as withdrawn."""
-        self._require(Change.WITHDRAWAL_ENTERED_IN_ERROR)
-        self._become(PatientStatus.ACTIVE, at, by)
-        self.withdrawn_at = None
+        if died:
+            self.died_on, self.deceased_at, self.death_corrected = None, None, self.version
 
     def opt(self, change: Change) -> None:
         """Record an opt-out of messages, or an opt-in after one. Raises Conflict when that is so already."""

@@ -154,6 +154,10 @@ async def test_all_links_of_the_release_before_lose_it_though_nobody_opens_them(
     await send(client, "/c", calm(world))
     _, path = await world.sent()
     await as_before(world)
+    await world.write(
+        "INSERT INTO platform.client (client_id, clinic_id, active, may_act, version) VALUES ('A system', :id, true, true, 1)",
+        id=world.clinic_id,
+    )
     await OldBirthDates(world.database, BirthDates(SECRET), Metrics("followup")).seal_all()
     links = await world.read("SELECT * FROM patient_link ORDER BY created_at")
     assert {link.birth_date_salt for link in links} == {NOT_KEPT}
