@@ -36,6 +36,8 @@ class ReasonCode(StrEnum):
     ASKED_AFTER_ALL = "asked-after-all"
     WORRYING_ANSWERS = "worrying-answers"
     CALL_FOR_HELP = "call-for-help"
+    WORRYING_ANSWERS_RECORDED_DEAD = "worrying-answers-recorded-dead"
+    CALL_FOR_HELP_RECORDED_DEAD = "call-for-help-recorded-dead"
     OLDER = "older"
     """Written before reasons had codes, or by a release that has more of them; its kind is all that can be told."""
 

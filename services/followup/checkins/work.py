@@ -18,7 +18,23 @@ PRIORITY_OF = {Level.STAT: Priority.STAT, Level.URGENT: Priority.ASAP, Level.SAM
 """FHIR's priorities in their order: there, asap is more pressing than urgent."""
 
 
-def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at: datetime, *, number: int, saved: bool = True) -> NewTask:
+THOUGH_DEAD = {
+    ReasonCode.CALL_FOR_HELP: ReasonCode.CALL_FOR_HELP_RECORDED_DEAD,
+    ReasonCode.WORRYING_ANSWERS: ReasonCode.WORRYING_ANSWERS_RECORDED_DEAD,
+}
+"""What a review is there for where the patient is recorded as dead: the record may be wrong, or somebody else holds the link."""
+
+
+def review_task(
+    check_in: CheckIn,
+    fresh: Sequence[Worry],
+    now: datetime,
+    due_at: datetime,
+    *,
+    number: int,
+    saved: bool = True,
+    recorded_dead: bool = False,
+) -> NewTask:
     """A clinician is to look at what is new, or to answer a call for help. Each batch gets a task of its own, with the next number.
 
     ``saved`` is False where there are no answers to look at: they came after the check-in, or the session of its form, was over.
@@ -34,7 +50,8 @@ def review_task(check_in: CheckIn, fresh: Sequence[Worry], now: datetime, due_at
     if not saved:
         facts["ended"] = "session-over" if check_in.status in WAITING else check_in.status.value
     code = ReasonCode.CALL_FOR_HELP if called else ReasonCode.WORRYING_ANSWERS
-    return _task(check_in, REVIEW, PRIORITY_OF[level], Reason(code, facts), now, due_at, ordinal=number)
+    reason = Reason(THOUGH_DEAD[code] if recorded_dead else code, facts)
+    return _task(check_in, REVIEW, PRIORITY_OF[level], reason, now, due_at, ordinal=number)
 
 
 def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:

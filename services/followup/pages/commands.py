@@ -46,7 +46,7 @@ class Opened:
     link: PatientLink
     check_in: CheckIn
     deceased: bool
-    """The patient has died, as far as is known."""
+    """The patient is recorded as dead; that may be a mistake."""
     clinic_active: bool
     """As far as is known: intake is asked where a page is shown."""
 
@@ -125,7 +125,7 @@ async def take(
 ) -> Note | None:
     """What becomes of answers whose form says whose they are: saved, or not and why; None where they are saved.
 
-    Where they are not, what worries in them is heard all the same, but for a patient who has died.
+    Where they are not, what worries in them is heard all the same, also of a patient who is recorded as dead.
     """
     check_in_id = opened.check_in.check_in_id
     if opened.answered and await answering.are_stored(db, check_in_id, answers):
@@ -136,8 +136,7 @@ async def take(
             return None
         await answering.keep_refused(db, check_in_id, answers, now, setup)
         return Note.INCOMPLETE
-    if not opened.deceased:
-        await answering.hear(db, check_in_id, answers, now, setup)
+    await answering.hear(db, check_in_id, answers, now, setup, recorded_dead=opened.deceased)
     return Note.SENT_BEFORE if opened.answered else Note.UNSAVED
 
 

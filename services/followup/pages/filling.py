@@ -66,12 +66,20 @@ class Filling:
                 return rendering.help_page(untold=True)
             async with self._means.database.transaction() as db:
                 opened = await self._open(db, mark.whose, lock=True)
-                if opened is None or opened.deceased:
+                if opened is None:
                     return rendering.help_page(untold=True)
                 answers, _ = answers_of(answering.form_of(opened.check_in, self._means.setup), fields)
                 now = self._means.clock.now()
                 running = self._held(request, mark) and await sessions.runs(db, mark.session_sha256)
-                await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, self._means.setup, running=running)
+                await answering.ask_for_help(
+                    db,
+                    opened.check_in.check_in_id,
+                    answers,
+                    now,
+                    self._means.setup,
+                    running=running,
+                    recorded_dead=opened.deceased,
+                )
                 await audited(db, request, opened, "take_call_for_help", 200)
         except DomainError as refused:
             return rendering.help_page(untold=True, status=refused.status, headers=refused.headers)

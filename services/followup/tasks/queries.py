@@ -74,10 +74,11 @@ class Filters:
     due_before: datetime | None = None
 
 
-async def is_open(db: AsyncSession, focus_id: UUID, kind: str) -> bool:
-    """Whether a task of this kind about this is still open."""
+async def is_open(db: AsyncSession, focus_id: UUID, kind: str, reasons: Collection[str] = ()) -> bool:
+    """Whether a task of this kind about this is still open; with ``reasons`` one that is there for one of these."""
     about = (CareTask.clinic_id == clinic_of(db), CareTask.focus_id == focus_id, CareTask.kind == kind, IS_OPEN)
-    return (await db.exec(select(CareTask.task_id).where(*about).limit(1))).first() is not None
+    because = [col(CareTask.reason).in_(reasons)] if reasons else []
+    return (await db.exec(select(CareTask.task_id).where(*about, *because).limit(1))).first() is not None
 
 
 async def get_task(db: AsyncSession, task_id: UUID) -> CareTask:

@@ -67,12 +67,41 @@ async def test_a_call_for_help_is_heard_though_somebody_else_has_killed_the_link
     assert "safety-review" in [task.kind for task in await world.tasks()]
 
 
-async def test_after_a_death_a_call_is_answered_with_the_numbers_and_makes_no_task(world: World, client: httpx.AsyncClient) -> None:
-    await signed_in(world, client)
+async def recorded_as_dead(world: World) -> None:
     await world.write("UPDATE patient SET status = 'deceased' WHERE patient_id = :id", id=world.patient_id)
     await world.cancel("patient-deceased")
+
+
+async def trail(world: World) -> list[tuple[str, int]]:
+    return [(row.operation, row.outcome) for row in await world.read("SELECT operation, outcome FROM audit_event")]
+
+
+async def test_a_call_for_help_of_who_is_recorded_as_dead_is_stat_work_that_says_so(world: World, client: httpx.AsyncClient) -> None:
+    await signed_in(world, client)
+    await recorded_as_dead(world)
     page = await send(client, "/c/help", {})
     assert 'href="tel:988"' in page.text
-    assert "top of the clinic's list" not in page.text
-    assert (await send(client, "/c", calm(world, distress=10))).status_code == 410
-    assert await world.tasks() == []
+    assert "top of the clinic's list" in page.text
+    [task] = await world.tasks()
+    assert (task.kind, task.priority, task.reason) == ("safety-review", "stat", "call-for-help-recorded-dead")
+    assert ("take_call_for_help", 200) in await trail(world)
+
+
+async def test_worrying_answers_of_who_is_recorded_as_dead_are_heard_and_not_saved(world: World, client: httpx.AsyncClient) -> None:
+    await signed_in(world, client)
+    await recorded_as_dead(world)
+    page = await send(client, "/c", calm(world, body_chest_pain=3))
+    assert page.status_code == 410
+    [task] = await world.tasks()
+    assert (task.kind, task.priority, task.reason) == ("safety-review", "asap", "worrying-answers-recorded-dead")
+    assert await world.read("SELECT 1 FROM check_in_answers") == []
+    assert ("take_answers", 410) in await trail(world)
+
+
+async def test_a_press_after_the_death_was_recorded_is_told_beside_an_open_one_from_before(world: World, client: httpx.AsyncClient) -> None:
+    await signed_in(world, client)
+    await send(client, "/c/help", {})
+    await recorded_as_dead(world)
+    await send(client, "/c/help", {})
+    await send(client, "/c/help", {})
+    assert [task.reason for task in await world.tasks()] == ["call-for-help", "call-for-help-recorded-dead"]
