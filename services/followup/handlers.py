@@ -125,5 +125,7 @@ async def _on_status(
     whose = Whose(patient_id, "", "Patient", patient_id, caused_by=delivery.event_id)
     if news.after in _CAUSES:
         await cancellations.call_off_patient(db, means, _CAUSES[news.after], whose, ordinal=version)
+        if news.before is PatientStatus.DECEASED:
+            await returns.give_back_what_is_owed(db, means, whose, ordinal=version)
     else:
         await returns.make_up(db, means, _CAUSES[news.before], whose, news.since, ordinal=version)

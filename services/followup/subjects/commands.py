@@ -259,10 +259,17 @@ _LOCK = Statement(
 )
 _STATUS = text(
     """
-    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, status_since)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, :status, :version, CAST(:at AS timestamptz))
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, status_since, left_version)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, CAST(:status AS text), CAST(:version AS int), CAST(:at AS timestamptz),
+        CASE CAST(:status AS text) WHEN 'withdrawn' THEN CAST(:version AS int) END)
     ON CONFLICT (clinic_id, patient_id) DO UPDATE
     SET status = EXCLUDED.status, status_version = EXCLUDED.status_version,
+        left_version = CASE
+            WHEN EXCLUDED.status = 'active' THEN NULL
+            WHEN known.status = 'withdrawn' THEN known.left_version
+            WHEN known.status = 'deceased' THEN coalesce(known.left_version, EXCLUDED.left_version)
+            ELSE EXCLUDED.left_version
+        END,
         status_since = CASE WHEN known.status = EXCLUDED.status THEN known.status_since ELSE EXCLUDED.status_since END
     WHERE known.status_version < EXCLUDED.status_version
       AND (known.status <> 'deceased' OR known.status_version < :death_corrected)
@@ -281,12 +288,18 @@ _REVOKED = text(
 _TREATMENT = text(
     f"""
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version,
-        treatment_version, treatment_standing, treatment_since, treatment_until, treatment_stood)
+        treatment_version, treatment_standing, treatment_since, treatment_until, treatment_stood, revoked_version)
     VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0,
-        :version, :standing, :since, :until, CAST(:stood AS jsonb))
+        CAST(:version AS int), CAST(:standing AS text), :since, :until, CAST(:stood AS jsonb),
+        CASE CAST(:standing AS text) WHEN 'revoked' THEN CAST(:version AS int) END)
     ON CONFLICT (clinic_id, patient_id) DO UPDATE
     SET treatment_version = EXCLUDED.treatment_version, treatment_standing = EXCLUDED.treatment_standing,
-        treatment_since = EXCLUDED.treatment_since, treatment_until = EXCLUDED.treatment_until, treatment_stood = EXCLUDED.treatment_stood
+        treatment_since = EXCLUDED.treatment_since, treatment_until = EXCLUDED.treatment_until, treatment_stood = EXCLUDED.treatment_stood,
+        revoked_version = CASE
+            WHEN EXCLUDED.treatment_standing <> 'revoked' THEN NULL
+            WHEN {_revoked("known")} THEN known.revoked_version
+            ELSE EXCLUDED.revoked_version
+        END
     WHERE known.treatment_version < EXCLUDED.treatment_version
     RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
     """  # noqa: S608 - columns of our own

@@ -62,6 +62,8 @@ class Patient(Table, table=True):
     status_version: int
     status_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     """When the status was recorded; None while nothing was heard but that the patient is active."""
+    left_version: int | None = None
+    """With which version the patient left; it stays through a death, and goes when the patient is active again."""
     contact_version: int = 1
     """The newest way by which messages go, counted; the way itself is at intake only."""
     treatment_signed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
@@ -71,6 +73,8 @@ class Patient(Table, table=True):
     """
     treatment_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """Of what was told last of how consent to treatment stands; 0 where nothing was."""
+    revoked_version: int | None = None
+    """Of what told first that none stands any more; None while one does."""
     treatment_standing: str | None = None
     treatment_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     treatment_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))

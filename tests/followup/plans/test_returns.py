@@ -7,7 +7,8 @@ import pytest
 
 from shared.events import Event
 from shared.events import intake as people
-from tests.followup.clinic import Clinic, Json, Visit
+from shared.events import sessions as infusions
+from tests.followup.clinic import NURSE, Clinic, Json, Visit
 
 WEEK = timedelta(days=7)
 
@@ -183,3 +184,112 @@ async def test_nothing_that_waited_to_be_sent_leaves_after_the_correction(clinic
     await correct(clinic, visit)
     await clinic.pass_time(timedelta(hours=48))
     assert {row["status"] for row in await clinic.rows(waiting, id=visit.infusion_id)} == {"cancelled"}
+
+
+async def took_the_offer(clinic: Clinic) -> None:
+    """Somebody calls, and speaks to the patient."""
+    [offer] = await clinic.rows(f"SELECT task_id FROM care_task WHERE kind = 'safety-offer-call' AND {_OPEN}")  # noqa: S608 - our own text
+    await clinic.post(f"tasks/{offer['task_id']}/claim", role=NURSE)
+    await clinic.post(f"tasks/{offer['task_id']}/complete", {"outcome": "reached"}, role=NURSE)
+
+
+async def back_to_withdrawn(clinic: Clinic, visit: Visit, version: int) -> None:
+    """The death is declared entered in error; that the patient has left is not."""
+    await clinic.patient(visit, version=version, status="withdrawn", death_corrected=version)
+
+
+async def open_of(clinic: Clinic, visit: Visit) -> list[str]:
+    theirs = f"SELECT kind FROM care_task WHERE patient_id = :id AND {_OPEN} ORDER BY kind"  # noqa: S608 - our own text
+    rows = await clinic.rows(theirs, id=visit.patient_id)
+    return [row["kind"] for row in rows]
+
+
+async def offers_of(clinic: Clinic, visit: Visit) -> list[str]:
+    made = "SELECT status FROM care_task WHERE kind = 'safety-offer-call' AND patient_id = :id ORDER BY status"
+    return [row["status"] for row in await clinic.rows(made, id=visit.patient_id)]
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["not called", "called"])
+async def test_who_leaves_again_after_a_withdrawal_by_mistake_is_offered_a_call_again(clinic: Clinic, called: bool) -> None:
+    visit = clinic.visit()
+    ended = visit.told()
+    await clinic.tell(ended, withdrawal(visit))
+    if called:
+        await took_the_offer(clinic)
+    await correct(clinic, visit)
+    await clinic.tell(withdrawal(visit, version=4), ended)
+    await clinic.patient(visit, version=5, status="withdrawn")
+    await clinic.tell(ended)
+    assert await offers_of(clinic, visit) == ["completed" if called else "cancelled", "requested"]
+
+
+async def test_who_revokes_consent_again_is_offered_a_call_again(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended = visit.told()
+    await clinic.tell(ended, clinic.consent(visit, "revoked"))
+    await took_the_offer(clinic)
+    await clinic.tell(clinic.consent(visit, "active", version=2), clinic.consent(visit, "revoked", version=3))
+    await clinic.tell(clinic.consent(visit, "revoked", version=4), ended)
+    assert await offers_of(clinic, visit) == ["completed", "requested"]
+
+
+async def test_a_death_by_mistake_gives_back_the_offer_to_who_had_left(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended = visit.told()
+    await clinic.tell(ended, withdrawal(visit), death(visit, version=3))
+    await back_to_withdrawn(clinic, visit, 4)
+    await clinic.tell(ended)
+    assert await offers_of(clinic, visit) == ["cancelled", "requested"]
+    assert await open_of(clinic, visit) == ["cancellation-review", "safety-offer-call"], "the review of the withdrawal, not of the death"
+
+
+async def test_an_offer_that_was_taken_before_a_death_by_mistake_is_not_made_again(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    ended = visit.told()
+    await clinic.tell(ended, withdrawal(visit))
+    await took_the_offer(clinic)
+    await clinic.tell(death(visit, version=3))
+    await back_to_withdrawn(clinic, visit, 4)
+    await clinic.tell(ended)
+    assert await offers_of(clinic, visit) == ["completed"]
+
+
+async def test_an_offer_whose_time_a_death_by_mistake_took_is_made_up_for_by_a_call(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), withdrawal(visit), death(visit, version=3))
+    await clinic.pass_time(timedelta(days=4))
+    await back_to_withdrawn(clinic, visit, 4)
+    [call] = await calls(clinic, visit)
+    assert (call["status"], listed(call)) == ("requested", ["safety-offer-call"])
+
+
+async def test_a_clinicians_urgent_call_that_a_death_by_mistake_called_off_is_made_up_for(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(infusions.InfusionLeftAgainstAdvice), withdrawal(visit), death(visit, version=3))
+    await back_to_withdrawn(clinic, visit, 4)
+    [call] = await calls(clinic, visit)
+    assert (call["status"], listed(call)) == ("requested", ["left-against-advice"])
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["both corrected at once", "one after the other"])
+async def test_after_both_mistakes_nobody_reads_of_either_and_all_is_called_about_once(clinic: Clinic, at_once: bool) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), withdrawal(visit), death(visit, version=3))
+    if not at_once:
+        await back_to_withdrawn(clinic, visit, 4)
+    await clinic.patient(visit, version=5, status="active", death_corrected=4)
+    assert await open_of(clinic, visit) == ["catch-up-call"]
+    assert {"C24", "C72", "integration-session"} <= {code for call in await calls(clinic, visit) for code in listed(call)}
+
+
+async def test_what_a_death_called_off_of_who_is_then_said_to_have_left_is_in_the_call_when_they_are_back(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), death(visit))
+    await back_to_withdrawn(clinic, visit, 3)
+    assert await calls(clinic, visit) == [], "who has left is not asked"
+    await clinic.patient(visit, version=4, status="active", death_corrected=3)
+    [call] = await calls(clinic, visit)
+    assert {"C24", "C72", "integration-session"} <= set(listed(call))
+
+
+_OPEN = "status IN ('requested', 'accepted', 'on-hold')"
