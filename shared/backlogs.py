@@ -9,10 +9,11 @@ from time import time
 
 from sqlalchemy import text
 
-from shared import parked, telemetry
+from shared import telemetry
 from shared.bus import PARTITIONS, Bus, Subscriber
 from shared.clock import Clock
 from shared.db import Database
+from shared.parked_reasons import OF_A_CONSUMER, OF_THE_RELAY, ParkedReason
 
 RELAY = "relay"
 """Parks what no bus will ever take; in the car park it has the place of a consumer."""
@@ -81,8 +82,8 @@ class BusBacklog:
         self._oldest.replace(ages)
 
 
-def _reasons(consumer: str) -> tuple[str, ...]:
-    return ("unpublishable",) if consumer == RELAY else parked.REASONS
+def _reasons(consumer: str) -> tuple[ParkedReason, ...]:
+    return OF_THE_RELAY if consumer == RELAY else OF_A_CONSUMER
 
 
 _NOW = text("SELECT clock_timestamp()")

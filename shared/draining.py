@@ -84,7 +84,7 @@ class Draining:
 
     async def _failed(self, record: ParkedRecord, error: Exception) -> None:
         reason, error_class = parked.reason_of(error)
-        self._log.error("draining.failed", parked_id=record.parked_id, reason=reason, error_class=error_class,
+        self._log.error("draining.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                         error_place=telemetry.place_of(error))  # fmt: skip
         async with self._inbox.database.transaction() as db:
             await parked.keep(db, record.parked_id, reason, error_class)

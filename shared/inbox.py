@@ -19,7 +19,8 @@ from shared.dispatch import Handler
 from shared.errors import TooSlow
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.owners import owners_of, without_strangers
-from shared.parked import FLOOD, GAP, TIME_OFF, Parking
+from shared.parked import TIME_OFF, Parking
+from shared.parked_reasons import ParkedReason
 from shared.reading import Bounds, Chunk, Readable
 from shared.turns import Part, Turns
 
@@ -121,7 +122,7 @@ class Inbox:
                 return
             tried += 1
         self._log.error("inbox.poison", error_class=type(failure).__name__, error_place=_place_of(failure), offset=record.offset)
-        parking = Parking.of(record, reason="poison", error_class=type(failure).__name__, attempts=tried)
+        parking = Parking.of(record, reason=ParkedReason.POISON, error_class=type(failure).__name__, attempts=tried)
         async with self._turns.alone():
             await self._transaction(Chunk(parkings=[parking], records=[record]), [record], partition, expected)
 
@@ -186,7 +187,7 @@ class Inbox:
         chunk.seen = await seen.claim(db, self.consumer, [(record, ids.get(id(record))) for record in chunk.records])
         fresh = _new_of(chunk)
         gaps = await self._gaps(db, chunk, fresh)
-        chunk.parkings += [Parking.of(record, reason=GAP, error_class="event-missing-before") for record in gaps]
+        chunk.parkings += [Parking.of(record, reason=ParkedReason.SEQUENCE_GAP, error_class="event-missing-before") for record in gaps]
         missing = {id(record) for record in gaps}
         own, strangers = await without_strangers(db, [item for item in fresh if id(item.record) not in missing])
         chunk.parkings += strangers
@@ -219,7 +220,7 @@ class Inbox:
             if room[key] >= 0:
                 handled.append(item)
             else:
-                chunk.parkings.append(Parking.of(item.record, reason=FLOOD, error_class="event-flood"))
+                chunk.parkings.append(Parking.of(item.record, reason=ParkedReason.FLOOD, error_class="event-flood"))
         return handled
 
     async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
@@ -233,7 +234,7 @@ class Inbox:
     def _count(self, chunk: Chunk, handled: Sequence[Readable]) -> None:
         alarming = Counter(parking.reason for parking in chunk.parkings if parking.error_class in _ALARMING)
         for reason, count in alarming.items():
-            self._log.error("inbox.set_aside", reason=reason, count=count)
+            self._log.error("inbox.set_aside", reason=reason.value, count=count)
         self._metrics.ignored.inc(chunk.ignored)
         self._metrics.duplicates.inc(chunk.duplicates)
         for parking in chunk.parkings:
@@ -267,19 +268,20 @@ class Inbox:
         self._metrics.consumer_alarms.labels(reason).inc()
         self._log.error("inbox.alarm", reason=reason, topic=topic, partition=partition)
 
-    async def handle_again(self, db: AsyncSession, *records: Record) -> None:
+    async def handle_again(self, db: AsyncSession, *records: Record, of_any_time: bool = False) -> None:
         """Run the handlers of parked records in this transaction, in their order. What is missing before them is not waited for any more.
 
-        Raises what a handler raises, or says why one cannot be read.
+        ``of_any_time`` says that a person has accepted the time. Raises what a handler raises, or says why one cannot be read.
         """
-        deliveries = [delivery for record in records if (delivery := self._read_again(record)) is not None]
+        bounds = None if of_any_time else self._bounds
+        deliveries = [delivery for record in records if (delivery := self._read_again(record, bounds)) is not None]
         owners = await owners_of(db, {delivery.event.key: delivery.clinic_id for delivery in deliveries})
         if any(owners[delivery.event.key] != delivery.clinic_id for delivery in deliveries):
             raise MalformedEvent("event-tenant-mismatch")
         await self.dispatch(db, [delivery for delivery in deliveries if type(delivery.event) in self._handlers])
         await seen.note(db, self.consumer, records)
 
-    def _read_again(self, record: Record) -> Delivery[Event] | None:
+    def _read_again(self, record: Record, bounds: Bounds | None) -> Delivery[Event] | None:
         """A parked record as a delivery; None for one of an unknown type, that only waited. Raises MalformedEvent and UnknownEvent."""
         try:
             envelope, delivery = read_envelope(record), reading.read_delivery(record, self._registry)
@@ -289,8 +291,8 @@ class Inbox:
             if unknown.known_name:
                 raise
             return None
-        if self._bounds is not None:
-            self._bounds.check(envelope)
+        if bounds is not None and type(delivery.event) in self._handlers:
+            bounds.check(envelope)
         return delivery
 
 
@@ -322,7 +324,7 @@ def _new_of(chunk: Chunk) -> list[Readable]:
 
 def _told_otherwise(record: Record) -> Parking:
     """Nothing waits for it: the event that has this id was handled in its place."""
-    return Parking.of(record, reason="other-content", error_class="event-other-content", blocks_key=False)
+    return Parking.of(record, reason=ParkedReason.OTHER_CONTENT, error_class="event-other-content", blocks_key=False)
 
 
 _ALARMING = ("event-other-content", "event-missing-before", TIME_OFF, "event-too-many-hops", "event-flood")

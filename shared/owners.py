@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.parked import Enveloped, Parking
+from shared.parked_reasons import ParkedReason
 from shared.statements import Statement
 
 R = TypeVar("R", bound=Enveloped)
@@ -37,7 +38,8 @@ async def without_strangers(db: AsyncSession, fresh: Sequence[R]) -> tuple[list[
         if owners[item.envelope.key] == item.envelope.clinic_id:
             own.append(item)
         else:
-            strangers.append(Parking.of(item.record, reason="tenant-mismatch", error_class="event-tenant-mismatch", blocks_key=False))
+            set_aside = Parking.of(item.record, reason=ParkedReason.TENANT_MISMATCH, error_class="event-tenant-mismatch", blocks_key=False)
+            strangers.append(set_aside)
     return own, strangers
 
 

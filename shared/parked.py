@@ -16,19 +16,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Envelope, Headers, Record, event_id_of, sequence_of
 from shared.events.registry import MalformedEvent, UnknownEvent
+from shared.parked_reasons import ParkedReason
 from shared.statements import Statement
 
-GAP, FLOOD = "sequence-gap", "flood"
-"""An event before it is missing; more came of its key than is handled at once. The consumer takes both up by itself."""
-STRANGER = "tenant-mismatch"
-BEHIND = "behind-parked-key"
 TIME_OFF = "event-time-off"
 """The code of an event whose time is years off."""
-REASONS = (
-    "poison", "undecodable", "version-unknown", STRANGER, BEHIND,
-    "other-content", GAP, "time-off", "too-many-hops", FLOOD,
-)  # fmt: skip
-"""Why a consumer parks a record."""
 
 
 class Enveloped(Protocol):
@@ -67,13 +59,13 @@ class Parking:
     record: Record
     event_id: UUID | None
     key: str | None
-    reason: str
+    reason: ParkedReason
     error_class: str
     attempts: int
     blocks_key: bool
 
     @classmethod
-    def of(cls, record: Record, *, reason: str, error_class: str, attempts: int = 1, blocks_key: bool = True) -> "Parking":
+    def of(cls, record: Record, *, reason: ParkedReason, error_class: str, attempts: int = 1, blocks_key: bool = True) -> "Parking":
         """Take the key and, where it can be read, the event's id from the record."""
         key = key_of(record)
         return cls(record, event_id_of(record), key, reason, error_class, attempts, blocks_key and key is not None)
@@ -99,7 +91,7 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
     heads = await _heads(db, consumer, sorted({(item.record.topic, item.envelope.key) for item in fresh}))
     failed: dict[str, int] = {}
     for parking in parkings:
-        if parking.blocks_key and parking.key is not None and parking.reason != GAP:
+        if parking.blocks_key and parking.key is not None and parking.reason != ParkedReason.SEQUENCE_GAP:
             failed.setdefault(parking.key, parking.record.offset)
     free: list[R] = []
     following: list[Parking] = []
@@ -108,8 +100,8 @@ async def behind(db: AsyncSession, consumer: str, fresh: Sequence[R], parkings: 
         if head is None and item.record.offset < failed.get(item.envelope.key, item.record.offset + 1):
             free.append(item)
         else:
-            why = FLOOD if head == FLOOD else BEHIND
-            following.append(Parking.of(item.record, reason=why, error_class=why))
+            why = ParkedReason.FLOOD if head == ParkedReason.FLOOD else ParkedReason.BEHIND_PARKED_KEY
+            following.append(Parking.of(item.record, reason=why, error_class=why.value))
     return free, following
 
 
@@ -164,7 +156,7 @@ def _row(parking: Parking) -> dict[str, object]:
         "blocks_key": parking.blocks_key,
         "headers": kept(record.headers),
         "value": record.value,
-        "reason": parking.reason,
+        "reason": parking.reason.value,
         "error_class": parking.error_class,
         "attempts": parking.attempts,
         "sequence": sequence_of(record),
@@ -188,7 +180,7 @@ async def flood_of_key(db: AsyncSession, consumer: str, key: str, limit: int) ->
     """The oldest records of a key, locked, as far as they wait for nothing but their turn."""
     await _wait_for_the_live(db, consumer, key)
     rows = (await db.execute(_NEXT, {"consumer": consumer, "key": key, "limit": limit})).mappings().all()
-    return list(takewhile(lambda record: record.reason == FLOOD, (ParkedRecord(**row) for row in rows)))
+    return list(takewhile(lambda record: record.reason == ParkedReason.FLOOD, (ParkedRecord(**row) for row in rows)))
 
 
 async def after_gap_of_key(db: AsyncSession, consumer: str, key: str) -> ParkedRecord | None:
@@ -208,18 +200,18 @@ async def keys_to_take_up(db: AsyncSession, consumer: str, *, after: str, limit:
     return list(await db.scalars(_TO_TAKE_UP, {"consumer": consumer, "after": after, "limit": limit}))
 
 
-def reason_of(error: Exception) -> tuple[str, str]:
+def reason_of(error: Exception) -> tuple[ParkedReason, str]:
     """Why a record is parked that failed like this, and its class of errors; never the error's text."""
     if isinstance(error, MalformedEvent):
-        return {"event-tenant-mismatch": STRANGER, TIME_OFF: "time-off"}.get(error.code, "undecodable"), error.code
+        return _OF_CODES.get(error.code, ParkedReason.UNDECODABLE), error.code
     if isinstance(error, UnknownEvent):
-        return "version-unknown", "event-version-unknown"
-    return "poison", type(error).__name__
+        return ParkedReason.VERSION_UNKNOWN, "event-version-unknown"
+    return ParkedReason.POISON, type(error).__name__
 
 
-async def keep(db: AsyncSession, parked_id: int, reason: str, error_class: str) -> None:
+async def keep(db: AsyncSession, parked_id: int, reason: ParkedReason, error_class: str) -> None:
     """Keep a record that failed again, with its fresh reason. One of another clinic blocks nothing any more."""
-    await db.execute(_AGAIN, {"parked_id": parked_id, "reason": reason, "error_class": error_class})
+    await db.execute(_AGAIN, {"parked_id": parked_id, "reason": reason.value, "error_class": error_class})
 
 
 async def settle_all(db: AsyncSession, parked_ids: Sequence[int], *, by: str) -> None:
@@ -241,6 +233,7 @@ def key_of(record: Record) -> str | None:
     return None if key is None or "\x00" in key else key
 
 
+_OF_CODES = {"event-tenant-mismatch": ParkedReason.TENANT_MISMATCH, TIME_OFF: ParkedReason.TIME_OFF}
 _HOLDS_UP = "consumer = :consumer AND state = 'parked' AND blocks_key AND reason <> 'sequence-gap'"
 _OF_TOPIC = "(reason <> 'flood' OR topic = given.topic)"
 _HEADS = Statement(

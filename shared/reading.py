@@ -8,6 +8,7 @@ from shared.bus import Envelope, Record, read_envelope
 from shared.clock import Clock
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.parked import TIME_OFF, Parking, reason_of
+from shared.parked_reasons import ParkedReason
 from shared.seen import Seen
 
 
@@ -100,7 +101,7 @@ def _add(chunk: Chunk, record: Record, registry: Registry, handled: Collection[t
         bounds.check(envelope)
     if envelope.hops > MOST_HOPS:
         # Nothing waits for it: it will never be applied, and what follows it of its key was not made by it.
-        chunk.parkings.append(Parking.of(record, reason="too-many-hops", error_class="event-too-many-hops", blocks_key=False))
+        chunk.parkings.append(Parking.of(record, reason=ParkedReason.TOO_MANY_HOPS, error_class="event-too-many-hops", blocks_key=False))
     else:
         chunk.readable.append(Readable(record, envelope, _delivery(event, envelope)))
 

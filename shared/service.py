@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter
 from sqlalchemy import text
 
-from shared import parked, telemetry
+from shared import telemetry
 from shared.backlogs import BusBacklog, DatabaseBacklog
 from shared.bus import ALARMS, Bus
 from shared.clock import AcceleratedClock, Clock
@@ -19,6 +19,7 @@ from shared.draining import Draining
 from shared.events.registry import Event, registry
 from shared.inbox import Inbox
 from shared.outbox import Relay
+from shared.parked_reasons import OF_A_CONSUMER
 from shared.reading import Bounds
 from shared.sampling import Part, Sampling
 from shared.security.tokens import JwksSource
@@ -91,7 +92,7 @@ class Service:
             parts["bus"] = BusBacklog(self.bus, self.inbox, self.metrics).measure
             for reason in ALARMS:
                 self.metrics.consumer_alarms.labels(reason)
-            for reason in parked.REASONS:
+            for reason in OF_A_CONSUMER:
                 self.metrics.parked.labels(reason)
         return parts
 

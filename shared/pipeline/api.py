@@ -8,6 +8,7 @@ from fastapi import Path
 
 from shared.db import let_go
 from shared.events import registry
+from shared.parked_reasons import ParkedReason
 from shared.pipeline import commands, queries
 from shared.pipeline.schemas import (
     MAX_NUMBER,
@@ -15,7 +16,6 @@ from shared.pipeline.schemas import (
     DiscardParked,
     ParkedDetail,
     ParkedOut,
-    ParkedReason,
     ParkedState,
     PipelineOut,
     Redriven,

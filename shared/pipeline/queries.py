@@ -7,8 +7,9 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from shared.errors import NotFound
 from shared.outbox import LOCKS
+from shared.parked_reasons import ParkedReason
 from shared.pipeline.models import ParkedEntry
-from shared.pipeline.schemas import OutboxOut, ParkedCount, ParkedOverview, ParkedReason, ParkedState, RelayOut
+from shared.pipeline.schemas import OutboxOut, ParkedCount, ParkedOverview, ParkedState, RelayOut
 
 
 async def outbox(db: AsyncSession) -> OutboxOut:

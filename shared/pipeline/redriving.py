@@ -16,6 +16,7 @@ from shared import parked, telemetry
 from shared.db import is_away
 from shared.inbox import Inbox
 from shared.parked import ParkedRecord
+from shared.parked_reasons import ParkedReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,15 @@ class Choice:
     to_id: int | None = None
 
     def takes(self, parked_id: int, reason: str) -> bool:
-        """Whether a key's oldest record may be tried. What only waits behind, or for its turn, goes on when what was before it is gone."""
+        """Whether a key's oldest record may be tried. What only waits behind, or for its turn, goes on when what was before it is gone.
+
+        An event whose time is years off is applied where a person names it by that reason or by its number, never with its whole key.
+        """
         if self.from_id is not None and self.to_id is not None:
             return self.from_id <= parked_id <= self.to_id
-        return self.key is not None or reason in (self.reason, parked.BEHIND, parked.FLOOD)
+        if self.key is not None:
+            return reason != ParkedReason.TIME_OFF
+        return reason in (self.reason, ParkedReason.BEHIND_PARKED_KEY, ParkedReason.FLOOD)
 
     def parameters(self) -> dict[str, object]:
         """For the statements that choose."""
@@ -54,7 +60,7 @@ class Failure:
     """A record that failed again."""
 
     parked_id: int
-    reason: str
+    reason: ParkedReason
     error_class: str
 
 
@@ -113,10 +119,10 @@ class Redrive:
                 return True
             if isinstance(tried, Failure):
                 outcome.failed.append(tried)
-                if tried.reason != parked.STRANGER:
+                if tried.reason != ParkedReason.TENANT_MISMATCH:
                     return True
             elif not self._choice.takes(tried.parked_id, tried.reason):
-                if tried.parked_id < lane.first_chosen:
+                if self._choice.key is not None or tried.parked_id < lane.first_chosen:
                     outcome.held_up_by.append(tried.parked_id)
                 return True
             else:
@@ -131,7 +137,7 @@ class Redrive:
             async with self._inbox.database.transaction() as db:
                 record = await parked.next_of_key(db, self._inbox.consumer, key)
                 if record is not None and self._choice.takes(record.parked_id, record.reason):
-                    await self._inbox.handle_again(db, record.as_record())
+                    await self._inbox.handle_again(db, record.as_record(), of_any_time=record.reason == ParkedReason.TIME_OFF)
                     await parked.settle(db, record.parked_id, state="resolved", by=self._by)
                     await self._note(db, record.parked_id, outcome=200)
                 return record
@@ -143,7 +149,7 @@ class Redrive:
     async def _failed(self, record: ParkedRecord, error: Exception) -> Failure:
         """Keep the record with its fresh reason. One of another clinic blocks nothing any more."""
         reason, error_class = parked.reason_of(error)
-        self._log.warning("redrive.failed", parked_id=record.parked_id, reason=reason, error_class=error_class,
+        self._log.warning("redrive.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                           error_place=telemetry.place_of(error))  # fmt: skip
         async with self._inbox.database.transaction() as db:
             await parked.keep(db, record.parked_id, reason, error_class)

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.registry import Registry
+from shared.parked_reasons import ParkedReason
 from shared.pipeline import shown
 from shared.pipeline.models import ParkedEntry
 from shared.web import Answer, Body, Text
@@ -18,27 +19,6 @@ ParkedId = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 DryRun = Annotated[bool, Field(description="Only tell what would happen. False does it.")]
 By = Annotated[str, Text(100), Field(description="Name of the person who decides.")]
 Reason = Annotated[str, Text(500, lines=True), Field(description="Why. Never a patient's name.")]
-
-
-class ParkedReason(StrEnum):
-    """Why a record is parked."""
-
-    POISON = "poison"
-    UNDECODABLE = "undecodable"
-    VERSION_UNKNOWN = "version-unknown"
-    TENANT_MISMATCH = "tenant-mismatch"
-    BEHIND_PARKED_KEY = "behind-parked-key"
-    UNPUBLISHABLE = "unpublishable"
-    OTHER_CONTENT = "other-content"
-    """Its id is that of an event which said something else."""
-    SEQUENCE_GAP = "sequence-gap"
-    """An event of its key before it never came."""
-    TIME_OFF = "time-off"
-    """Its time is years off."""
-    TOO_MANY_HOPS = "too-many-hops"
-    """Too many events follow from one another."""
-    FLOOD = "flood"
-    """More of its key came within a minute than are handled at once. The consumer takes it up by itself."""
 
 
 class ParkedState(StrEnum):
@@ -165,7 +145,10 @@ class ParkedDetail(ParkedOut):
 
 
 class RedriveParked(Body):
-    """Which records: those of one key, of one reason, or of a range of numbers. Exactly one of the three."""
+    """Which records: those of one key, of one reason, or of a range of numbers. Exactly one of the three.
+
+    One parked as `time-off` is applied where its reason or its number is named; a redrive of its whole key stops before it.
+    """
 
     key: UUID | None = None
     reason: ParkedReason | None = None

@@ -1,6 +1,7 @@
 """What a consumer refuses to apply: another event under a known id, one with a gap before it, times and chains that cannot be, a flood."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -212,17 +213,58 @@ async def test_behind_a_poisoned_one_a_gap_waits_until_both_are_gone(receiver: R
     assert await receiver.story(conversation) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("time", [MORNING + timedelta(days=2), MORNING - timedelta(days=1500), datetime(1970, 1, 1, tzinfo=UTC)])
-async def test_an_event_whose_time_is_years_off_is_parked_and_no_redrive_applies_it(receiver: Receiver, time: datetime) -> None:
+FAR_OFF = [MORNING + timedelta(days=2), MORNING - timedelta(days=1500), datetime(1970, 1, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("time", FAR_OFF)
+async def test_an_event_whose_time_is_years_off_is_not_let_in_with_its_whole_key(receiver: Receiver, time: datetime) -> None:
     reader, conversation = Reader(receiver), uuid4()
     await reader.read(told(conversation, 1, time=time))
     await reader.read(told(conversation, 2))
     assert await reader.parked() == [("time-off", "event-time-off"), ("behind-parked-key", "behind-parked-key")]
-    assert await redrive_key(reader.inbox, conversation) == 0
-    [(reason, _), _] = await reader.parked()
-    assert (reason, await receiver.done()) == ("time-off", 0)
-    await give_up(reader.inbox, (await receiver.parked())[0]["parked_id"])
-    assert await redrive_key(reader.inbox, conversation) == 1
+    off, _ = await receiver.parked()
+    outcome = await redrive(reader.inbox, Choice(key=str(conversation)))
+    assert (outcome.redriven, outcome.held_up_by, await receiver.done()) == (0, [off["parked_id"]], 0)
+    await give_up(reader.inbox, off["parked_id"])
+    await reader.read(told(conversation, 3))
+    assert await redrive_key(reader.inbox, conversation) == 2
+    assert await receiver.story(conversation) == [2, 3]
+
+
+@pytest.mark.parametrize("named", ["by its reason", "by its number"])
+@pytest.mark.parametrize("time", FAR_OFF)
+async def test_who_names_an_event_whose_time_is_years_off_lets_it_in_and_nothing_behind_it_is_lost(
+    receiver: Receiver, time: datetime, named: str
+) -> None:
+    reader, conversation = Reader(receiver), uuid4()
+    await reader.read(told(conversation, 1, time=time))
+    await reader.read(told(conversation, 2), told(conversation, 3))
+    first, _, last = [row["parked_id"] for row in await receiver.parked()]
+    outcome = await redrive(reader.inbox, Choice(reason="time-off") if named == "by its reason" else Choice(from_id=first, to_id=last))
+    await reader.read(told(conversation, 4))
+    assert (outcome.redriven, outcome.failed, await reader.parked()) == (3, [], [])
+    assert await receiver.story(conversation) == [1, 2, 3, 4]
+
+
+async def test_a_time_that_was_not_looked_at_before_is_looked_at_when_the_event_is_taken_up(receiver: Receiver) -> None:
+    """A release that did not know its version has parked it; and what is not for this consumer holds nothing up, whatever its time."""
+    reader, conversation, other = Reader(receiver, kinds=[Said]), uuid4(), uuid4()
+    await reader.read(told(conversation, 1, time=FAR_OFF[-1], type_name="sender.speech.said.v2"))
+    await receiver.admin.execute(
+        "UPDATE platform.parked SET headers = replace(headers::text, $1, $2)::jsonb", *map(encoded, ("speech.said.v2", "speech.said.v1"))
+    )
+    assert (await redrive(reader.inbox, Choice(reason="version-unknown"))).redriven == 0
+    assert await reader.parked() == [("time-off", "event-time-off")]
+    await reader.read(told(other, 1))
+    await reader.read(raw(Asked(conversation_id=other, number=3, occurred_at=MORNING), sequence=3, time=FAR_OFF[-1]), told(other, 4))
+    await reader.read(told(other, 2))
+    await reader.take_up()
+    assert await receiver.story(other) == [1, 2, 4]
+
+
+def encoded(name: str) -> str:
+    """A type's name as the car park keeps it among the headers."""
+    return b64encode(f"sender.{name}".encode()).decode()
 
 
 async def test_an_event_at_the_end_of_a_long_chain_is_set_aside(receiver: Receiver) -> None:

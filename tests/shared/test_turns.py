@@ -7,6 +7,7 @@ import pytest
 
 from shared.bus import Record
 from shared.parked import Parking
+from shared.parked_reasons import ParkedReason
 from shared.reading import Chunk
 from shared.turns import TOGETHER, Part, Turns
 
@@ -66,7 +67,7 @@ async def test_a_chunk_is_taken_along_whole_or_not_at_all() -> None:
 
 
 async def test_what_has_to_be_parked_is_not_taken_along_and_takes_nobody() -> None:
-    parking = Parking.of(part().records[0], reason="undecodable", error_class="event-malformed")
+    parking = Parking.of(part().records[0], reason=ParkedReason.UNDECODABLE, error_class="event-malformed")
     room, parts = Room(), [part(), part(chunk=Chunk(parkings=[parking])), part()]
     leaving = await room.enter(*parts)
     room.open.set()
