@@ -298,11 +298,8 @@ async def test_what_a_replica_of_the_release_before_wrote_is_told_by_the_next_lo
 ) -> None:
     patient = await registered_patient(clinic)
     consent = await signed_consent(clinic, patient)
-    async with intake.service.database.transaction(clinic.clinic_id) as db:
-        await db.execute(
-            text("UPDATE consent SET revoked_at = :at, version = 2 WHERE consent_id = :id"),
-            {"at": intake.service.clock.now(), "id": consent["consent_id"]},
-        )
+    revoked = "UPDATE consent SET revoked_at = :now, version = 2 WHERE consent_id = :id"
+    await intake.by_release_before(clinic, revoked, id=consent["consent_id"])
     await retelling.tell_all()
     assert [one["standing"] for one in await told_of(intake, patient)] == ["active", "revoked"]
 

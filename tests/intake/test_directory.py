@@ -110,6 +110,17 @@ async def test_messages_need_a_messaging_consent_that_is_valid_now(followup: Cal
     assert (await contact(followup, clinic, patient))["reason"] == "consent-revoked"
 
 
+async def test_a_revocation_by_a_replica_of_the_release_before_forbids_messages_at_once(
+    intake: Intake, followup: Caller, clinic: Caller
+) -> None:
+    patient = await registered_patient(clinic)
+    consent = await signed_consent(clinic, patient)
+    await signed_consent(clinic, patient)
+    revoked = "UPDATE consent SET revoked_at = :now, version = 2 WHERE consent_id = :id"
+    await intake.by_release_before(clinic, revoked, id=consent["consent_id"])
+    assert (await contact(followup, clinic, patient))["reason"] == "consent-revoked"
+
+
 async def test_a_patient_of_staff_calls_gets_no_message(followup: Caller, clinic: Caller) -> None:
     patient = await registered_patient(clinic, preferred_channel="phone-staff")
     await signed_consent(clinic, patient)
