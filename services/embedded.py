@@ -215,14 +215,17 @@ def _without_mail(embedding: Embedding) -> dict[str, str]:
 
 
 class Origin:
-    """One origin for three services, by the first segment of the path, as the gateway does it in front of containers."""
+    """One origin for three services, by the first segment of the path and of FHIR by its type, as the gateway in front of containers."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        self._by_segment = dict(apps) | {"c": apps["followup"]}
+        self._by_segment = dict(apps) | {"c": apps["followup"], "queue": apps["followup"]}
+        self._by_resource = {"Task": apps["followup"]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segment = scope["path"].split("/", 2)[1] if scope["path"].count("/") else ""
+        segment, _, rest = scope["path"].removeprefix("/").partition("/")
         app = self._by_segment.get(segment, self._by_segment["intake"])
+        if segment == "fhir":
+            app = self._by_resource.get(rest.partition("/")[0], app)
         await app(scope, receive, send)
 
 

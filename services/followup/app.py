@@ -31,6 +31,7 @@ from services.followup.settings import Settings
 from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
 from services.followup.tasks.commands import CLOCK, WAKE
+from services.followup.tasks.fhir import fhir_routes
 from services.followup.tasks.policy import shipped_policy
 from services.followup.tasks.wording import shipped_texts
 from shared.bus import Bus
@@ -73,6 +74,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         routers=[
             queue_routes(means.policy, texts),
             work_routes(means.policy, texts),
+            fhir_routes(means.policy, texts),
             plans_router,
             check_in_routes(setup.forms),
             completeness_router,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from fastapi.responses import Response
 
@@ -10,8 +11,8 @@ from shared.web.answers import Refusal
 from shared.web.marks import Marks
 
 MEDIA_TYPE = "application/fhir+json; fhirVersion=4.0"
-CODES = "https://afterglow.care/fhir/CodeSystem/refusal"
-"""Our stable codes, the same as in a problem."""
+SYSTEMS = "https://afterglow.care/fhir/CodeSystem/"
+"""Of our codes. Those of refusals are the same as in a problem."""
 
 Resource = Mapping[str, Any]  # Any: JSON values
 
@@ -57,10 +58,28 @@ OPERATION_OUTCOME = {
 }
 
 
+class FhirResponse(Response):
+    """An answer that is a resource."""
+
+    media_type = "application/fhir+json"
+
+
+def coded(system: str, code: str | None, text: str = "") -> Resource | None:
+    """A code of ours as a CodeableConcept."""
+    if code is None:
+        return None
+    return {"coding": [{"system": f"{SYSTEMS}{system}", "code": code}], "text": text}
+
+
+def reference(kind: str, of: UUID | None, display: str = "") -> Resource | None:
+    """A resource by its kind and id."""
+    return None if of is None else {"reference": f"{kind}/{of}", "display": display}
+
+
 def resource_response(resource: Resource) -> Response:
     """A resource as an answer. FHIR has no null and no empty list: what is not known is left out."""
     content = json.dumps(_filled(resource), ensure_ascii=False, allow_nan=False).encode()
-    return Response(content, media_type=MEDIA_TYPE)
+    return FhirResponse(content, media_type=MEDIA_TYPE)
 
 
 class FhirAnswers:
@@ -83,7 +102,7 @@ FHIR = FhirAnswers()
 
 
 def _issue(kind: str, code: str, detail: str, place: str = "") -> Resource:
-    details = {"coding": [{"system": CODES, "code": code}], **({"text": detail} if detail else {})}
+    details = {"coding": [{"system": f"{SYSTEMS}refusal", "code": code}], **({"text": detail} if detail else {})}
     return {"severity": "error", "code": kind, "details": details, **({"diagnostics": place} if place else {})}
 
 

@@ -12,7 +12,8 @@ from pydantic_core.core_schema import ErrorType
 from starlette.exceptions import HTTPException
 
 from shared.errors import DomainError, FieldError
-from shared.web.answers import Refusal
+from shared.web.answers import AnswerCodec, Refusal
+from shared.web.fhir import FHIR
 from shared.web.marks import Marks, marks_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -181,16 +182,21 @@ class Problems:
 PROBLEMS = Problems()
 
 
+def _language_of(path: str) -> AnswerCodec:
+    """In which language is answered where there is no operation."""
+    return FHIR if path.startswith("/fhir/") else PROBLEMS
+
+
 async def _on_domain_error(request: Request, error: DomainError) -> Response:
     """Of what no operation answers, such as a body that is too large for any."""
-    return PROBLEMS.refused(marks_of(request.scope), refusal_of(error, ()))
+    return _language_of(request.url.path).refused(marks_of(request.scope), refusal_of(error, ()))
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
-    marks = marks_of(request.scope)
     code, detail = _FRAMEWORK_REFUSALS.get(error.status_code, ("refused", "The request is refused."))
     headers = {**(error.headers or {}), **({"Allow": _allowed_methods(request)} if error.status_code == 405 else {})}
-    return problem(marks, error.status_code, code, detail, headers=headers)
+    refusal = Refusal(error.status_code, code, detail, headers=headers)
+    return _language_of(request.url.path).refused(marks_of(request.scope), refusal)
 
 
 def _allowed_methods(request: Request) -> str:

@@ -71,9 +71,17 @@ def what_has_the_described_form_is_not_refused_for_its_form(_context: Any, respo
     said = response.json()
     if "error" in said:  # RFC 6749: the token endpoint
         return
-    refusals = {(one["pointer"].rpartition("/")[2], one["code"]) for one in said["errors"]} or {("", said["code"])}
+    refusals = _refusals(said)
     wrong = {(name, code) for name, code in refusals - _UNSAID if response.status_code != 422 or code in _FORM}
     assert not wrong, f"as described, and refused with {response.status_code} for its form: {wrong}"
+
+
+def _refusals(said: Any) -> set[tuple[str, str]]:  # Any: JSON
+    """The last step of the pointer and the code of each, from a problem or from an OperationOutcome."""
+    if "issue" in said:
+        issues = said["issue"][1:] or said["issue"]
+        return {(one.get("diagnostics", "").rpartition("/")[2], one["details"]["coding"][0]["code"]) for one in issues}
+    return {(one["pointer"].rpartition("/")[2], one["code"]) for one in said["errors"]} or {("", said["code"])}
 
 
 @schemathesis.hook

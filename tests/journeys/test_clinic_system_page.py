@@ -63,10 +63,11 @@ async def test_the_page_leads_from_nothing_to_the_follow_up_of_an_infusion(produ
     )  # fmt: skip
     said, complained = await ran.communicate()
     assert ran.returncode == 0, said.decode()[-2000:] + complained.decode()[-2000:]
-    plan, queue, *worked, history, amended, struck = [json.loads(line) for line in said.decode().splitlines()[-9:]]
+    plan, queue, *worked, history, in_fhir, amended, struck = [json.loads(line) for line in said.decode().splitlines()[-10:]]
     assert {item["code"] for item in plan["items"] if item["kind"] == "check-in"} == {"C24", "C72"}
     assert [task["kind"] for task in queue["items"]] == ["integration-session"]
     assert [task["status"] for task in worked] == ["accepted", "on-hold", "accepted", "completed"]
     assert [line["action"] for line in history["items"]] == ["created", "claimed", "held", "resumed", "completed"]
+    assert (in_fhir["resourceType"], in_fhir["status"]) == ("Task", "completed")
     assert amended["infusion_id"] == struck["infusion_id"] == plan["infusion_id"]
     assert struck["struck"]["reason"] == "Readings of another patient"

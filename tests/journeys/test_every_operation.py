@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 
 from shared.clock import FrozenClock
 from shared.events.intake import Role
+from shared.security.caller import KINDS
 from tests.conftest import NEW_YORK_MORNING
 from tests.support.databases import Databases
 from tests.support.house import CLINIC_SCOPES, Clinic, House, house_on
@@ -42,7 +43,8 @@ class World:
     disabled_client: str
 
     def guarded(self) -> list[Op]:
-        return [op for op in operations(self.house) if op.access.kind is not None]
+        """Those that need a token."""
+        return [op for op in operations(self.house) if op.access.kind in KINDS]
 
     def good(self, op: Op, clinic: Clinic | None = None) -> str:
         clinic = clinic or self.ours

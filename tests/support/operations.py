@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -43,6 +44,12 @@ def operations(house: House) -> list[Op]:
             method, path = name.split(" ")
             found.append(Op(service, method, path, access, document["paths"].get(path, {}).get(method.lower(), {})))
     return found
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The code of a refusal: of a problem, or of an OperationOutcome."""
+    said = answer.json()
+    return str(said["code"] if "code" in said else said["issue"][0]["details"]["coding"][0]["code"])
 
 
 def body_of(house: House, op: Op) -> Json | None:

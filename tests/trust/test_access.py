@@ -16,7 +16,7 @@ from tests.conftest import NEW_YORK_MORNING
 from tests.support.databases import Databases
 from tests.support.house import Clinic, House, house_on
 from tests.support.inventory import inventory
-from tests.support.operations import Issuer, Op, body_of, operations
+from tests.support.operations import Issuer, Op, body_of, code_of, operations
 from tests.support.waiting import eventually
 from tests.trust.table import DEACTIVATED, ELSEWHERE, NOBODY, UNKNOWN, access_table
 
@@ -110,7 +110,7 @@ def clinic_operations(world: World, clinic: str) -> list[Op]:
 
 def answered(op: Op, clinic: str, answer: httpx.Response) -> str:
     """The word of the table for an answer."""
-    code = "" if answer.is_success else str(answer.json()["code"])
+    code = "" if answer.is_success else code_of(answer)
     if clinic == "other":
         return code if answer.status_code in {401, 403, 404} else f"opened: {answer.status_code} {code}"
     if op.method == "GET":
