@@ -7,7 +7,7 @@ and everybody else's events come first. What fails stays parked as poison and ho
 import asyncio
 from collections.abc import Sequence
 
-from shared import parked, telemetry
+from shared import failpoints, parked, telemetry
 from shared.db import is_away
 from shared.inbox import CHUNK, Inbox
 from shared.parked import ParkedRecord
@@ -74,6 +74,8 @@ class Draining:
                     records = [released] if released else await parked.flood_of_key(db, self._inbox.consumer, key, limit)
                     await self._inbox.handle_again(db, *(record.as_record() for record in records))
                     await parked.settle_all(db, [record.parked_id for record in records], by=BY)
+                    failpoints.hit("draining.before_commit")
+                failpoints.hit("draining.after_commit")
                 return
             except Exception as error:
                 if is_away(error) or not records:

@@ -21,9 +21,12 @@ IN_ORDER = (
     "outreach.before_send",
     "outreach.after_send",
 )
-"""Every failpoint, in the order in which a change, its event and what follows from it come past them."""
+"""The failpoints of every day, in the order in which a change, its event and what follows from it come past them."""
 
-NAMES = frozenset(IN_ORDER)
+OF_A_FLOOD = ("draining.before_commit", "draining.after_commit")
+"""Those that are passed only where a key has more events than are handled at once: a clinic's day does not come past them."""
+
+NAMES = frozenset((*IN_ORDER, *OF_A_FLOOD))
 
 
 class InjectedFault(Exception):
