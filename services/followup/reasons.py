@@ -32,6 +32,7 @@ class ReasonCode(StrEnum):
     START_BARRED = "start-barred"
     RECORDED_BY_MISTAKE = "recorded-by-mistake"
     NOT_ANSWERED = "not-answered"
+    NOT_SENT_IN_TIME = "not-sent-in-time"
     ASKED_BY_TELEPHONE = "asked-by-telephone"
     ASKED_AFTER_ALL = "asked-after-all"
     WORRYING_ANSWERS = "worrying-answers"

@@ -49,14 +49,14 @@ async def hand_to_staff(db: AsyncSession, check_in_ids: Sequence[UUID], now: dat
     """
     await lock_patients(db, await never_asked(db, check_in_ids))
     silent = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids), WAITING | {CheckInStatus.EXPIRED})
-    called = await telephoned(db, check_in_ids)
+    called, sent = await telephoned(db, check_in_ids), await outreach.sent(db, check_in_ids)
     clinic = await find_zone(db)
     new = []
     for item in silent:
         zone, was_asked = clinic or zone_of(item.patient_time_zone), item.opened_at is None or item.opened_at < item.expires_at
         due_at = setup.times.due(setup.policy.call_within if was_asked else setup.policy.never_asked_within, now, zone)
         if was_asked and item.check_in_id not in called:
-            new.append(overdue_task(item, now, due_at))
+            new.append(overdue_task(item, now, due_at, sent=item.check_in_id in sent))
         elif item.check_in_id not in called:
             new.append(never_asked_task(item, setup.policy.never_asked_priority, now, due_at))
     await joining.add(db, new, now)

@@ -54,9 +54,10 @@ def review_task(
     return _task(check_in, REVIEW, PRIORITY_OF[level], reason, now, due_at, ordinal=number)
 
 
-def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime) -> NewTask:
-    """Somebody is to call about a check-in that was not answered."""
-    reason = Reason(ReasonCode.NOT_ANSWERED, {"check_in": check_in.code, "answer_due_at": moment(check_in.due_at)})
+def overdue_task(check_in: CheckIn, now: datetime, due_at: datetime, *, sent: bool) -> NewTask:
+    """Somebody is to call about a check-in that was not answered; where no message was ``sent``, the patient may not know of it."""
+    code = ReasonCode.NOT_ANSWERED if sent else ReasonCode.NOT_SENT_IN_TIME
+    reason = Reason(code, {"check_in": check_in.code, "answer_due_at": moment(check_in.due_at)})
     return _task(check_in, OVERDUE_CALL, Priority.ROUTINE, reason, now, due_at)
 
 

@@ -85,6 +85,11 @@ async def forget(db: AsyncSession, message_ids: Sequence[UUID]) -> None:
         await db.execute(_FORGET, {"ids": list(message_ids)})
 
 
+async def sent(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these check-ins whose newest message has left, as far as is known: an earlier one went to an address that was wrong."""
+    return set((await db.execute(_SENT, {"clinic_id": clinic_of(db), "ids": list(check_in_ids)})).scalars())
+
+
 async def find_message(db: AsyncSession, message_id: UUID) -> Message | None:
     """A message, locked until the end of the transaction."""
     query = select(Message).where(Message.clinic_id == clinic_of(db), Message.message_id == message_id).with_for_update()
@@ -101,6 +106,14 @@ _QUEUE = text(
         ON CONFLICT DO NOTHING RETURNING clinic_id, message_id, leaves_at
     )
     INSERT INTO platform.message_queue (clinic_id, message_id, leaves_at) SELECT clinic_id, message_id, leaves_at FROM queued
+    """
+)
+_SENT = text(
+    """
+    SELECT check_in_id FROM (
+        SELECT DISTINCT ON (check_in_id) check_in_id, status FROM message
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND check_in_id = ANY(CAST(:ids AS uuid[])) ORDER BY check_in_id, issue DESC
+    ) newest WHERE status = 'sent'
     """
 )
 _FORGET = text("DELETE FROM platform.message_queue WHERE message_id = ANY(CAST(:ids AS uuid[]))")

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from services.followup.outreach.corrections import ask_anew
+from services.followup.subjects.commands import lock_patients
 from tests.followup.checkins.world import World
 
 HOUR = timedelta(hours=1)
@@ -38,6 +40,25 @@ async def test_other_check_ins_become_a_call_a_day_after_they_were_due(world: Wo
     assert await world.tasks() == []
     await world.until(new.due_at + 24 * HOUR)
     assert [task.kind for task in await world.tasks()] == ["check-in-overdue-call"]
+
+
+async def test_a_call_says_whether_the_patient_did_not_answer_or_may_not_have_been_asked(world: World) -> None:
+    silent, _ = await world.sent("C24")
+    world.contacts.away = True
+    unsent = await world.opened("C72")
+    await world.outreach.send_due()
+    await world.until(unsent.due_at + 24 * HOUR)
+    because = {task.focus_id: task.reason for task in await world.tasks("check-in-overdue-call")}
+    assert because == {silent.check_in_id: "not-answered", unsent.check_in_id: "not-sent-in-time"}
+
+
+async def test_one_whose_only_message_went_to_a_wrong_address_may_not_have_been_asked(world: World) -> None:
+    new, _ = await world.sent("C24")
+    async with world.database.transaction(world.clinic_id) as db:
+        await lock_patients(db, [world.patient_id])
+        await ask_anew(db, world.patient_id, 2, world.clock.now())
+    await world.until(new.due_at + 2 * HOUR)
+    assert [task.reason for task in await world.tasks()] == ["not-sent-in-time"]
 
 
 async def test_one_that_expires_at_the_hour_of_its_call_is_called_about(world: World) -> None:

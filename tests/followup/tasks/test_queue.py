@@ -293,7 +293,7 @@ async def test_what_the_version_before_wrote_gets_a_code_from_what_it_holds(clin
     await clinic.worry((await clinic.items(visit))["C24"]["check_in_id"])
     async with clinic.database.transaction(clinic.clinic_id) as db:
         check_in = await get_check_in(db, (await clinic.items(visit))["C24"]["check_in_id"])
-        await tasks.add(db, [overdue_task(check_in, clinic.clock.now(), clinic.clock.now())])
+        await tasks.add(db, [overdue_task(check_in, clinic.clock.now(), clinic.clock.now(), sent=True)])
         rule = {"clinic_id": clinic.clinic_id, "id": check_in.check_in_id, "now": clinic.clock.now()}
         await db.execute(_WORRY, rule)
     statement = "SELECT kind, reason, facts - 'zone' AS facts FROM care_task WHERE status = 'requested' ORDER BY kind"

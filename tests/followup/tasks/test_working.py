@@ -130,7 +130,7 @@ async def test_a_clinicians_task_waits_a_day_in_all_and_no_longer(clinic: Clinic
     await clinic.tell(visit.told())
     async with clinic.database.transaction(clinic.clinic_id) as db:
         check_in = await get_check_in(db, (await clinic.items(visit))["C24"]["check_in_id"])
-        new = overdue_task(check_in, clinic.clock.now(), clinic.clock.now())
+        new = overdue_task(check_in, clinic.clock.now(), clinic.clock.now(), sent=True)
         await tasks.add(db, [new])
     path = f"tasks/{new.task_id}"
     assert (await clinic.post(f"{path}/claim")).status_code == 200
