@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Enum
+from sqlalchemy import Column, Dialect, Enum, String, TypeDecorator
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import registry
@@ -22,6 +22,26 @@ class Table(SQLModel, registry=registry(metadata=service_metadata())):
 def code_column(codes: type[StrEnum], *, nullable: bool = False) -> Column[Any]:  # Any: SQLAlchemy's Enum is typed by its argument only
     """A fresh column that holds the kebab-case values of ``codes`` as text."""
     return Column(Enum(codes, native_enum=False, length=32, values_callable=_values), nullable=nullable)
+
+
+class _Known(TypeDecorator[StrEnum]):
+    """A code as text, of which one that only a later release knows reads as ``otherwise``."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, codes: type[StrEnum], otherwise: StrEnum) -> None:
+        super().__init__(32)
+        self._codes, self._otherwise = frozenset(codes), otherwise
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        """As it is read."""
+        return next((code for code in self._codes if code.value == value), self._otherwise)
+
+
+def known_code_column(codes: type[StrEnum], otherwise: StrEnum) -> Column[Any]:  # Any: as above
+    """A fresh column for codes that are only shown: one that a release beside this one writes must not make its list unreadable."""
+    return Column(_Known(codes, otherwise), nullable=False)
 
 
 def _values(codes: type[StrEnum]) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.followup.reasons import Reason, ReasonCode
-from services.followup.tables import Table, code_column
+from services.followup.tables import Table, code_column, known_code_column
 from services.followup.tasks.rules import OPEN, STEPS, Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
 from shared.db import utc_column
 from shared.errors import Conflict
@@ -221,7 +221,7 @@ class TaskHistory(Table, table=True):
     clinic_id: UUID = Field(primary_key=True)
     task_id: UUID = Field(primary_key=True)
     version: int = Field(primary_key=True)
-    action: Action = Field(sa_column=code_column(Action))
+    action: Action = Field(sa_column=known_code_column(Action, Action.OTHER))
     changed_at: datetime = Field(sa_column=utc_column())
     actor: str
     caused_by: UUID | None

@@ -61,6 +61,11 @@ class HoldPolicy(_Data):
     priorities: tuple[str, ...]
     limits: dict[Literal["clinical", "office"], HoldLimit]
 
+    @property
+    def in_words(self) -> str:
+        """What may wait, for a refusal."""
+        return f"only {' or '.join(self.priorities)} work may wait" if self.priorities else "no work may wait"
+
 
 class RetryPolicy(_Data):
     """How far ahead the next attempt may be."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from services.followup.tasks.policy import HoldLimit, KindPolicy, RetryPolicy
+from services.followup.tasks.policy import HoldLimit, HoldPolicy, KindPolicy, RetryPolicy
 
 
 class TaskStatus(StrEnum):
@@ -93,6 +93,8 @@ class Action(StrEnum):
     EXTENDED = "extended"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    OTHER = "other"
+    """Written by a later release."""
 
 
 class CancelledItem(NamedTuple):
@@ -150,11 +152,18 @@ _NO_CLOCKS = Clocks()
 
 
 def hold_refusal(
-    limit: HoldLimit, *, pressing: bool, held_seconds: int, now: datetime, until: datetime, clocks: Clocks = _NO_CLOCKS
+    limit: HoldLimit,
+    policy: HoldPolicy,
+    *,
+    priority: Priority,
+    held_seconds: int,
+    now: datetime,
+    until: datetime,
+    clocks: Clocks = _NO_CLOCKS,
 ) -> Refusal | None:
     """Why a task may not be put on hold until then, or None. The limit counts all holds of one task together."""
-    if pressing:
-        return Refusal("hold-not-allowed", "only routine work may wait")
+    if priority not in policy.priorities:
+        return Refusal("hold-not-allowed", policy.in_words)
     if until <= now:
         return Refusal("hold-not-ahead", "a time to come")
     if until - now + timedelta(seconds=held_seconds) > limit.at_most:

@@ -22,6 +22,8 @@ from services.followup.tasks.rules import OPEN, BusinessStatus
 from shared.events.zones import zone_of
 
 _DAY = timedelta(days=1)
+_OTHER = "other"
+"""What is not listed, as what a later release writes while two run."""
 
 
 class _Data(BaseModel):
@@ -133,14 +135,14 @@ def shipped_texts(language: str = "en") -> Texts:
 
 def wording_of(task: CareTask, reader: Reader, texts: Texts, policy: TaskPolicy) -> Wording:
     """The task as this reader is told of it."""
-    told, kind = _Told(texts, reader), texts.kinds[task.kind]
+    told, kind = _Told(texts, reader), texts.kinds.get(task.kind) or texts.kinds[_OTHER]
     facts = {**task.because.facts, **_columns(task)}
     text = texts.reasons.get(task.because.code, kind)
     return Wording(
         title=told.first([text.title or kind.title, kind.title], facts),
         why=told.all_of(text.happened, facts) or told.all_of(kind.happened, facts),
         to_do=told.all_of(text.do, facts) or told.all_of(kind.do, facts),
-        who_may=_who_may(policy.kinds[task.kind], policy, told),
+        who_may=_who_may(policy.kinds.get(task.kind), policy, told),
         level=told.name("levels", task.priority),
         due=_due(task, told),
         lists=tuple(told.listed(task.details)),
@@ -149,7 +151,7 @@ def wording_of(task: CareTask, reader: Reader, texts: Texts, policy: TaskPolicy)
 
 def history_line(change: TaskHistory, reader: Reader, texts: Texts) -> str:
     """One line of a task's history."""
-    return _Told(texts, reader).first(texts.history[change.action], change.details)
+    return _Told(texts, reader).first(texts.history.get(change.action) or texts.history[_OTHER], change.details)
 
 
 def zone_told(name: object) -> ZoneInfo | None:
@@ -164,7 +166,9 @@ def _columns(task: CareTask) -> dict[str, object]:
     }
 
 
-def _who_may(kind: KindPolicy, policy: TaskPolicy, told: "_Told") -> str:
+def _who_may(kind: KindPolicy | None, policy: TaskPolicy, told: "_Told") -> str:
+    if kind is None:
+        return told.texts.who_may["unknown"]
     everybody = frozenset[str]().union(*(one.roles for one in policy.kinds.values()))
     roles = [role for role in told.texts.names["roles"] if role in kind.roles]
     return told.first([told.texts.who_may["anybody" if kind.roles >= everybody else "some"]], {"roles": roles})

@@ -101,8 +101,9 @@ async def hold(
     task = await get_locked(db, task_id)
     _require_owner(task, worker)
     refused = hold_refusal(
-        policy.hold_of(task.kind),
-        pressing=task.priority not in policy.hold.priorities,
+        policy.hold.limits[_kind(policy, task).hold],
+        policy.hold,
+        priority=task.priority,
         held_seconds=task.held_seconds,
         now=now,
         until=until,
@@ -185,6 +186,9 @@ def _next_attempt(task: CareTask, retry_at: datetime, worker: Worker, now: datet
 
 
 def _kind(policy: TaskPolicy, task: CareTask) -> KindPolicy:
+    """Raises 409 for a kind that only a later release knows, as while two run: who may do it is not known here."""
+    if task.kind not in policy.kinds:
+        raise task.refusal("kind-unknown", "A newer version of this service made this task; this one does not know who may do it.")
     return policy.kinds[task.kind]
 
 

@@ -35,12 +35,22 @@ def test_only_routine_work_waits_and_a_day_in_all(priority: Priority, held_hours
     until = NOW + timedelta(hours=until_hours)
     refusal = hold_refusal(
         POLICY.hold_of("safety-review"),
-        pressing=priority not in POLICY.hold.priorities,
+        POLICY.hold,
+        priority=priority,
         held_seconds=int(held_hours * 3600),
         now=NOW,
         until=until,
     )
     assert (refusal and refusal.code) == refused
+
+
+def test_what_may_wait_is_what_the_clinic_says_and_the_refusal_says_it_too() -> None:
+    policy = POLICY.hold.model_copy(update={"priorities": ("routine", "urgent")})
+    limit, until = POLICY.hold_of("rebook"), NOW + timedelta(hours=1)
+    assert hold_refusal(limit, policy, priority=Priority.URGENT, held_seconds=0, now=NOW, until=until) is None
+    refusal = hold_refusal(limit, policy, priority=Priority.ASAP, held_seconds=0, now=NOW, until=until)
+    assert refusal is not None
+    assert refusal.allowed == "only routine or urgent work may wait"
 
 
 def test_only_office_work_waits_for_days_and_every_limit_has_its_source() -> None:

@@ -165,7 +165,7 @@ def test_every_code_that_can_come_has_its_name() -> None:
     assert set(Refusal) - {Refusal.DECEASED, Refusal.WITHDRAWN} <= names["causes"].keys()
     assert set(NotSent) <= names["causes"].keys()
     assert TEXTS.reasons.keys() == set(ReasonCode) - {ReasonCode.OLDER}
-    assert TEXTS.kinds.keys() == POLICY.kinds.keys()
+    assert TEXTS.kinds.keys() == POLICY.kinds.keys() | {"other"}
     assert TEXTS.history.keys() == set(Action)
     assert all("other" in section for section in names.values())
 
@@ -213,3 +213,11 @@ def test_a_code_of_a_later_release_reads_as_its_kind() -> None:
     later.reason = "code-of-a-later-release"
     told = read(later)
     assert (told.why, told.to_do) == (read(task(reason=None)).why, read(task(reason=None)).to_do)
+
+
+def test_a_kind_of_a_later_release_is_other_work_that_nobody_can_take_yet() -> None:
+    told = read(task(kind="kind-of-a-later-release", reason=None))
+    assert told.title == "Other work"
+    assert told.who_may == "Nobody can take this until the newer version of the program runs everywhere."
+    assert told.why
+    assert told.to_do

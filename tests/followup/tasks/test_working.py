@@ -324,3 +324,31 @@ async def test_another_clinics_task_is_unknown_like_any_other_id(clinic: Clinic,
         answer = await clinic.post(f"tasks/{task_id}/{step}", body.get(step), role=DIRECTOR)
         assert refused(answer) == (404, "not-found")
     assert (await other.get(f"tasks/{task['task_id']}")).json()["version"] == 1
+
+
+async def test_work_of_a_later_release_is_listed_read_and_refused_with_a_code_and_never_hides_the_rest(clinic: Clinic) -> None:
+    ours, later = await clinic.task("rebook"), await clinic.task("rebook")
+    await clinic.rows("UPDATE care_task SET kind = 'of-a-later-release' WHERE task_id = :id RETURNING 1", id=later["task_id"])
+    await clinic.rows(_CHANGED_BY_A_LATER_RELEASE, id=later["task_id"])
+    listed = (await clinic.get("tasks")).json()["items"]
+    assert {ours["task_id"], later["task_id"]} <= {task["task_id"] for task in listed}
+    _, line = (await clinic.get(f"tasks/{later['task_id']}/history")).json()["items"]
+    assert (line["action"], line["says"]) == ("other", "Changed by a newer version of the program.")
+    for step, body in (("claim", {}), ("assign", {"owner_id": str(clinic.people[COORDINATOR])})):
+        assert refused(await clinic.post(f"tasks/{later['task_id']}/{step}", body)) == (409, "kind-unknown")
+    await clinic.rows(
+        "UPDATE care_task SET status = 'accepted', owner_id = :me WHERE task_id = :id RETURNING 1",
+        id=later["task_id"],
+        me=clinic.people[COORDINATOR],
+    )
+    until = (clinic.clock.now() + timedelta(hours=1)).isoformat()
+    for step, body in (("hold", {"until": until, "reason": "waiting-for-patient"}), ("complete", {"outcome": "done"})):
+        assert refused(await clinic.post(f"tasks/{later['task_id']}/{step}", body)) == (409, "kind-unknown")
+    assert (await clinic.post(f"tasks/{later['task_id']}/release")).status_code == 200
+
+
+_CHANGED_BY_A_LATER_RELEASE = """
+    INSERT INTO task_history (clinic_id, task_id, version, action, changed_at, actor, status, business_status, due_at, details)
+    SELECT clinic_id, task_id, 99, 'of-a-later-release', changed_at, actor, status, business_status, due_at, details
+    FROM task_history WHERE task_id = :id RETURNING 1
+"""
