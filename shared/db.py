@@ -133,7 +133,7 @@ class Database:
                 await enter_clinic(db, clinic_id)
             yield db
             emitted = await self._commit(db)
-        except BaseException as error:
+        except BaseException as error:  # also when called off: no transaction stays open, and the connection goes back
             await _uninterrupted(_quietly(db))
             if isinstance(error, Unavailable):
                 raise

@@ -77,7 +77,7 @@ class Draining:
                     failpoints.hit("draining.before_commit")
                 failpoints.hit("draining.after_commit")
                 return
-            except Exception as error:
+            except Exception as error:  # whatever a handler raises is its record's own, and parks it for a person
                 if is_away(error) or not records:
                     raise
                 if len(records) == 1:

@@ -143,7 +143,7 @@ class Inbox:
         except Fenced:
             self._metrics.fenced.inc()
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a handler raises is its record's own: who called decides how often it is tried
             if is_away(error):
                 raise
             return error

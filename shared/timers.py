@@ -95,7 +95,7 @@ class Timers:
         """One round: take up to 100 due timers and run their handlers; returns how many fired."""
         try:
             return await self._round(_BATCH)
-        except Exception as error:
+        except Exception as error:  # whatever a handler raises is its timer's own: they are fired one by one
             if is_away(error):
                 raise
             self._log.error("timers.batch_failed", error_class=type(error).__name__, error_place=telemetry.place_of(error))
@@ -141,7 +141,7 @@ class Timers:
                 await self._fire(db, fired)
             self._count(fired)
             return len(fired)
-        except Exception as error:
+        except Exception as error:  # as above: this timer waits, the others go on
             if is_away(error):
                 raise
             await self._postpone(timer, error)

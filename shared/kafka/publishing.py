@@ -33,7 +33,7 @@ class Publisher:
         lanes = [list(rows) for _, rows in groupby(sorted(batch, key=_place), key=_place)]
         try:
             await asyncio.gather(*(self._publish_lane(producer, lane, published, too_large) for lane in lanes))
-        except BaseException:
+        except BaseException:  # also when called off: what is still on its way must not arrive after a later batch
             await self._abandon()
             raise
         if published.failed_partitions:

@@ -141,7 +141,7 @@ class Redrive:
                     await parked.settle(db, record.parked_id, state="resolved", by=self._by)
                     await self._note(db, record.parked_id, outcome=200)
                 return record
-        except Exception as error:
+        except Exception as error:  # whatever a handler raises is its record's own, and is told to the operator
             if record is None or is_away(error):
                 raise
             return await self._failed(record, error)

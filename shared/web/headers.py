@@ -76,7 +76,7 @@ class Outermost:
                 await _too_long(marks)(scope, receive, answer)
             else:
                 await self._app(scope, _limited(receive), answer)
-        except Exception as error:
+        except Exception as error:  # whatever the product did not foresee: the caller gets a 500 that says nothing of it
             place = telemetry.place_of(error)
             self._log.error("http.failed", error_class=type(error).__name__, error_place=place, request_id=marks.request_id)
             if answer.status is not None:
