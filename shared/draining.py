@@ -7,7 +7,7 @@ and everybody else's events come first. What fails stays parked as poison and ho
 import asyncio
 from collections.abc import Sequence
 
-from shared import failpoints, parked, telemetry
+from shared import failpoints, parked, parking, telemetry
 from shared.db import is_away
 from shared.inbox import CHUNK, Inbox
 from shared.parked import ParkedRecord
@@ -85,7 +85,7 @@ class Draining:
                     return
 
     async def _failed(self, record: ParkedRecord, error: Exception) -> None:
-        reason, error_class = parked.reason_of(error)
+        reason, error_class = parking.reason_of(error)
         self._log.error("draining.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                         error_place=telemetry.place_of(error))  # fmt: skip
         async with self._inbox.database.transaction() as db:

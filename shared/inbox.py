@@ -12,15 +12,15 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared import dispatch, failpoints, offsets, parked, reading, seen, telemetry
+from shared import dispatch, failpoints, offsets, reading, seen, telemetry
 from shared.bus import Fenced, Place, Position, Record, content_of, read_envelope
 from shared.db import Database, is_away
 from shared.dispatch import Handler
 from shared.errors import TooSlow
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.owners import owners_of, without_strangers
-from shared.parked import TIME_OFF, Parking
 from shared.parked_reasons import ParkedReason
+from shared.parking import TIME_OFF, Parking, behind, park
 from shared.reading import Bounds, Chunk, Readable
 from shared.turns import Part, Turns
 
@@ -164,10 +164,10 @@ class Inbox:
         """``chunk`` holds what was read of the records and of the company's."""
         async with self.database.transaction() as db:
             fresh = await self._claim(db, chunk)
-            free, behind = await parked.behind(db, self.consumer, fresh, chunk.parkings)
-            chunk.parkings += behind
+            free, following = await behind(db, self.consumer, fresh, chunk.parkings)
+            chunk.parkings += following
             free = self._without_flood(chunk, free)
-            await parked.park(db, self.consumer, chunk.parkings)
+            await park(db, self.consumer, chunk.parkings)
             await self.dispatch(db, [item.delivery for item in free])
             await self._advance(db, records, partition, expected)
             for part in company:

@@ -15,7 +15,7 @@ import asyncpg
 from sqlalchemy import make_url, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared import failpoints, parked, telemetry
+from shared import failpoints, parking, telemetry
 from shared.bus import Bus, BusUnavailable, Outgoing, Published, cloud_event_headers, partition_of
 from shared.events.registry import Event
 from shared.pausing import pause
@@ -281,7 +281,7 @@ class Relay:
                 settled_at = NULL, settled_by = NULL
             """,
             row["topic"], row["partition"], row["seq"], row["event_id"], row["key"],
-            parked.kept(outgoing_of(row, source=self._source).headers), row["data"], why,
+            parking.kept(outgoing_of(row, source=self._source).headers), row["data"], why,
         )  # fmt: skip
 
     async def _woken(self, seconds: float) -> bool:

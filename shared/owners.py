@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.parked import Enveloped, Parking
 from shared.parked_reasons import ParkedReason
+from shared.parking import Enveloped, Parking
 from shared.statements import Statement
 
 R = TypeVar("R", bound=Enveloped)

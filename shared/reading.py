@@ -7,8 +7,8 @@ from datetime import timedelta
 from shared.bus import Envelope, Record, read_envelope
 from shared.clock import Clock
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
-from shared.parked import TIME_OFF, Parking, reason_of
 from shared.parked_reasons import ParkedReason
+from shared.parking import TIME_OFF, Parking, reason_of
 from shared.seen import Seen
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Record, content_of, sequence_of
-from shared.parked import key_of
+from shared.parking import key_of
 
 KeyOfTopic = tuple[str, str]
 

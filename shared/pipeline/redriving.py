@@ -12,7 +12,7 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared import parked, telemetry
+from shared import parked, parking, telemetry
 from shared.db import is_away
 from shared.inbox import Inbox
 from shared.parked import ParkedRecord
@@ -148,7 +148,7 @@ class Redrive:
 
     async def _failed(self, record: ParkedRecord, error: Exception) -> Failure:
         """Keep the record with its fresh reason. One of another clinic blocks nothing any more."""
-        reason, error_class = parked.reason_of(error)
+        reason, error_class = parking.reason_of(error)
         self._log.warning("redrive.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                           error_place=telemetry.place_of(error))  # fmt: skip
         async with self._inbox.database.transaction() as db:

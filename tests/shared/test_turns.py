@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from shared.bus import Record
-from shared.parked import Parking
 from shared.parked_reasons import ParkedReason
+from shared.parking import Parking
 from shared.reading import Chunk
 from shared.turns import TOGETHER, Part, Turns
 

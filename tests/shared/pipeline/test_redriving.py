@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Record
 from shared.events.registry import Delivery
-from shared.parked import PlaceTaken
+from shared.parking import PlaceTaken
 from shared.pipeline import redriving
 from shared.pipeline.redriving import Choice, Outcome
 from tests.support.mending import give_up, redrive, redrive_key
