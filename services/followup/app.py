@@ -111,6 +111,7 @@ def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
         sessions.InfusionCancelled: none,
         sessions.InfusionEnteredInError: each(partial(on.on_infusion_entered_in_error, means)),
         sessions.InfusionReviewNeeded: each(partial(on.on_review_needed, means)),
+        sessions.InfusionReviewed: each(partial(on.on_reviewed, means)),
         intake.ClinicChanged: each(on.on_clinic_changed),
         intake.ClientChanged: on_client_changed,
         intake.PractitionerChanged: on_practitioner_changed,

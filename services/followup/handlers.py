@@ -25,7 +25,7 @@ from shared.events.intake import (
     PatientDeceased,
     PatientWithdrawn,
 )
-from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, InfusionEvent, InfusionReviewNeeded
+from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, InfusionEvent, InfusionReviewed, InfusionReviewNeeded
 
 TREATMENT = "treatment"
 """The consent type that follow-up depends on; that of messages counts where they are sent."""
@@ -56,6 +56,11 @@ async def on_infusion_entered_in_error(means: Means, db: AsyncSession, delivery:
 async def on_review_needed(means: Means, db: AsyncSession, delivery: Delivery[InfusionReviewNeeded]) -> None:
     """Something was found out about an infusion that a prescriber must look at."""
     await plans.ask_for_review(db, means, delivery)
+
+
+async def on_reviewed(means: Means, db: AsyncSession, delivery: Delivery[InfusionReviewed]) -> None:
+    """A prescriber has looked at it."""
+    await plans.close_reviews(db, means, delivery)
 
 
 async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged]) -> None:

@@ -123,6 +123,16 @@ class InfusionReviewNeeded(Event):
     started_at: AwareDatetime
 
 
+@event("sessions", "infusion.reviewed", subject=("Infusion", "infusion_id"), key="patient_id")
+class InfusionReviewed(Event):
+    """Somebody looked at all that had been found out about an infusion until then, and wrote on the record what came of it."""
+
+    infusion_id: UUID
+    patient_id: UUID
+    number: int
+    """Of the last finding that was looked at, as ``InfusionReviewNeeded`` counts them; those before are settled as well."""
+
+
 @event("sessions", "infusion.entered-in-error", subject=("Infusion", "infusion_id"), key="patient_id")
 class InfusionEnteredInError(InfusionEvent):
     """Two people agreed that this record should never have existed."""

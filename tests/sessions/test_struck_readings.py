@@ -122,6 +122,9 @@ async def test_a_review_is_settled_by_a_prescriber_or_the_director_with_what_cam
     done = await clinic.correct(infusion_id, "review", settled, acting=DIRECTOR)
     (mark,) = done["clinical"]["reviews"]
     assert (done["needs_review"], mark["settled"]["reason"]) == (False, settled["reason"])
+    *_, told = await clinic.told(infusion_id)
+    assert isinstance(told, events.InfusionReviewed)
+    assert told.number == 1
     again = await clinic.post(f"/infusions/{infusion_id}/review", settled, acting=DIRECTOR, **await clinic.seen(infusion_id))
     assert (again.status_code, again.json()["code"]) == (409, "nothing-to-review")
     kept = (await clinic.get(f"/infusions/{infusion_id}/versions")).json()["items"]

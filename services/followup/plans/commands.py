@@ -17,9 +17,12 @@ from services.followup.tables import arrays_of, rows_of, types_of
 from services.followup.tasks import commands as tasks
 from shared.db import clinic_of
 from shared.events import Delivery
-from shared.events.sessions import EndedInfusionEvent, InfusionEvent, InfusionReviewNeeded
+from shared.events.sessions import EndedInfusionEvent, InfusionEvent, InfusionReviewed, InfusionReviewNeeded
 from shared.events.zones import zone_of
 from shared.statements import Statement
+
+LOOKED_AT = "record-looked-at"
+"""Why a review of a record ended: it was settled where the record is."""
 
 
 async def follow(db: AsyncSession, means: Means, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
@@ -80,6 +83,21 @@ async def ask_for_review(db: AsyncSession, means: Means, delivery: Delivery[Infu
     # It names the infusion and does not fall with it: what happened stays to be looked at.
     whose = items.Whose(event.patient_id, event.patient_number, "Infusion", event.infusion_id, caused_by=delivery.event_id)
     await tasks.add(db, [items.new_task(whose, Item(slot), now)])
+
+
+async def close_reviews(db: AsyncSession, means: Means, delivery: Delivery[InfusionReviewed]) -> None:
+    """What was found out about an infusion was looked at on its record: nobody is to look again. What is found out later is a new task."""
+    event = delivery.event
+    await lock_patients(db, [event.patient_id])
+    await tasks.cancel_open(
+        db,
+        now=means.now(),
+        focus_ids=[event.infusion_id],
+        only=[Kind.RECORD_REVIEW],
+        up_to=event.number,
+        reason=LOOKED_AT,
+        caused_by=delivery.event_id,
+    )
 
 
 async def _new_plans(

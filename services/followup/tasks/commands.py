@@ -90,12 +90,14 @@ async def cancel_open(
     only: Collection[str] | None = None,
     because: ReasonCode | None = None,
     cause: str | None = None,
+    up_to: int | None = None,
     status: TaskStatus = TaskStatus.CANCELLED,
     caused_by: UUID | None = None,
 ) -> list[CancelledItem]:
     """Call off what is open about these patients, infusions or focuses, but for the kinds ``kept``; returns what was called off.
 
-    With ``only`` just these kinds, with ``because`` just those that are there for this reason, with ``cause`` those that name it.
+    With ``only`` just these kinds, with ``because`` just those that are there for this reason, with ``cause`` those that name it, with
+    ``up_to`` those with no higher ordinal.
     """
     parameters = {
         "clinic_id": clinic_of(db),
@@ -106,6 +108,7 @@ async def cancel_open(
         "only": None if only is None else sorted(only),
         "because": because,
         "cause": cause,
+        "up_to": up_to,
         "status": status.value,
         "reason": reason,
         "now": now,

@@ -67,6 +67,7 @@ CANCEL = text(
           AND (CAST(:only AS text[]) IS NULL OR kind = ANY(CAST(:only AS text[])))
           AND (CAST(:because AS text) IS NULL OR care_task.reason = CAST(:because AS text))
           AND (CAST(:cause AS text) IS NULL OR care_task.facts ->> 'cause' = CAST(:cause AS text))
+          AND (CAST(:up_to AS int) IS NULL OR ordinal <= CAST(:up_to AS int))
         RETURNING *
     ),
     told AS ({telling("ended", "'cancelled'", details="jsonb_build_object('reason', status_reason)")})

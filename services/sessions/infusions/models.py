@@ -204,7 +204,7 @@ class Infusion(InfusionRecord, table=True):
             started_at=self.taken_place_at,
         )
 
-    def settle_reviews(self, *, actor: str, reason: str, now: datetime) -> None:
+    def settle_reviews(self, *, actor: str, reason: str, now: datetime) -> events.InfusionReviewed:
         """Somebody has looked at all that was marked. Raises 409 nothing-to-review."""
         if not self.needs_review:
             raise self.refusal("nothing-to-review", "Nothing on this record waits to be looked at.")
@@ -212,6 +212,8 @@ class Infusion(InfusionRecord, table=True):
         self.reviews = [{**mark, "settled": mark["settled"] or settled} for mark in self.reviews]
         self.needs_review = False
         self._change(now)
+        number = len(self.reviews)
+        return events.InfusionReviewed(occurred_at=now, infusion_id=self.infusion_id, patient_id=self.patient_id, number=number)
 
     @property
     def ended(self) -> bool:

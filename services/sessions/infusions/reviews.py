@@ -61,5 +61,5 @@ async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Ta
     infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
     call.patient(infusion.patient_id)
     call.require_version(infusion.version)
-    infusion.settle_reviews(actor=call.caller.actor, reason=body.reason, now=call.now)
-    return await record(call, infusion, subject, "reviewed", reason=body.reason)
+    event = infusion.settle_reviews(actor=call.caller.actor, reason=body.reason, now=call.now)
+    return await record(call, infusion, subject, "reviewed", event, reason=body.reason)

@@ -64,3 +64,26 @@ async def test_it_stays_whatever_becomes_of_the_patient_and_the_infusion(clinic:
     await clinic.tell(visit.told(infusions.InfusionEnteredInError, 6))
     await clinic.tell(people.PatientDeceased(occurred_at=clinic.clock.now(), patient_id=visit.patient_id, patient_version=2))
     assert [task["status"] for task in await reviews(clinic, visit)] == ["requested"]
+
+
+def looked_at(clinic: Clinic, visit: Visit, number: int = 1) -> infusions.InfusionReviewed:
+    return infusions.InfusionReviewed(
+        occurred_at=clinic.clock.now(), infusion_id=visit.infusion_id, patient_id=visit.patient_id, number=number
+    )
+
+
+async def test_what_was_settled_on_the_record_is_nobodys_work_any_more_and_says_so(clinic: Clinic) -> None:
+    visit, other = clinic.visit(), clinic.visit()
+    await clinic.tell(needed(clinic, visit), needed(clinic, visit, 2), needed(clinic, other))
+    (task, _) = await reviews(clinic, visit)
+    await clinic.tell(looked_at(clinic, visit, 2), looked_at(clinic, visit, 2))
+    assert await reviews(clinic, visit) == []
+    assert len(await reviews(clinic, other)) == 1
+    lines = (await clinic.get(f"tasks/{task['task_id']}/history", PRESCRIBER)).json()["items"]
+    assert [line["says"] for line in lines][1:] == ["Called off: the record was looked at."]
+
+
+async def test_what_is_found_out_after_the_record_was_looked_at_is_work_again(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(needed(clinic, visit), needed(clinic, visit, 2), looked_at(clinic, visit, 1), looked_at(clinic, visit, 1))
+    assert [task["ordinal"] for task in await reviews(clinic, visit)] == [2]
