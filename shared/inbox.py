@@ -8,12 +8,12 @@ of that key follow it in order, everything else flows.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import dispatch, failpoints, offsets, reading, seen, telemetry
-from shared.bus import Fenced, Place, Position, Record, content_of, read_envelope
+from shared.bus import Fenced, Place, Position, Record, read_envelope
+from shared.claiming import before_gaps, new_of, without_flood
 from shared.db import Database, is_away
 from shared.dispatch import Handler
 from shared.errors import TooSlow
@@ -166,7 +166,7 @@ class Inbox:
             fresh = await self._claim(db, chunk)
             free, following = await behind(db, self.consumer, fresh, chunk.parkings)
             chunk.parkings += following
-            free = self._without_flood(chunk, free)
+            free = without_flood(chunk, free, self._bounds)
             await park(db, self.consumer, chunk.parkings)
             await self.dispatch(db, [item.delivery for item in free])
             await self._advance(db, records, partition, expected)
@@ -185,43 +185,13 @@ class Inbox:
         ids = {id(item.record): item.envelope.event_id for item in chunk.readable}
         ids |= {id(parking.record): parking.event_id for parking in chunk.parkings if parking.event_id is not None}
         chunk.seen = await seen.claim(db, self.consumer, [(record, ids.get(id(record))) for record in chunk.records])
-        fresh = _new_of(chunk)
-        gaps = await self._gaps(db, chunk, fresh)
+        fresh = new_of(chunk)
+        gaps = await before_gaps(db, self.consumer, chunk, fresh)
         chunk.parkings += [Parking.of(record, reason=ParkedReason.SEQUENCE_GAP, error_class="event-missing-before") for record in gaps]
         missing = {id(record) for record in gaps}
         own, strangers = await without_strangers(db, [item for item in fresh if id(item.record) not in missing])
         chunk.parkings += strangers
         return reading.in_sequence(own)
-
-    async def _gaps(self, db: AsyncSession, chunk: Chunk, fresh: Sequence[Readable]) -> list[Record]:
-        """Records before which one of their key is missing. What is not for us waits too: it closes the gap for what follows it."""
-        known = {id(item.record) for item in chunk.readable} - {id(item.record) for item in fresh}
-        known |= {id(parking.record) for parking in chunk.parkings}
-        numbered = [(record, seen.number_of(record)) for record in chunk.records if id(record) not in known]
-        suspects = [
-            (record, number[0]) for record, number in numbered if number and number[1] > chunk.seen.reached.get(number[0], number[1])
-        ]
-        if not suspects:
-            return []
-        watched = await seen.unbroken(db, self.consumer, {(key, record.partition) for record, key in suspects})
-        await seen.note(db, self.consumer, [record for record, key in suspects if key not in watched])
-        return [record for record, key in suspects if key in watched]
-
-    def _without_flood(self, chunk: Chunk, free: Sequence[Readable]) -> list[Readable]:
-        """As many of a key as are handled within a minute; what is more is parked, and taken up later."""
-        if self._bounds is None:
-            return list(free)
-        of_key = Counter((item.record.topic, item.envelope.key) for item in free)
-        room = {key: self._bounds.in_minute - chunk.seen.in_minute.get(key, 0) + count for key, count in of_key.items()}
-        handled: list[Readable] = []
-        for item in free:
-            key = (item.record.topic, item.envelope.key)
-            room[key] -= 1
-            if room[key] >= 0:
-                handled.append(item)
-            else:
-                chunk.parkings.append(Parking.of(item.record, reason=ParkedReason.FLOOD, error_class="event-flood"))
-        return handled
 
     async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
         """Run the handlers of these deliveries."""
@@ -298,33 +268,6 @@ class Inbox:
 
 def _place_of(failure: Exception | None) -> str | None:
     return telemetry.place_of(failure) if failure is not None else None
-
-
-def _new_of(chunk: Chunk) -> list[Readable]:
-    """What is readable and new. What says something else under a known id is parked, and is never applied."""
-    new, contents = set(chunk.seen.new), dict[UUID, bytes]()
-    chunk.parkings = [parking for parking in chunk.parkings if parking.event_id is None or parking.event_id in new] + [
-        _told_otherwise(parking.record)
-        for parking in chunk.parkings
-        if parking.event_id is not None and (parking.event_id, content_of(parking.record)) in chunk.seen.told_otherwise
-    ]
-    fresh: list[Readable] = []
-    for item in chunk.readable:
-        event_id, content = item.envelope.event_id, content_of(item.record)
-        if event_id in new:
-            new.discard(event_id)
-            contents[event_id] = content
-            fresh.append(item)
-        elif (event_id, content) in chunk.seen.told_otherwise or contents.get(event_id, content) != content:
-            chunk.parkings.append(_told_otherwise(item.record))
-        else:
-            chunk.duplicates += 1
-    return fresh
-
-
-def _told_otherwise(record: Record) -> Parking:
-    """Nothing waits for it: the event that has this id was handled in its place."""
-    return Parking.of(record, reason=ParkedReason.OTHER_CONTENT, error_class="event-other-content", blocks_key=False)
 
 
 _ALARMING = ("event-other-content", "event-missing-before", TIME_OFF, "event-too-many-hops", "event-flood")
