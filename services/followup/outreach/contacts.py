@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from services.followup.subjects.shown import ClinicShown
 from shared.errors import Unavailable
 
 
-class Contact(Protocol):
+class Contact(ClinicShown, Protocol):
     """Intake's answer. Where ``may_send`` is False, ``reason`` says why and the rest may be empty."""
 
     @property
@@ -26,12 +27,6 @@ class Contact(Protocol):
     def birth_date_salt(self) -> str | None: ...
     @property
     def birth_date_hash(self) -> str | None: ...
-    @property
-    def sender_name(self) -> str: ...
-    @property
-    def clinic_phone(self) -> str: ...
-    @property
-    def crisis_line(self) -> str: ...
     @property
     def contact_version(self) -> int | None: ...
 

@@ -3,8 +3,10 @@
 from typing import Protocol
 from uuid import UUID
 
+from services.followup.subjects.shown import ClinicShown
 
-class PageFacts(Protocol):
+
+class PageFacts(ClinicShown, Protocol):
     """What intake says of a patient's page."""
 
     @property
@@ -13,12 +15,6 @@ class PageFacts(Protocol):
     def birth_date_hash(self) -> str: ...
     @property
     def time_zone(self) -> str: ...
-    @property
-    def sender_name(self) -> str: ...
-    @property
-    def clinic_phone(self) -> str: ...
-    @property
-    def crisis_line(self) -> str: ...
     @property
     def clinic_active(self) -> bool: ...
 

@@ -94,57 +94,51 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
     @access(WORK, person=WORKERS, phi="write")
     async def claim_task(task_id: UUID, call: Call) -> TaskDetail:
         """Take a task that nobody has. 409 already-claimed names who was faster."""
-        await _unchanged(call, task_id)
-        return await shown(call, policy, texts, await work.claim(call.db, policy, task_id, Worker.of(call.caller), call.now))
+        return await shown(call, policy, texts, await work.claim(call.db, policy, task_id, Worker.of(call.caller, call.if_match), call.now))
 
     @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def assign_task(task_id: UUID, body: AssignTask, call: Call) -> TaskDetail:
         """Give a task to a practitioner whose roles fit, whoever has it now."""
-        await _unchanged(call, task_id)
         return await shown(
-            call, policy, texts, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller), call.now)
+            call, policy, texts, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller, call.if_match), call.now)
         )
 
     @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def release_task(task_id: UUID, call: Call) -> TaskDetail:
         """Put a task back for everybody."""
-        await _unchanged(call, task_id)
-        return await shown(call, policy, texts, await work.release(call.db, task_id, Worker.of(call.caller), call.now))
+        return await shown(call, policy, texts, await work.release(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
 
     @router.post("/tasks/{task_id}/hold", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def hold_task(task_id: UUID, body: HoldTask, call: Call) -> TaskDetail:
         """Let a task wait until a time, with a reason. Pressing work may not wait."""
-        await _unchanged(call, task_id)
         return await shown(
-            call, policy, texts, await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller), call.now)
+            call,
+            policy,
+            texts,
+            await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller, call.if_match), call.now),
         )
 
     @router.post("/tasks/{task_id}/resume", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def resume_task(task_id: UUID, call: Call) -> TaskDetail:
         """End a hold before its time."""
-        await _unchanged(call, task_id)
-        return await shown(call, policy, texts, await work.resume(call.db, task_id, Worker.of(call.caller), call.now))
+        return await shown(call, policy, texts, await work.resume(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
 
     @router.post("/tasks/{task_id}/complete", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def complete_task(task_id: UUID, body: CompleteTask, call: Call) -> TaskDetail:
         """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own."""
-        await _unchanged(call, task_id)
         return await shown(
-            call, policy, texts, await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller), call.now)
+            call,
+            policy,
+            texts,
+            await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller, call.if_match), call.now),
         )
 
     return router
-
-
-async def _unchanged(call: CallContext, task_id: UUID) -> None:
-    """Holds the task at the version that the caller has seen, if they say which one."""
-    if call.if_match is not None:
-        call.require_version((await work.get_locked(call.db, task_id)).version)
 
 
 async def shown(call: CallContext, policy: TaskPolicy, texts: Texts, task: CareTask) -> TaskDetail:

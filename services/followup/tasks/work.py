@@ -31,6 +31,7 @@ from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
 from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
+from shared.web import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +41,32 @@ class Worker:
     practitioner_id: UUID
     roles: frozenset[str]
     actor: str
+    seen: int | None = None
+    """The version of the task that this person has seen, where they said it."""
 
     @classmethod
-    def of(cls, caller: Caller) -> "Worker":
+    def of(cls, caller: Caller, seen: int | None = None) -> "Worker":
         """Raises Forbidden for a machine that names no practitioner."""
         if caller.practitioner_id is None:
             raise practitioner_required()
-        return cls(caller.practitioner_id, caller.roles, caller.actor)
+        return cls(caller.practitioner_id, caller.roles, caller.actor, seen)
 
 
-async def get_locked(db: AsyncSession, task_id: UUID) -> CareTask:
-    """A task, locked until the end of the transaction, and its patient before it. Raises NotFound.
+async def get_locked(db: AsyncSession, task_id: UUID, worker: Worker) -> CareTask:
+    """A task, locked until the end of the transaction, and its patient before it. Raises NotFound, and 412 where it has changed since.
 
     What is told of the patient meanwhile waits, and so finds the next attempt that a completion makes; it locks in the same order.
     """
     await lock_patients(db, [(await get_task(db, task_id)).patient_id])
-    return await queries.get_locked(db, task_id)
+    task = await queries.get_locked(db, task_id)
+    if worker.seen is not None:
+        versions.require(worker.seen, task.version)
+    return task
 
 
 async def claim(db: AsyncSession, policy: TaskPolicy, task_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """Take a task that nobody has. Of several who try, one gets it; the others get 409 already-claimed, naming who has it."""
-    task = await get_task(db, task_id)
+    task = await (get_task(db, task_id) if worker.seen is None else get_locked(db, task_id, worker))
     _require_role(_kind(policy, task), worker.roles)
     parameters = {"clinic_id": clinic_of(db), "task_id": task_id, "owner_id": worker.practitioner_id, "actor": worker.actor, "now": now}
     claimed = (await db.execute(CLAIM, parameters)).first()
@@ -73,7 +79,7 @@ async def claim(db: AsyncSession, policy: TaskPolicy, task_id: UUID, worker: Wor
 
 async def assign(db: AsyncSession, policy: TaskPolicy, task_id: UUID, owner_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """Give a task to an active practitioner of this clinic whose roles fit. Raises 422 for anybody else."""
-    task = await get_locked(db, task_id)
+    task = await get_locked(db, task_id, worker)
     roles = (await db.execute(_ROLES, {"clinic_id": clinic_of(db), "practitioner_id": owner_id})).scalar_one_or_none()
     if roles is None:
         raise _invalid("/owner_id", Refusal("reference-not-found", "an active practitioner of this clinic"))
@@ -86,7 +92,7 @@ async def assign(db: AsyncSession, policy: TaskPolicy, task_id: UUID, owner_id: 
 
 async def release(db: AsyncSession, task_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """Put a task back for everybody; its owner may, and whoever leads the queue."""
-    task = await get_locked(db, task_id)
+    task = await get_locked(db, task_id, worker)
     if worker.roles.isdisjoint(LEADS):
         _require_owner(task, worker)
     db.add(task.release(now, worker.actor))
@@ -98,7 +104,7 @@ async def hold(
     db: AsyncSession, policy: TaskPolicy, task_id: UUID, until: datetime, reason: HoldReason, worker: Worker, now: datetime
 ) -> CareTask:
     """Let a task wait until a time; it wakes by itself. Only its owner may, only what is not pressing, and no longer than its kind may."""
-    task = await get_locked(db, task_id)
+    task = await get_locked(db, task_id, worker)
     _require_owner(task, worker)
     refused = hold_refusal(
         policy.hold.limits[_kind(policy, task).hold],
@@ -125,7 +131,7 @@ async def _clocks_of(db: AsyncSession, task: CareTask, now: datetime) -> Clocks:
 
 async def resume(db: AsyncSession, task_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """End a hold before its time."""
-    task = await get_locked(db, task_id)
+    task = await get_locked(db, task_id, worker)
     _require_owner(task, worker)
     db.add(task.resume(now, worker.actor))
     await disarm(db, key(WAKE, task_id))
@@ -134,7 +140,7 @@ async def resume(db: AsyncSession, task_id: UUID, worker: Worker, now: datetime)
 
 async def complete(db: AsyncSession, policy: TaskPolicy, task_id: UUID, completion: Completion, worker: Worker, now: datetime) -> CareTask:
     """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own, with the same owner."""
-    task = await get_locked(db, task_id)
+    task = await get_locked(db, task_id, worker)
     kind = _kind(policy, task)
     _require_owner(task, worker)
     _require_role(kind, worker.roles)

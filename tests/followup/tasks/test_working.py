@@ -13,7 +13,7 @@ from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.work import overdue_task
 from services.followup.tasks import commands as tasks
 from shared.events import sessions as infusions
-from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json, Visit
+from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json, Statements, Visit
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
@@ -345,6 +345,19 @@ async def test_work_of_a_later_release_is_listed_read_and_refused_with_a_code_an
     for step, body in (("hold", {"until": until, "reason": "waiting-for-patient"}), ("complete", {"outcome": "done"})):
         assert refused(await clinic.post(f"tasks/{later['task_id']}/{step}", body)) == (409, "kind-unknown")
     assert (await clinic.post(f"tasks/{later['task_id']}/release")).status_code == 200
+
+
+async def test_who_names_the_version_they_have_seen_costs_no_statement_more(clinic: Clinic) -> None:
+    task, sent = await claimed(clinic, "rebook", role=COORDINATOR), list[int]()
+    for named in (False, True):
+        assert (await held(clinic, task["task_id"], 1)).status_code == 200
+        version = (await clinic.get(f"tasks/{task['task_id']}")).json()["version"]
+        seen: Json = {"If_Match": f'W/"{version}"'} if named else {}
+        with Statements(clinic.database) as counted:
+            answer = await clinic.post(f"tasks/{task['task_id']}/resume", **seen)
+        assert answer.status_code == 200
+        sent.append(len(counted.texts))
+    assert sent[0] == sent[1]
 
 
 _CHANGED_BY_A_LATER_RELEASE = """
