@@ -131,6 +131,19 @@ async def test_what_waits_for_an_event_that_never_came_is_asked_for(clinic: Clin
     assert await asked_for(clinic) == [str(waiting.infusion_id)]
 
 
+async def test_a_flood_of_what_intake_tells_keeps_no_infusion_from_being_asked_for(
+    clinic: Clinic, sessions: Told, auditor: Auditor
+) -> None:
+    flooded, waiting = clinic.visit(), clinic.visit()
+    of_intake = _PARK.replace("'sessions.events', 0, 0", "'intake.events', 0, 2").replace("'poison'", "'flood'")
+    await clinic.rows(of_intake, key=str(flooded.patient_id))
+    await clinic.rows(_PARK.replace("0, 0, :key", "0, 3, :key").replace("'poison'", "'flood'"), key=str(waiting.patient_id))
+    for visit in (flooded, waiting):
+        sessions.add(clinic, visit)
+    await auditor.look()
+    assert await asked_for(clinic) == [str(flooded.infusion_id)]
+
+
 _PARK = """
     INSERT INTO platform.parked (consumer, topic, partition, "offset", key, blocks_key, headers, reason, error_class)
     VALUES ('followup', 'sessions.events', 0, 0, :key, true, '[]', 'poison', 'ValueError') RETURNING parked_id
