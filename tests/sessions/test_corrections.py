@@ -139,7 +139,8 @@ async def test_a_start_corrected_onto_another_infusion_is_held_as_a_duplicate(cl
     answer = await clinic.post(f"/infusions/{second}/amend", body)
     assert (answer.status_code, answer.json()["infusion_ids"]) == (409, [first])
     confirmed = await amend(clinic, second, **body, duplicate_confirmation={"reason": "Two that day"})
-    assert confirmed["version"] == 6
+    assert confirmed["version"] == 7
+    assert [mark["rules"] for mark in confirmed["clinical"]["reviews"]] == [["pressure-not-taken"]]
 
 
 async def test_the_second_infusion_becomes_the_first_when_the_first_gave_nothing_after_all(clinic: Clinic) -> None:

@@ -45,11 +45,62 @@ async def test_a_start_is_held_again_once_the_reading_that_freed_it_is_struck(cl
     assert [rule["rule"] for rule in answer.json()["rules"]] == ["systolic-high", "diastolic-high"]
 
 
-async def test_a_hold_by_another_patients_reading_is_lifted_once_it_is_struck(clinic: Clinic) -> None:
+async def test_a_struck_reading_holds_the_start_until_it_was_taken_again(clinic: Clinic) -> None:
     infusion_id = await clinic.arrived()
     await struck(clinic, infusion_id, await clinic.read(infusion_id, minutes=-122, **TENSE))
+    await clinic.read(infusion_id, minutes=-121.5, systolic_mmhg=118, diastolic_mmhg=76)
+    answer = await clinic.post(f"/infusions/{infusion_id}/start", clinic.start_body())
+    assert (answer.status_code, answer.json()["code"]) == (409, "hold-criteria-met")
+    assert [rule["rule"] for rule in answer.json()["rules"]] == ["systolic-high", "diastolic-high"]
+    await clinic.read(infusion_id, minutes=-121)
     started = await clinic.step(infusion_id, "start", clinic.start_body())
     assert not started["needs_review"]
+
+
+async def test_a_start_held_by_a_struck_reading_is_a_prescribers_to_decide_about(clinic: Clinic) -> None:
+    infusion_id = await clinic.arrived()
+    await struck(clinic, infusion_id, await clinic.read(infusion_id, minutes=-122, **TENSE))
+    decided = clinic.start_body(hold_override={"reason": "The reading was another patient's"})
+    by_nurse = await clinic.post(f"/infusions/{infusion_id}/start", decided, acting=NURSE)
+    assert (by_nurse.status_code, by_nurse.json()["code"]) == (403, "prescriber-needed")
+    started = await clinic.step(infusion_id, "start", decided, acting=PRESCRIBER)
+    assert [entry["rule"] for entry in started["clinical"]["overrides"]] == ["hold-criteria-met"]
+    assert not started["needs_review"]
+
+
+async def test_a_start_is_marked_once_what_replaced_a_struck_holding_reading_is_struck_too(clinic: Clinic) -> None:
+    infusion_id = await clinic.arrived()
+    await struck(clinic, infusion_id, await clinic.read(infusion_id, minutes=-122, **TENSE))
+    again = await clinic.read(infusion_id, minutes=-121)
+    await clinic.step(infusion_id, "start", clinic.start_body())
+    await struck(clinic, infusion_id, again)
+    record = (await clinic.get(f"/infusions/{infusion_id}")).json()
+    assert [mark["rules"] for mark in record["clinical"]["reviews"]] == [["systolic-high", "diastolic-high"]]
+
+
+async def test_a_start_corrected_to_where_the_readings_held_one_is_marked_for_review(clinic: Clinic) -> None:
+    infusion_id = await clinic.arrived(readings=TENSE)
+    await clinic.read(infusion_id, minutes=-122)
+    await clinic.step(infusion_id, "start", clinic.start_body())
+    await clinic.step(infusion_id, "pump-end", clinic.pump_body())
+    await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
+    inside = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-121)})
+    assert not inside["needs_review"]
+    moved = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-123)})
+    (mark,) = moved["clinical"]["reviews"]
+    assert (moved["needs_review"], mark["code"], mark["rules"]) == (True, "start-held", ["systolic-high", "diastolic-high"])
+    *_, needed = await clinic.told(infusion_id)
+    assert isinstance(needed, events.InfusionReviewNeeded)
+    assert needed.code == "start-held"
+
+
+async def test_a_corrected_start_that_a_prescriber_had_decided_about_needs_no_review(clinic: Clinic) -> None:
+    infusion_id = await clinic.arrived(readings=TENSE)
+    await clinic.step(infusion_id, "start", clinic.start_body(hold_override={"reason": "Known white-coat effect"}), acting=PRESCRIBER)
+    await clinic.step(infusion_id, "pump-end", clinic.pump_body())
+    await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
+    moved = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-123)})
+    assert not moved["needs_review"]
 
 
 @pytest.mark.parametrize("state", [InfusionState.IN_PROGRESS, InfusionState.RECOVERY, InfusionState.COMPLETED])

@@ -46,7 +46,7 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     """Correct an ended record. The corrected whole must hold before every rule on what may have happened.
 
     Consent and the readings before the start are not asked for again: they allowed a start, and the record says that there was one.
-    A start that is moved to where none was allowed is marked for review.
+    A start that is moved to where none was allowed, or where the readings held one, is marked for review.
     """
     infusion, subject = await load(call, infusion_id, Step.AMEND)
     corrections = body.corrections()
@@ -66,7 +66,7 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     event = infusion.amend(subject, corrections, others, call.now, decided=infusion.overrides != before)
     await review_course(call, infusion, subject, others)
     amended = await record(call, infusion, subject, Step.AMEND, event, body.reason)
-    marked = await review_moved_start(call, infusion, subject) if "pump_started_at" in corrections else None
+    marked = await review_moved_start(call, infusion, subject, limits) if "pump_started_at" in corrections else None
     return marked or amended
 
 

@@ -1,5 +1,6 @@
 """Judging again what allowed a start, after the readings before it turned out to be others; and settling what that marked."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
-from services.sessions.vitals.queries import last_readings
+from services.sessions.vitals.queries import taken_between
 from services.sessions.vitals.rules import holding
 from shared.web import CallContext
 
@@ -34,25 +35,39 @@ async def review_start(call: CallContext, infusion: Infusion, subject: Subject, 
     if not since <= measured_at <= started_at:
         return
     await call.db.flush()
-    holds = holding(await last_readings(call.db, infusion.infusion_id, since, started_at), limits.vitals)
-    undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
-    event = infusion.mark_for_review(subject, START_HELD, undecided, call.now) if undecided else None
-    if event is not None:
-        await record(call, infusion, subject, "marked-for-review", event)
+    await _review_holds(call, infusion, subject, limits)
 
 
-async def review_moved_start(call: CallContext, infusion: Infusion, subject: Subject) -> Taken | None:
-    """Mark a record whose start was corrected to a time at which patient, course or consent did not allow one.
+async def review_moved_start(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+    """Mark a record whose start was corrected to a time at which patient, course, consent or readings did not allow one.
 
     The correction stands, for it says what happened; that it should not have happened is for a prescriber to look at.
     """
+    barred = await _review_barred(call, infusion, subject)
+    return await _review_holds(call, infusion, subject, limits) or barred
+
+
+async def _review_holds(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+    started_at = infusion.pump_started_at
+    assert started_at is not None
+    since = started_at - limits.infusions.visit.reading_before_start_minutes.minutes
+    holds = holding(await taken_between(call.db, infusion.infusion_id, since, started_at), limits.vitals)
+    undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
+    return await _mark(call, infusion, subject, START_HELD, undecided)
+
+
+async def _review_barred(call: CallContext, infusion: Infusion, subject: Subject) -> Taken | None:
     started_at = infusion.pump_started_at
     assert started_at is not None
     barred = barred_at(subject, started_at, call.now, starting=True)
     found = [] if barred is None else [barred]
     if not await treatment_consented(call.db, infusion.patient_id, started_at):
         found.append("consent-missing")
-    event = infusion.mark_for_review(subject, START_BARRED, found, call.now) if found else None
+    return await _mark(call, infusion, subject, START_BARRED, found)
+
+
+async def _mark(call: CallContext, infusion: Infusion, subject: Subject, code: str, rules: Sequence[str]) -> Taken | None:
+    event = infusion.mark_for_review(subject, code, rules, call.now) if rules else None
     return None if event is None else await record(call, infusion, subject, "marked-for-review", event)
 
 

@@ -28,7 +28,8 @@ def vital_routes(limits: Limits) -> Router:
     async def strike_vital_signs(infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, call: Call) -> VitalSignsOut:
         """Strike readings that are another patient's, or wrong. They stay readable and count no more.
 
-        The check before the start is judged again without them; what was started under them is marked for review.
+        A start that they held is held until all that they had is taken again, or a prescriber decides. The check before a start is judged
+        again without them as what frees it; what was started under them is marked for review.
         """
         signs = await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits)
         return VitalSignsOut.of(signs, limits.vitals)

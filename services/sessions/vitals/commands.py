@@ -44,7 +44,10 @@ async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordV
 async def strike_vital_signs(
     call: CallContext, infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, limits: Limits
 ) -> VitalSigns:
-    """Strike readings as entered in error. Raises 404, 428 or 412 for the readings' version, 409 for those struck before."""
+    """Strike readings as entered in error. Raises 404, 428 or 412 for the readings' version, 409 for those struck before.
+
+    Who made the slip may strike it; what it held stays held, by ``rules.holding``, until it is taken again or a prescriber decides.
+    """
     infusion, subject = await get_infusion_for_change(call.db, infusion_id)
     call.patient(infusion.patient_id)
     signs = await get_vital_signs(call.db, infusion_id, vital_signs_id)

@@ -7,27 +7,28 @@ from sqlalchemy import Select, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.sessions.vitals.models import READINGS, VitalSigns
+from services.sessions.vitals.models import VitalSigns
+from services.sessions.vitals.rules import Taken
 from shared.db import clinic_of
 from shared.errors import NotFound
 
 
-async def last_readings(db: AsyncSession, infusion_id: UUID, since: datetime, until: datetime) -> dict[str, int | None]:
-    """The last value of each reading taken in that time, both ends inside; None where there is none. What is struck does not count."""
+async def taken_between(db: AsyncSession, infusion_id: UUID, since: datetime, until: datetime) -> list[Taken]:
+    """What was taken in that time, both ends inside, in the order of time, with what was struck."""
     rows = await db.scalars(
         select(VitalSigns)
         .where(
             col(VitalSigns.clinic_id) == clinic_of(db),
             col(VitalSigns.infusion_id) == infusion_id,
             col(VitalSigns.measured_at).between(since, until),
-            col(VitalSigns.struck_at).is_(None),
         )
         .order_by(col(VitalSigns.measured_at), col(VitalSigns.recorded_at))
     )
-    last: dict[str, int | None] = dict.fromkeys(READINGS)
-    for signs in rows:
-        last |= {name: value for name in READINGS if (value := getattr(signs, name)) is not None}
-    return last
+    return [_taken(signs) for signs in rows]
+
+
+def _taken(signs: VitalSigns) -> Taken:
+    return Taken({name: value for name, value in signs.readings().items() if value is not None}, signs.struck_at is not None)
 
 
 async def get_vital_signs(db: AsyncSession, infusion_id: UUID, vital_signs_id: UUID) -> VitalSigns:

@@ -1,12 +1,19 @@
 """Which readings cannot be, which are unlikely, and which hold the start of an infusion: values in, decision out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from services.sessions.vitals.limits import PULSE_PRESSURE, ReadingRule, VitalLimits
 
 Readings = Mapping[str, int | None]
 """Reading by name, each with its unit in the name; None where it was not taken."""
+
+
+class Taken(NamedTuple):
+    """What was read at one moment before a start, without what was not taken; and whether it was struck as entered in error."""
+
+    readings: Readings
+    struck: bool
 
 
 class Impossible(NamedTuple):
@@ -53,12 +60,31 @@ def unlikely(readings: Readings, limits: VitalLimits) -> list[Mark]:
     return [Mark(rule.rule, rule.reading, rule.source) for rule in limits.unlikely if _meets(rule, reckoned.get(rule.reading))]
 
 
-def holding(readings: Readings, limits: VitalLimits) -> list[Hold]:
-    """What holds the start until a prescriber decides; a pressure that nobody took holds it too."""
-    met = [Hold(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
-    if readings.get("systolic_mmhg") is None:
+def holding(taken: Sequence[Taken], limits: VitalLimits) -> list[Hold]:
+    """What holds the start until a prescriber decides, by what was taken before it, in the order of time.
+
+    The last value of each reading counts, and a pressure that nobody took holds too. A struck reading that met a limit holds on until
+    all that it had taken was taken again: to strike is to say that it was wrong, and not how the patient is.
+    """
+    last: dict[str, int | None] = {}
+    for one in taken:
+        if not one.struck:
+            last |= one.readings
+    met = _met(last, limits)
+    if last.get("systolic_mmhg") is None:
         met.insert(0, Hold("pressure-not-taken", "what was not measured cannot be within its limit"))
+    for place, one in enumerate(taken):
+        if one.struck and not _taken_again(one, taken[place + 1 :]):
+            met += [hold for hold in _met(one.readings, limits) if hold not in met]
     return met
+
+
+def _met(readings: Readings, limits: VitalLimits) -> list[Hold]:
+    return [Hold(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
+
+
+def _taken_again(one: Taken, later: Sequence[Taken]) -> bool:
+    return any(one.readings.keys() <= newer.readings.keys() for newer in later if not newer.struck)
 
 
 def _meets(rule: ReadingRule, value: int | None) -> bool:
