@@ -1,7 +1,8 @@
 """Taking up what a consumer has parked only for a while: the surplus of a key, and what waited for one that was missing.
 
 Key by key, each in its order, a chunk of each in turn, and never more than a part of the time: whoever waits here has waited already,
-and everybody else's events come first. What fails stays parked as poison and holds up its key, for a person.
+and everybody else's events come first. What fails is tried as often as a live event; then it stays parked as poison and holds up its
+key, for a person.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class Draining:
         self._rest = rest
         self._poll_seconds = poll_seconds
         self._after = ""
+        self._tries: dict[str, int] = {}
         self._time = asyncio.get_running_loop().time
         self._log = telemetry.logger("draining", consumer=inbox.consumer)
 
@@ -61,6 +63,8 @@ class Draining:
             keys = await parked.keys_to_take_up(db, self._inbox.consumer, after=self._after, limit=_KEYS_AT_ONCE)
             if not keys and self._after:
                 keys = await parked.keys_to_take_up(db, self._inbox.consumer, after="", limit=_KEYS_AT_ONCE)
+        if not keys:
+            self._tries.clear()
         self._after = keys[-1] if len(keys) == _KEYS_AT_ONCE else ""
         return keys
 
@@ -76,15 +80,20 @@ class Draining:
                     await parked.settle_all(db, [record.parked_id for record in records], by=BY)
                     failpoints.hit("draining.before_commit")
                 failpoints.hit("draining.after_commit")
+                self._tries.pop(key, None)
                 return
             except Exception as error:  # whatever a handler raises is its record's own, and parks it for a person
                 if is_away(error) or not records:
                     raise
                 if len(records) == 1:
-                    await self._failed(records[0], error)
+                    await self._failed(key, records[0], error)
                     return
 
-    async def _failed(self, record: ParkedRecord, error: Exception) -> None:
+    async def _failed(self, key: str, record: ParkedRecord, error: Exception) -> None:
+        """Leave it for a later round, or after as many tries as a live event has, for a person."""
+        self._tries[key] = self._tries.get(key, 0) + 1
+        if self._tries[key] < len(self._inbox.waits(error)):
+            return
         reason, error_class = parking.reason_of(error)
         self._log.error("draining.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                         error_place=telemetry.place_of(error))  # fmt: skip

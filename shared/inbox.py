@@ -113,7 +113,7 @@ class Inbox:
     ) -> None:
         """Try a record as often as it deserves, one try being behind us when it has a failure already; then park it with the offset."""
         tried = 1 if failure else 0
-        while tried < len(waits := self._waits(failure)[:tries]):
+        while tried < len(waits := self.waits(failure)[:tries]):
             if tried >= len(self.TRIES_SECONDS):
                 self.alarm("not-handled", record.topic, record.partition)
             await asyncio.sleep(waits[tried])
@@ -126,7 +126,8 @@ class Inbox:
         async with self._turns.alone():
             await self._transaction(Chunk(parkings=[parking], records=[record]), [record], partition, expected)
 
-    def _waits(self, failure: Exception | None) -> Sequence[float]:
+    def waits(self, failure: Exception | None) -> Sequence[float]:
+        """The pauses before each try of a record that failed so."""
         return self.SLOW_TRIES_SECONDS if isinstance(failure, TooSlow) else self.TRIES_SECONDS
 
     async def _try(self, records: Sequence[Record], partition: Place | None, expected: int | None) -> Exception | None:

@@ -42,6 +42,13 @@ def test_no_page_promises_delivery_exactly_once(page: Path) -> None:
     assert re.findall(r"exactly[- ]once delivery", page.read_text(), flags=re.IGNORECASE) == []
 
 
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list_once_in_order() -> None:
+    listed = re.findall(r"^- \[(\d{4}) [^\]]+\]\(([^)]+)\)", (ROOT / "docs/decisions/README.md").read_text(), flags=re.MULTILINE)
+    assert [name for _, name in listed] == [page.name for page in DECISIONS]
+    assert len({number for number, _ in listed}) == len(listed)
+    assert [number for number, _ in listed] == [page.name[:4] for page in DECISIONS]
+
+
 def test_what_the_readme_calls_afterglow_runs() -> None:
     """Every advice line of the commands begins with this name, and so do the lines of docs/operations.md."""
     (defined,) = re.findall(r"^afterglow\(\) .*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)

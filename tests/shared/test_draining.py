@@ -17,6 +17,7 @@ from shared.bus import Record
 from shared.clock import FrozenClock
 from shared.db import Database
 from shared.draining import Draining
+from shared.errors import TooSlow
 from shared.events.registry import Delivery
 from shared.inbox import CHUNK
 from shared.reading import Bounds
@@ -70,6 +71,48 @@ async def test_of_two_replicas_one_waits_while_the_other_takes_up_a_chunk_of_the
     assert await receiver.story(key) == list(range(1, 2 * CHUNK + 2)), "a chunk each, the second behind the first"
     for replica in replicas:
         await replica.database.close()
+
+
+async def reasons(receiver: Receiver) -> set[str]:
+    return {row["reason"] for row in await receiver.parked()}
+
+
+@pytest.mark.parametrize(("failure", "tries"), [(TooSlow("The database took too long."), 10), (ValueError("a defect"), 3)])
+async def test_what_fails_in_a_busy_hour_is_tried_as_often_as_a_live_event_before_it_waits_for_a_person(
+    receiver: Receiver, failure: Exception, tries: int
+) -> None:
+    key = uuid4()
+    await flooded(receiver, key)
+
+    async def fail(_db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        raise failure
+
+    receiver.reaction = fail
+    replica = replica_of(receiver)
+    draining = Draining(replica, rest=0)
+    for _ in range(tries - 1):
+        assert await draining.round()
+    assert await reasons(receiver) == {"flood"}, "it may pass at the next try"
+    await draining.round()
+    assert await reasons(receiver) == {"flood", "poison"}
+    await replica.database.close()
+
+
+async def test_a_try_that_went_well_lets_the_next_record_fail_as_often(receiver: Receiver) -> None:
+    key, busy = uuid4(), [True, True, False, True, True, False]
+    await flooded(receiver, key)
+
+    async def at_times(_db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        if busy and busy.pop(0):
+            raise ValueError("a deadlock")
+
+    receiver.reaction = at_times
+    replica = replica_of(receiver)
+    draining = Draining(replica, rest=0)
+    while await draining.round():
+        assert await reasons(receiver) <= {"flood"}
+    assert await receiver.story(key) == list(range(1, FLOOD + 2))
+    await replica.database.close()
 
 
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
