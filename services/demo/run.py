@@ -16,6 +16,7 @@ from uuid import UUID
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from services import secrets
 from services.demo import verdict
 from services.demo.client import Refused
 from services.demo.clinic import Clinic, open_clinic
@@ -29,6 +30,7 @@ from services.demo.product import Product, ProductFailed
 from services.demo.view import Board
 from services.embedded import Embedding
 from shared.clock import AcceleratedClock, Phase
+from shared.security.staff_links import StaffLink, StaffLinks
 
 OPENS_AT = datetime(2027, 3, 8, 14, 0, tzinfo=UTC)
 """A Monday, 09:00 in New York."""
@@ -154,6 +156,7 @@ class Demo:
             ("API descriptions", f"{origin}/intake/openapi.json  /sessions/...  /followup/..."),
             ("messages to patients", str(self.product.messages)),
             *message_to_open(self.product.messages, day),
+            list_to_open(self.product, clinic, day),
             ("what time it is in there", f"{self.clock.now():%A, %d %B %Y, %H:%M} UTC, {self.product.passing(self.clock)}"),
         ]
         self.console.print(f"The product stays up on {origin}, with clinic {clinic.clinic_id}. Ctrl-C ends it.")
@@ -169,6 +172,13 @@ def message_to_open(folder: Path, day: Day) -> list[tuple[str, str]]:
         if person := silent.get(json.loads(path.read_text())["to"]):
             return [("one that nobody answered", f"{path.name}: its link asks for the birth date, here {person.birth_date}")]
     return []
+
+
+def list_to_open(product: Product, clinic: Clinic, day: Day) -> tuple[str, str]:
+    """The task list as the coordinator sees it, by a link of the kind that no real clinic has."""
+    links = StaffLinks(secrets.read(product.secrets, "followup-link-secret").encode())
+    link = links.made(StaffLink(clinic.clinic_id, UUID(day.staff.coordinator)))
+    return ("the task list, opens once", f"{product.origin}/queue/enter/{link}")
 
 
 @asynccontextmanager

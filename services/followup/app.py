@@ -28,12 +28,15 @@ from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.weeks import WEEK
 from services.followup.roles import AUDITORS
 from services.followup.settings import Settings
+from services.followup.staff.credentials import OneTimeLink, StaffSession
+from services.followup.staff.pages import entrance
 from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
 from services.followup.tasks.commands import CLOCK, WAKE
 from services.followup.tasks.fhir import fhir_routes
+from services.followup.tasks.pages import queue_pages
 from services.followup.tasks.policy import shipped_policy
-from services.followup.tasks.wording import shipped_texts
+from services.followup.tasks.wording import Texts, shipped_texts
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
@@ -41,9 +44,11 @@ from shared.dispatch import Handler, each
 from shared.events import Event, intake, sessions
 from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
+from shared.security.staff_links import StaffLinks
 from shared.service import Service
 from shared.telemetry import Metrics
 from shared.trail import with_trail
+from shared.web import Router
 
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
@@ -80,6 +85,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             completeness_router,
             audit_routes(auditor),
             patient_pages(PageMeans(database, clock, setup, settings.public_url, link_secret, calls.intake)),
+            *staff_pages(settings, means, texts),
         ],
         records={"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"},
         subscriptions=subscriptions(means),
@@ -93,6 +99,15 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         workers={"outreach": outreach.run, "old-birth-dates": old_birth_dates.run, "completeness": auditor.run, "calls": calls.run},
     )
     return with_trail(with_pipeline(service), readers=AUDITORS)
+
+
+def staff_pages(settings: Settings, means: Means, texts: Texts) -> list[Router]:
+    """Production has none: nobody can sign in yet."""
+    if settings.env == "production":
+        return []
+    session = StaffSession(secure=settings.public_url.startswith("https://"))
+    links = StaffLinks(settings.link_secret.get_secret_value().encode())
+    return [entrance(OneTimeLink(links), session), queue_pages(session, means.policy, texts)]
 
 
 def subscriptions(means: Means) -> Mapping[type[Event], Handler]:

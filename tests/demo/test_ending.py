@@ -9,13 +9,16 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from uuid import uuid4
 
 import pytest
 
 from services.demo import run
 from services.demo.cast import CAST, Person
+from services.demo.clinic import Clinic
 from services.demo.day import Day
-from services.demo.product import ProductFailed
+from services.demo.product import Product, ProductFailed
+from shared.security.staff_links import StaffLink, StaffLinks
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,3 +128,14 @@ def test_the_link_that_is_named_is_one_that_nobody_answered(tmp_path: Path) -> N
 
 def test_without_a_message_that_nobody_answered_none_is_named(tmp_path: Path) -> None:
     assert run.message_to_open(tmp_path, cast(Day, SimpleNamespace(people=[]))) == []
+
+
+def test_the_task_list_is_named_by_a_link_as_the_coordinator(tmp_path: Path) -> None:
+    (tmp_path / "followup-link-secret").write_text("a link secret that only tests know of\n")
+    coordinator, clinic_id = uuid4(), uuid4()
+    product = cast(Product, SimpleNamespace(secrets=tmp_path, origin="http://127.0.0.1:8000"))
+    day = cast(Day, SimpleNamespace(staff=SimpleNamespace(coordinator=str(coordinator))))
+    _, address = run.list_to_open(product, cast(Clinic, SimpleNamespace(clinic_id=clinic_id)), day)
+    origin, _, link = address.rpartition("/queue/enter/")
+    assert origin == product.origin
+    assert StaffLinks(b"a link secret that only tests know of").opened(link) == StaffLink(clinic_id, coordinator)

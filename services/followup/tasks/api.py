@@ -17,7 +17,7 @@ from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, 
 from services.followup.tasks.wording import Telling, Texts
 from services.followup.tasks.work import Worker
 from shared.security.caller import practitioner_required
-from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_by, page_of
+from shared.web import Call, CallContext, Listing, Moment, Page, PageParams, Router, Slice, access, page_by, page_of
 
 READ, WORK = "system/Task.r", "system/Task.u"
 
@@ -54,11 +54,8 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
-        if sort is None and view not in ENDED_VIEWS:
-            found = await page_by(call, partial(pressing.page, call.db, view, wanted), page)
-        else:
-            found = await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
-        told = await _telling(call, policy, texts, found.items)
+        found = await found_tasks(call, page, wanted, view, sort)
+        told = await telling(call, policy, texts, found.items)
         return found.listing(lambda task: TaskOut.of(task, told))
 
     @router.get("/tasks/counts", response_model=TaskCounts)
@@ -79,7 +76,7 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """Everything that happened to a task, oldest first, with who did it."""
         task = await queries.get_task(call.db, task_id)
         call.patient(task.patient_id)
-        told = await _telling(call, policy, texts, [task])
+        told = await telling(call, policy, texts, [task])
         found = await page_of(call, queries.history_of(call.db, task_id), page)
         return found.listing(lambda change: TaskChange.of(change, task, told))
 
@@ -145,10 +142,17 @@ async def shown(call: CallContext, policy: TaskPolicy, texts: Texts, task: CareT
     """One task as its reader may see it, in whatever language it is answered."""
     call.patient(task.patient_id)
     call.etag(task.version)
-    return TaskDetail.of(task, await _telling(call, policy, texts, [task]))
+    return TaskDetail.of(task, await telling(call, policy, texts, [task]))
 
 
-async def _telling(call: CallContext, policy: TaskPolicy, texts: Texts, tasks: Sequence[CareTask]) -> Telling:
+async def found_tasks(call: CallContext, page: PageParams, wanted: Filters, view: View, sort: Sort | None = None) -> Slice[CareTask]:
+    """One page of a view. What is open comes as it presses unless another order is asked for."""
+    if sort is None and view not in ENDED_VIEWS:
+        return await page_by(call, partial(pressing.page, call.db, view, wanted), page)
+    return await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
+
+
+async def telling(call: CallContext, policy: TaskPolicy, texts: Texts, tasks: Sequence[CareTask]) -> Telling:
     """Without a named person, tasks read as for a coordinator."""
     zones = await queries.zones_of(call.db, [task.patient_id for task in tasks])
     return Telling(texts, policy, zones, call.now, clinical=not policy.note_readers.isdisjoint(call.caller.roles))
