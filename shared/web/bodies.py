@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastapi import Request
 
-from shared.errors import Malformed
+from shared.errors import DomainError, Malformed
 from shared.web import strict_json
 from shared.web.forms import Fields, read_fields
 
@@ -56,6 +56,6 @@ class FormBody:
 
     def _refuse(self, fields: Fields) -> None:
         if fields.characters > self.max_characters:
-            raise strict_json.too_large(last=False)
+            raise DomainError("body-too-large", "The form is too large.", status=413)
         if not fields.keys() <= {*self.fields, *self.repeatable}:
             raise Malformed("form-malformed", "The form has a field that does not belong to it.")

@@ -159,14 +159,17 @@ class Operation(APIRoute):
             return
         entered = clinic_of(call.db)
         row = self._audit_event(request, call.caller, entered, response.status_code, call)
-        answers = surroundings_of(request.app).answers
-        kept = frame.Kept(call.clinic_id, claim, f"{self.method} {self.path_format}", response, answers) if claim else None
+        kept = self._kept(request, call, claim, response) if claim else None
         if entered != call.clinic_id:
             await frame.close_frame_from_outside(call.db, row, kept)
         elif kept is not None:
             await frame.close_frame(call.db, row, kept)
         else:
             await append(call.db, row)
+
+    def _kept(self, request: Request, call: CallContext, claim: idempotency.Claim, response: Response) -> frame.Kept:
+        answers = surroundings_of(request.app).answers
+        return frame.Kept(call.clinic_id, claim, f"{self.method} {self.path_format}", response, answers)
 
     def _audit_event(self, request: Request, caller: Caller, clinic_id: UUID, outcome: int, call: CallContext | None = None) -> AuditEvent:
         return AuditEvent(

@@ -105,6 +105,26 @@ async def disabled_client_of(house: House, clinic: Clinic) -> str:
     return client_id
 
 
+PUBLIC = {
+    "POST /intake/oauth/token": "sign-in",
+    "GET /intake/.well-known/jwks.json": "public keys",
+    "GET /intake/.well-known/smart-configuration": "public keys",
+    "GET /c": "numbers to call",
+    "GET /c/help": "numbers to call",
+    "GET /c/static/page.css": "numbers to call",
+    "GET /c/leave": "the way out",
+    "GET /c/leave/{handle}": "the way out",
+    "GET /queue/afterglow.css": "sign-in",
+}
+"""All that needs no credential, and why. Whatever else there is has one."""
+
+
+async def test_nothing_is_public_but_sign_in_keys_numbers_to_call_and_the_way_out(world: World) -> None:
+    assert {str(op) for op in operations(world.house) if op.access.kind is None} == set(PUBLIC)
+    kinds = {op.access.kind for op in operations(world.house)}
+    assert kinds == {None, "clinic-system", "service", "operator", "patient", "staff"}
+
+
 async def test_no_bad_credential_opens_any_operation(world: World) -> None:
     opened = []
     for op in world.guarded():

@@ -1,42 +1,40 @@
-"""The addresses that patients open. What goes wrong is a page too."""
+"""The addresses that patients open. Whose a request is, its trail and its transaction are the frame's; what goes wrong is a page too."""
 
-from collections.abc import Awaitable
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
 from services.followup.pages import rendering
+from services.followup.pages.credentials import SCOPE, Entered, LinkInAddress, MarkInForm, SessionInAddress
 from services.followup.pages.entering import Entering
 from services.followup.pages.filling import Filling
+from services.followup.pages.languages import AS_PAGES, AS_PAGES_OF_HELP
 from services.followup.pages.means import PageMeans
-from shared.errors import DomainError
-from shared.security.access import public_access
-from shared.web import Router
+from services.followup.pages.requests import BIRTH_DATE_FIELDS, MAX_CHARACTERS
+from shared.security.access import patient_access, public_access
+from shared.web import Call, Form, FormBody, Router
 
-_SERVER_ERRORS = 500
-_AWAY = "Something is not working here at the moment. Please try again in a few minutes."
+
+async def _entered(call: Call) -> Entered:
+    assert isinstance(call.opens, Entered)
+    return call.opens
+
+
+Came = Annotated[Entered, Depends(_entered)]
+"""What the patient's credential opened."""
 
 
 def patient_pages(means: PageMeans) -> Router:
     """The routes. What is not found under ``/c/`` is the page of a dead link, for links get mangled on their way."""
-    router = Router(include_in_schema=False)
-    entering, filling = Entering(means), Filling(means)
-    _for_everybody(router, entering)
-    _of_a_form(router, filling)
-
-    @router.get("/c/{token:path}")
-    @public_access("a patient's link: shows nothing of the patient and changes nothing")
-    async def show_link(request: Request, token: str) -> Response:
-        return await _as_page(entering.show_link(request, token))
-
-    @router.post("/c/{token:path}")
-    @public_access("a patient's link: the birth date is compared, five wrong ones kill the link")
-    async def check_birth_date(request: Request, token: str) -> Response:
-        return await _as_page(entering.check_birth_date(request, token))
-
+    router, entering, filling = Router(include_in_schema=False), Entering(means), Filling(means)
+    for part in (_for_everybody(entering), _of_a_form(means, filling), _of_help(means, filling), _of_a_link(means, entering)):
+        router.include_router(part)
     return router
 
 
-def _for_everybody(router: Router, entering: Entering) -> None:
+def _for_everybody(entering: Entering) -> Router:
+    router = Router(answers=AS_PAGES)
+
     @router.get("/c/static/page.css")
     @public_access("the style sheet of the patients' pages")
     async def show_style_sheet() -> Response:
@@ -62,28 +60,60 @@ def _for_everybody(router: Router, entering: Entering) -> None:
     async def show_nothing() -> Response:
         return rendering.gone_page()
 
+    return router
 
-def _of_a_form(router: Router, filling: Filling) -> None:
-    @router.get("/c/form/{handle}")
-    @public_access("the form; the cookie of the session that the link's birth date opened tells whose")
-    async def show_form(request: Request, handle: str) -> Response:
-        return await _as_page(filling.show_form(request, handle))
 
-    @router.post("/c")
-    @public_access("answers; the mark of the form tells whose, the cookie of its session that they may be stored, once")
-    async def take_answers(request: Request) -> Response:
-        return await _as_page(filling.take_answers(request))
+def _of_a_form(means: PageMeans, filling: Filling) -> Router:
+    """The session tells whose the form is that is shown, its mark whose it is that is sent."""
+    shown = Router(credential=SessionInAddress(means), answers=AS_PAGES)
+    sent = Router(credential=MarkInForm(means), body=_form_body(means), answers=AS_PAGES)
+
+    @shown.get("/c/form/{handle}")
+    @patient_access(f"{SCOPE}.r", phi="read")
+    async def show_form(request: Request, call: Call, came: Came) -> Response:
+        return await filling.show_form(request, call.db, came)
+
+    @sent.post("/c")
+    @patient_access(f"{SCOPE}.c", phi="write")
+    async def take_answers(request: Request, call: Call, came: Came, fields: Form) -> Response:
+        """Once; the cookie of the form's session tells that they may be stored."""
+        return await filling.take_answers(request, call.db, came, fields, call.now)
+
+    shown.include_router(sent)
+    return shown
+
+
+def _of_help(means: PageMeans, filling: Filling) -> Router:
+    """Whatever is wrong with a call for help, its page has the numbers."""
+    router = Router(credential=MarkInForm(means), body=_form_body(means), answers=AS_PAGES_OF_HELP)
 
     @router.post("/c/help")
-    @public_access("a call for help; the mark of the form tells whose")
-    async def take_call_for_help(request: Request) -> Response:
-        return await _as_page(filling.take_call_for_help(request))
+    @patient_access(f"{SCOPE}.c", phi="write")
+    async def take_call_for_help(request: Request, call: Call, came: Came, fields: Form) -> Response:
+        return await filling.take_call_for_help(request, call.db, came, fields, call.now)
+
+    return router
 
 
-async def _as_page(answer: Awaitable[Response]) -> Response:
-    """A refusal is shown as a page, for a person reads it."""
-    try:
-        return await answer
-    except DomainError as refused:
-        reason = refused.detail if refused.status < _SERVER_ERRORS else _AWAY
-        return rendering.refused_page(refused.status, f"{reason} Nothing was saved.", refused.headers)
+def _of_a_link(means: PageMeans, entering: Entering) -> Router:
+    body = FormBody(BIRTH_DATE_FIELDS, max_characters=MAX_CHARACTERS)
+    router = Router(credential=LinkInAddress(means), body=body, answers=AS_PAGES)
+
+    @router.get("/c/{token:path}")
+    @patient_access(f"{SCOPE}.r")
+    async def show_link(token: str, came: Came, again: str | None = None) -> Response:
+        """Shows nothing of the patient and changes nothing."""
+        return entering.show_link(came.opened, token, again)
+
+    @router.post("/c/{token:path}")
+    @patient_access(f"{SCOPE}.c", phi="write")
+    async def check_birth_date(request: Request, token: str, call: Call, came: Came, fields: Form) -> Response:
+        """Five wrong ones kill the link."""
+        return await entering.check_birth_date(request, call.db, came.opened, token, fields)
+
+    return router
+
+
+def _form_body(means: PageMeans) -> FormBody:
+    known = {item_id for form in means.setup.forms.known.values() for item_id in form.items}
+    return FormBody(known | {rendering.MARK}, max_characters=MAX_CHARACTERS)

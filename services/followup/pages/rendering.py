@@ -14,6 +14,7 @@ from services.followup.pages.drafts import Draft, Note
 from services.followup.pages.means import Shown
 from services.followup.pages.telephone import number_to_call, says_more
 from services.followup.pages.telling import CallBy
+from shared.web import AfterCommit
 
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -44,6 +45,7 @@ class Place(NamedTuple):
     token: str
 
 
+_ARRIVED = "What you sent has arrived. This page cannot be shown at the moment. Please call the clinic to ask whether it was saved."
 NO_DATE = PageError("birth_month", "Enter your date of birth as month, day and year with four digits, for example 3 27 1985")
 
 
@@ -108,6 +110,20 @@ def gone_page() -> Response:
 def refused_page(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     """A request that could not be taken; ``reason`` is ours."""
     return _page("refused.html", status, None, more=headers, reason=reason, errors=[PageError("main", reason)])
+
+
+def arrived_page(*, helped: bool) -> Response:
+    """What was sent has arrived, and what has become of it cannot be told at this moment."""
+    return help_page() if helped else refused_page(503, _ARRIVED, {"Retry-After": "1"})
+
+
+def recorded_as(status: int, response: Response) -> Response:
+    """An answer of which the trail has another status than the browser: most answers lead to a page."""
+
+    async def made() -> Response:
+        return response
+
+    return AfterCommit(made, status_code=status)
 
 
 def style_sheet() -> Response:

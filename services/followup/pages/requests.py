@@ -1,39 +1,12 @@
-"""Reading what a browser sends to a page: where it came from, and a small form, strictly."""
+"""What the fields of a small form say: a birth date, answers."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from fastapi import Request
-
 from services.followup.checkins.forms import Answer, Form
 from services.followup.pages.rendering import PageError
-from shared.errors import DomainError, Forbidden, Malformed
-from shared.web import read_form
 
 MAX_CHARACTERS = 16 * 1024
-
-
-def require_own_page(request: Request, public_url: str) -> None:
-    """Refuse a form that another site's page sent. Raises Forbidden.
-
-    A browser that sends Sec-Fetch-Site is believed; of an older one the Origin must be ours. Who sends neither is no browser, and has no
-    cookie that another page could abuse.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    own = site in ("same-origin", "none") if site is not None else origin in (None, public_url)
-    if not own:
-        raise Forbidden("foreign-page", "This form was not sent from our page. Please open your link again and send the form from there.")
-
-
-async def read_fields(request: Request, allowed: Iterable[str]) -> dict[str, str]:
-    """The fields of a small form, none of them unknown. Raises a DomainError with the status to answer."""
-    fields = await read_form(request)
-    if sum(len(name) + len(value) for name, value in fields.items()) > MAX_CHARACTERS:
-        raise DomainError("body-too-large", "The form is too large.", status=413)
-    if not set(fields) <= set(allowed):
-        raise Malformed("form-malformed", "The form has a field that does not belong to it.")
-    return fields
-
 
 BIRTH_DATE_FIELDS = ("birth_month", "birth_day", "birth_year")
 
