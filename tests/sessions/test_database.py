@@ -15,7 +15,7 @@ from services.sessions.infusions.queries import get_infusion
 from services.sessions.infusions.statements import KEEP
 from services.sessions.tables import Table
 from shared.service import Service
-from tests.sessions.clinic import CALM, NURSE, Clinic
+from tests.sessions.clinic import CALM, Clinic
 from tests.support.databases import Databases
 
 
@@ -167,7 +167,7 @@ async def test_the_rows_of_a_clinic_are_not_there_for_another_transaction(open_c
     assert set(counts.values()) == {0}
 
 
-async def test_an_amendment_of_two_infusions_of_one_course_at_once_does_not_deadlock(clinic: Clinic) -> None:
+async def test_two_amendments_of_one_course_at_once_are_both_kept_and_neither_waits_for_ever(clinic: Clinic) -> None:
     person = await clinic.patient()
     first = await clinic.completed(person)
     body = {"reason": "Typing mistake", "weight": {"value": 81, "unit": "kg"}}
@@ -178,8 +178,19 @@ async def test_an_amendment_of_two_infusions_of_one_course_at_once_does_not_dead
     await clinic.step(second, "pump-end", clinic.pump_body())
     await clinic.step(second, "complete", {"discharged_at": clinic.at(0)})
     nothing = {"reason": "Gave nothing", "dose_given": {"value": 0, "unit": "mg"}}
-    answers = await asyncio.gather(
-        clinic.post(f"/infusions/{first}/amend", nothing, acting=NURSE), clinic.post(f"/infusions/{second}/amend", body, acting=NURSE)
+    seen_first, seen_second = await clinic.seen(first), await clinic.seen(second)
+    of_first, of_second = await asyncio.gather(
+        clinic.post(f"/infusions/{first}/amend", nothing, **seen_first), clinic.post(f"/infusions/{second}/amend", body, **seen_second)
     )
-    # The first amendment may change the second record too, and with it the version that the second one was written on.
-    assert [answer.status_code for answer in answers] in ([200, 200], [200, 412])
+    assert of_first.status_code == 200
+    if of_second.status_code != 200:
+        # The first amendment came before and made the second infusion the course's first: another version than the one that was seen.
+        assert (of_second.status_code, of_second.json()["code"]) == (412, "version-stale")
+        await clinic.correct(second, "amend", body)
+    amended = [(await clinic.get(f"/infusions/{infusion_id}")).json() for infusion_id in (first, second)]
+    assert [record["first_of_course"] for record in amended] == [False, True]
+    assert amended[0]["clinical"]["dose_given"]["value"] == 0
+    assert amended[1]["clinical"]["weight"]["value"] == 81
+    for infusion_id in (first, second):
+        steps = [version["step"] for version in (await clinic.get(f"/infusions/{infusion_id}/versions")).json()["items"]]
+        assert steps.count("amend") == 1
