@@ -3,8 +3,9 @@
 ``detail`` and the codes are written by us; nothing that a caller sent is ever put into them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 
 class FieldError(NamedTuple):
@@ -37,6 +38,8 @@ class DomainError(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.showed: Collection[UUID] = ()
+        """Patients whom the refusal tells of: the trail names them."""
 
 
 class Malformed(DomainError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
+from shared import versions
 from shared.errors import Forbidden, Unauthorized
 
 Kind = Literal["clinic-system", "service", "operator", "patient", "staff"]
@@ -39,8 +40,39 @@ class Caller:
 
     def may(self, scope: str) -> bool:
         """Whether the token grants ``system/Patient.r``, by itself or within ``system/Patient.cru``."""
-        resource, _, letter = scope.rpartition(".")
-        return any(held.rpartition(".")[0] == resource and letter in held.rpartition(".")[2] for held in self.scopes)
+        return _granted(self.scopes, scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is answerable for a change, as use cases know them: a person, or a machine that acts by itself.
+
+    ``seen`` is the version of the record on which they decided, where they name one.
+    """
+
+    name: str
+    practitioner_id: UUID | None = None
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    seen: int | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether they hold a right such as ``system/Patient.r``."""
+        return _granted(self.scopes, scope)
+
+    def require_version(self, current: int) -> None:
+        """Raises 428 where they name no version, 412 where it is another than ``current``."""
+        versions.require(self.seen, current)
+
+    def expect_version(self, current: int) -> None:
+        """For a step, which the record's state guards: raises 412 where they name a version and it is another one."""
+        if self.seen is not None:
+            versions.require(self.seen, current)
+
+
+def _granted(scopes: Iterable[str], scope: str) -> bool:
+    resource, _, letter = scope.rpartition(".")
+    return any(held.rpartition(".")[0] == resource and letter in held.rpartition(".")[2] for held in scopes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from fastapi import Request
 
+from shared import versions
 from shared.errors import Invalid, Malformed
 from shared.security.audit import Record
 from shared.security.caller import OUTSIDE_CLINICS, Caller
-from shared.web import idempotency, strict_values, text, versions
+from shared.web import idempotency, strict_values, text
 from shared.web.bodies import BodyCodec
 
 

@@ -10,11 +10,11 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared import versions
 from shared.clock import Clock
 from shared.db import Database
-from shared.security.caller import Caller
+from shared.security.caller import Actor, Caller
 from shared.security.tokens import TokenVerifier
-from shared.web import versions
 from shared.web.forms import Fields
 from shared.web.marks import marks_of
 
@@ -66,6 +66,12 @@ class CallContext:
     purpose: str | None = None
     _status: int | None = None
     _headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, for a use case."""
+        who = self.caller
+        return Actor(who.actor, who.practitioner_id, who.roles, who.scopes, self.if_match)
 
     def require_version(self, current: int) -> None:
         """Raises 428 without If-Match, 412 when it names another version than ``current``."""

@@ -202,7 +202,7 @@ class Operation(APIRoute):
             row = self._audit_event(request, caller, clinic_id, refused.status, so_far.call)
             named = row.patient_id or so_far.patient_id or asked.patient_of(request, so_far.what.document if so_far.what else None)
             record = asked.record_of(request, ground.records) if named is None else None
-            row = replace(row, patient_id=named)
+            row = replace(row, patient_id=named, patient_ids={*row.patient_ids, *refused.showed})
             async with ground.database.transaction(clinic_id) as db:
                 await (append(db, row) if record is None else append_about(db, row, record))
         except DomainError as error:

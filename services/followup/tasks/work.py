@@ -27,11 +27,11 @@ from services.followup.tasks.rules import (
     window_of,
 )
 from services.followup.tasks.statements import CLAIM
+from shared import versions
 from shared.db import clinic_of
 from shared.errors import FieldError, Invalid
 from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
-from shared.web import versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ router = Router(prefix="/intake/v1/clinics", tags=["Organization"])
 @operator_access("system/Organization.c")
 async def register_clinic(body: RegisterClinic, call: Call) -> ClinicOut:
     """Register a clinic."""
-    clinic = await commands.register(call, body)
+    clinic = await commands.register(call.db, call.now, body)
     call.created(f"/intake/v1/clinics/{clinic.clinic_id}")
     call.etag(clinic.version)
     return ClinicOut.model_validate(clinic)
@@ -42,6 +42,6 @@ async def read_clinic(clinic_id: UUID, call: Call) -> ClinicOut:
 @operator_access("system/Organization.u")
 async def change_clinic(clinic_id: UUID, body: ChangeClinic, call: Call) -> ClinicOut:
     """Change a clinic's settings. An inactive clinic's systems get no more tokens, and those they have stop within a second."""
-    clinic = await commands.change(call, clinic_id, body)
+    clinic = await commands.change(call.db, call.actor, call.now, clinic_id, body)
     call.etag(clinic.version)
     return ClinicOut.model_validate(clinic)

@@ -1,31 +1,34 @@
+from datetime import datetime
 from uuid import UUID, uuid4
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.intake.clinics.models import Clinic, ClinicEntry
 from services.intake.clinics.queries import get_clinic
 from services.intake.clinics.schemas import ChangeClinic, RegisterClinic
 from shared.db import enter_clinic
 from shared.outbox import emit
-from shared.web import CallContext
+from shared.security.caller import Actor
 
 
-async def register(call: CallContext, body: RegisterClinic) -> Clinic:
+async def register(db: AsyncSession, now: datetime, body: RegisterClinic) -> Clinic:
     """Register a clinic; the operator's transaction goes into it."""
-    clinic = Clinic(clinic_id=uuid4(), registered_at=call.now, **body.model_dump())
-    await enter_clinic(call.db, clinic.clinic_id)
-    call.db.add(clinic)
-    call.db.add(ClinicEntry(clinic_id=clinic.clinic_id, name=clinic.name, registered_at=call.now))
-    emit(call.db, clinic.changed(call.now))
+    clinic = Clinic(clinic_id=uuid4(), registered_at=now, **body.model_dump())
+    await enter_clinic(db, clinic.clinic_id)
+    db.add(clinic)
+    db.add(ClinicEntry(clinic_id=clinic.clinic_id, name=clinic.name, registered_at=now))
+    emit(db, clinic.changed(now))
     return clinic
 
 
-async def change(call: CallContext, clinic_id: UUID, body: ChangeClinic) -> Clinic:
+async def change(db: AsyncSession, actor: Actor, now: datetime, clinic_id: UUID, body: ChangeClinic) -> Clinic:
     """Change what was sent. Raises NotFound, and 428 or 412 for a missing or stale version."""
-    clinic = await get_clinic(call.db, clinic_id, lock=True)
-    call.require_version(clinic.version)
+    clinic = await get_clinic(db, clinic_id, lock=True)
+    actor.require_version(clinic.version)
     for name in body.model_fields_set:
         setattr(clinic, name, getattr(body, name))
     clinic.version += 1
-    entry = await call.db.get_one(ClinicEntry, clinic_id)
+    entry = await db.get_one(ClinicEntry, clinic_id)
     entry.name, entry.active = clinic.name, clinic.active
-    emit(call.db, clinic.changed(call.now))
+    emit(db, clinic.changed(now))
     return clinic

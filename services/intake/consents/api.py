@@ -20,7 +20,7 @@ def routes(policy: Policy) -> Router:
     @access("system/Consent.c", system_or_person=DESK, phi="write")
     async def sign_consent(patient_id: UUID, body: SignConsent, call: Call) -> ConsentOut:
         """Record a consent that the patient has signed. The answer says whether it stands: not if consent was taken back since."""
-        consent = await commands.sign(call, patient_id, body, policy)
+        consent = await commands.sign(call.db, call.actor, call.now, patient_id, body, policy)
         call.created(f"/intake/v1/consents/{consent.consent_id}")
         return await _shown(call, consent)
 
@@ -42,19 +42,18 @@ def routes(policy: Policy) -> Router:
     @access("system/Consent.r", system_or_person=CARE, phi="read")
     async def read_consent(consent_id: UUID, call: Call) -> ConsentOut:
         """One consent."""
-        consent = await get_consent(call.db, consent_id)
-        call.patient(consent.patient_id)
-        return await _shown(call, consent)
+        return await _shown(call, await get_consent(call.db, consent_id))
 
     @router.post("/consents/{consent_id}/revoke")
     @access("system/Consent.u", system_or_person=CARE, phi="write")
     async def revoke_consent(consent_id: UUID, body: RevokeConsent, call: Call) -> ConsentOut:
         """Take a consent back, from now on, and with it every one of its type that was signed up to now."""
-        return await _shown(call, await commands.revoke(call, consent_id, body))
+        return await _shown(call, await commands.revoke(call.db, call.actor, call.now, consent_id, body))
 
     return router
 
 
 async def _shown(call: CallContext, consent: Consent) -> ConsentOut:
+    call.patient(consent.patient_id)
     call.etag(consent.version)
     return ConsentOut.of(consent, await consents_of(call.db, consent.patient_id, consent.consent_type), call.now)

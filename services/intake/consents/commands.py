@@ -16,51 +16,49 @@ from services.intake.refusals import refused
 from shared.db import clinic_of
 from shared.errors import FieldError
 from shared.outbox import emit
-from shared.web import CallContext
+from shared.security.caller import Actor
 
 
-async def sign(call: CallContext, patient_id: UUID, body: SignConsent, policy: Policy) -> Consent:
+async def sign(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: SignConsent, policy: Policy) -> Consent:
     """Record a signed consent, also one that was taken back before it is entered: that it does not stand is said in the answer.
 
     Raises NotFound, 409 after death, 422 for a signature in the future or one that has expired already.
     """
-    call.patient(patient_id)
-    patient = await get_patient(call.db, patient_id, lock=True)
+    patient = await get_patient(db, patient_id, lock=True)
     patient.require_alive()
     validity: Validity = getattr(policy.consent_validity, body.consent_type)
-    zone = ZoneInfo((await own_clinic(call.db)).time_zone)
+    zone = ZoneInfo((await own_clinic(db)).time_zone)
     until = valid_until(body.signed_at, validity.months, zone)
-    if not call.now <= until or body.signed_at > call.now + timedelta(minutes=policy.clock_skew.minutes):
+    if not now <= until or body.signed_at > now + timedelta(minutes=policy.clock_skew.minutes):
         allowed = f"Allowed: from {validity.months} months ago to now."
         raise refused(FieldError("/signed_at", "time-out-of-range", allowed))
     consent = Consent(
-        clinic_id=call.clinic_id,
+        clinic_id=clinic_of(db),
         consent_id=uuid4(),
         patient_id=patient_id,
         valid_until=until,
-        recorded_at=call.now,
-        recorded_by=call.caller.actor,
+        recorded_at=now,
+        recorded_by=actor.name,
         **body.model_dump(),
     )
-    call.db.add(consent)
-    await tell(call.db, patient_id, body.consent_type, call.now)
-    emit(call.db, consent.signed())
+    db.add(consent)
+    await tell(db, patient_id, body.consent_type, now)
+    emit(db, consent.signed())
     return consent
 
 
-async def revoke(call: CallContext, consent_id: UUID, body: RevokeConsent) -> Consent:
+async def revoke(db: AsyncSession, actor: Actor, now: datetime, consent_id: UUID, body: RevokeConsent) -> Consent:
     """Take a consent back, and with it every one of the type that was signed up to now. Raises NotFound, 409 when that was done already.
 
     The patient is locked first, as for a signature, so that of two changes at once the later is judged with the earlier.
     """
-    patient_id = await whose_consent(call.db, consent_id)
-    call.patient(patient_id)
-    await get_patient(call.db, patient_id, lock=True)
-    consent = await get_consent(call.db, consent_id, lock=True)
-    call.expect_version(consent.version)
-    revoked = consent.revoke(body.requested_by, call.now, call.caller.actor)
-    await tell(call.db, patient_id, consent.consent_type, call.now)
-    emit(call.db, revoked)
+    patient_id = await whose_consent(db, consent_id)
+    await get_patient(db, patient_id, lock=True)
+    consent = await get_consent(db, consent_id, lock=True)
+    actor.expect_version(consent.version)
+    revoked = consent.revoke(body.requested_by, now, actor.name)
+    await tell(db, patient_id, consent.consent_type, now)
+    emit(db, revoked)
     return consent
 
 

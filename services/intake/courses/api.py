@@ -20,7 +20,7 @@ def routes(policy: Policy) -> Router:
     @access("system/CarePlan.c", person=RESPONSIBLE, phi="write")
     async def start_course(body: StartCourse, call: Call) -> CourseOut:
         """Start a course of infusions."""
-        course = await commands.start(call, body, policy)
+        course = await commands.start(call.db, call.actor, call.now, body, policy)
         call.created(f"/intake/v1/courses/{course.course_id}")
         return _shown(call, course)
 
@@ -39,43 +39,42 @@ def routes(policy: Policy) -> Router:
     @access("system/CarePlan.r", system_or_person=CARE, phi="read")
     async def read_course(course_id: UUID, call: Call) -> CourseOut:
         """One course."""
-        course = await get_course(call.db, course_id)
-        call.patient(course.patient_id)
-        return _shown(call, course)
+        return _shown(call, await get_course(call.db, course_id))
 
     @router.patch("/{course_id}")
     @access("system/CarePlan.u", person=CARE_PLANNERS, phi="write")
     async def change_course(course_id: UUID, body: ChangeCourse, call: Call) -> CourseOut:
         """Change the care team or the plan of a course that has not ended."""
-        return _shown(call, await commands.change(call, course_id, body, policy))
+        return _shown(call, await commands.change(call.db, call.actor, call.now, course_id, body, policy))
 
     @router.post("/{course_id}/hold")
     @access("system/CarePlan.u", person=CARE, phi="write")
     async def hold_course(course_id: UUID, body: WithReason, call: Call) -> CourseOut:
         """Let no infusion start until a clinician resumes the course."""
-        return _shown(call, await commands.take(call, course_id, CourseStep.HOLD, body.reason))
+        return _shown(call, await commands.take(call.db, call.actor, call.now, course_id, CourseStep.HOLD, body.reason))
 
     @router.post("/{course_id}/resume")
     @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def resume_course(course_id: UUID, body: MaybeWithReason, call: Call) -> CourseOut:
         """Let a held course go on."""
-        return _shown(call, await commands.take(call, course_id, CourseStep.RESUME, body.reason))
+        return _shown(call, await commands.take(call.db, call.actor, call.now, course_id, CourseStep.RESUME, body.reason))
 
     @router.post("/{course_id}/stop")
     @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def stop_course(course_id: UUID, body: WithReason, call: Call) -> CourseOut:
         """End a course before all that was planned is done. Final."""
-        return _shown(call, await commands.take(call, course_id, CourseStep.STOP, body.reason))
+        return _shown(call, await commands.take(call.db, call.actor, call.now, course_id, CourseStep.STOP, body.reason))
 
     @router.post("/{course_id}/complete")
     @access("system/CarePlan.u", person=RESPONSIBLE, phi="write")
     async def complete_course(course_id: UUID, body: MaybeWithReason, call: Call) -> CourseOut:
         """End a course as planned. Final."""
-        return _shown(call, await commands.take(call, course_id, CourseStep.COMPLETE, body.reason))
+        return _shown(call, await commands.take(call.db, call.actor, call.now, course_id, CourseStep.COMPLETE, body.reason))
 
     return router
 
 
 def _shown(call: CallContext, course: Course) -> CourseOut:
+    call.patient(course.patient_id)
     call.etag(course.version)
     return CourseOut.model_validate(course)

@@ -13,63 +13,62 @@ from services.intake.policy import Policy
 from services.intake.practitioners.queries import find_practitioners
 from services.intake.refusals import refused, unknown_reference
 from services.intake.roles import RESPONSIBLE
+from shared.db import clinic_of
 from shared.errors import Conflict, FieldError
 from shared.outbox import emit
-from shared.security.caller import role_missing
-from shared.web import CallContext
+from shared.security.caller import Actor, role_missing
 
 
-async def start(call: CallContext, body: StartCourse, policy: Policy) -> Course:
+async def start(db: AsyncSession, actor: Actor, now: datetime, body: StartCourse, policy: Policy) -> Course:
     """Start a course. Raises 422 for unknown or unqualified people and too many infusions, 409 unless the patient is active and free."""
-    call.patient(body.patient_id)
-    patient = await referenced_patient(call.db, body.patient_id, lock=True)
+    patient = await referenced_patient(db, body.patient_id, lock=True)
     patient.require_active()
     _refuse_protocol(body, policy)
     _refuse_planned(body.planned_infusions, policy)
-    await _refuse_unqualified(call, {name: getattr(body, name) for name in CARE_TEAM_ROLES})
-    if (open_course := await find_open_course(call.db, body.patient_id)) is not None:
+    await _refuse_unqualified(db, {name: getattr(body, name) for name in CARE_TEAM_ROLES})
+    if (open_course := await find_open_course(db, body.patient_id)) is not None:
         detail = "The patient has a course that has not ended."
         raise Conflict("course-already-open", detail, extra={"state": open_course.status, "course_id": open_course.course_id})
     course = Course(
-        clinic_id=call.clinic_id,
+        clinic_id=clinic_of(db),
         course_id=uuid4(),
-        status_changed_at=call.now,
-        status_changed_by=call.caller.actor,
-        started_at=call.now,
+        status_changed_at=now,
+        status_changed_by=actor.name,
+        started_at=now,
         **body.model_dump(),
     )
-    call.db.add(course)
-    emit(call.db, course.changed(call.now, []))
+    db.add(course)
+    emit(db, course.changed(now, []))
     return course
 
 
-async def change(call: CallContext, course_id: UUID, body: ChangeCourse, policy: Policy) -> Course:
+async def change(db: AsyncSession, actor: Actor, now: datetime, course_id: UUID, body: ChangeCourse, policy: Policy) -> Course:
     """Change care team or plan. Raises NotFound, 428 or 412 for the version, 409 for an ended course, and as for a start.
 
     What is planned is changed by those who may be responsible; a coordinator may change the care team.
     """
-    course = await _locked(call, course_id)
-    call.require_version(course.version)
+    course = await _locked(db, actor, course_id)
+    actor.require_version(course.version)
     fields = {name: getattr(body, name) for name in body.model_fields_set}
-    if fields.keys() & PLANNING_FIELDS and call.caller.roles.isdisjoint(RESPONSIBLE):
+    if fields.keys() & PLANNING_FIELDS and actor.roles.isdisjoint(RESPONSIBLE):
         raise role_missing(RESPONSIBLE)
     if "planned_infusions" in fields:
         _refuse_planned(body.planned_infusions, policy)
-    await _refuse_unqualified(call, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})
+    await _refuse_unqualified(db, {name: value for name, value in fields.items() if name in CARE_TEAM_ROLES})
     course.replan(**fields)
-    emit(call.db, course.changed(call.now, await steps_taken(call.db, course_id)))
+    emit(db, course.changed(now, await steps_taken(db, course_id)))
     return course
 
 
-async def take(call: CallContext, course_id: UUID, step: CourseStep, reason: str | None) -> Course:
+async def take(db: AsyncSession, actor: Actor, now: datetime, course_id: UUID, step: CourseStep, reason: str | None) -> Course:
     """Hold, resume, stop or complete. Raises NotFound, 409 when the state does not allow it or, to resume, the patient's does not."""
-    course = await _locked(call, course_id)
-    change = course.take(step, reason, call.now, call.caller.actor)
+    course = await _locked(db, actor, course_id)
+    change = course.take(step, reason, now, actor.name)
     if step is CourseStep.RESUME:
-        (await get_patient(call.db, course.patient_id, lock=True)).require_active()
-    taken = [*await steps_taken(call.db, course_id), change]
-    call.db.add(change)
-    emit(call.db, course.changed(call.now, taken))
+        (await get_patient(db, course.patient_id, lock=True)).require_active()
+    taken = [*await steps_taken(db, course_id), change]
+    db.add(change)
+    emit(db, course.changed(now, taken))
     return course
 
 
@@ -81,10 +80,9 @@ async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
     return len(found)
 
 
-async def _locked(call: CallContext, course_id: UUID) -> Course:
-    course = await get_course(call.db, course_id, lock=True)
-    call.patient(course.patient_id)
-    call.expect_version(course.version)
+async def _locked(db: AsyncSession, actor: Actor, course_id: UUID) -> Course:
+    course = await get_course(db, course_id, lock=True)
+    actor.expect_version(course.version)
     return course
 
 
@@ -105,10 +103,10 @@ def _refuse_planned(planned: int, policy: Policy) -> None:
         raise refused(FieldError("/planned_infusions", "planned-infusions-out-of-range", allowed))
 
 
-async def _refuse_unqualified(call: CallContext, places: Mapping[str, UUID | None]) -> None:
+async def _refuse_unqualified(db: AsyncSession, places: Mapping[str, UUID | None]) -> None:
     """Everybody named must be an active practitioner of this clinic with a role for the place."""
     named = {place: practitioner_id for place, practitioner_id in places.items() if practitioner_id is not None}
-    known = await find_practitioners(call.db, set(named.values())) if named else {}
+    known = await find_practitioners(db, set(named.values())) if named else {}
     for place, practitioner_id in named.items():
         practitioner = known.get(practitioner_id)
         if practitioner is None:

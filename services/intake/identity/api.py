@@ -57,7 +57,7 @@ async def read_client(client_id: ClientId, call: Call) -> ClientOut:
 @operator_access("system/Client.u")
 async def disable_client(client_id: ClientId, body: NoMembers, call: Call) -> ClientOut:  # noqa: ARG001 - the body is an empty object
     """No more tokens for this client; those it has are refused within a second."""
-    return ClientOut.model_validate(await commands.disable_client(call, client_id))
+    return ClientOut.model_validate(await commands.disable_client(call.db, call.actor, call.now, client_id))
 
 
 def token_routes(issuer: TokenIssuer) -> Router:

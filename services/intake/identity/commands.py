@@ -20,10 +20,9 @@ from shared.db import Database, enter_clinic
 from shared.errors import Conflict
 from shared.events.intake import ClientChanged
 from shared.outbox import emit
-from shared.security.caller import OUTSIDE_CLINICS
+from shared.security.caller import OUTSIDE_CLINICS, Actor
 from shared.security.projection import upsert_client
 from shared.security.tries import Tries
-from shared.web import CallContext
 
 
 class TokenRefused(Exception):
@@ -83,11 +82,11 @@ async def register_client(db: AsyncSession, registration: Registration, *, at: d
     return client
 
 
-async def disable_client(call: CallContext, client_id: str) -> RegisteredClient:
+async def disable_client(db: AsyncSession, actor: Actor, now: datetime, client_id: str) -> RegisteredClient:
     """Give a client no more tokens and refuse those it has, here at once, elsewhere within a second. Raises NotFound or Conflict."""
-    client = await get_client(call.db, client_id, lock=True)
-    await enter_clinic(call.db, client.clinic_id or OUTSIDE_CLINICS)
-    await _tell(call.db, client, client.disable(call.now, call.caller.actor))
+    client = await get_client(db, client_id, lock=True)
+    await enter_clinic(db, client.clinic_id or OUTSIDE_CLINICS)
+    await _tell(db, client, client.disable(now, actor.name))
     return client
 
 

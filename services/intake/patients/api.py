@@ -29,7 +29,8 @@ def routes(policy: Policy) -> Router:
     @access("system/Patient.c", system_or_person=DESK, phi="write")
     async def register_patient(body: RegisterPatient, call: Call) -> PatientOut:
         """Register a patient; the clinic's next patient number is given."""
-        patient = await commands.register(call, body, policy)
+        patient, alike = await commands.register(call.db, call.actor, call.now, body, policy)
+        call.saw(alike)
         call.created(f"/intake/v1/patients/{patient.patient_id}")
         return _shown(call, patient)
 
@@ -44,14 +45,15 @@ def routes(policy: Policy) -> Router:
     @access("system/Patient.r", system_or_person=CARE, phi="read")
     async def read_patient(patient_id: UUID, call: Call) -> PatientOut:
         """One patient."""
-        call.patient(patient_id)
         return _shown(call, await get_patient(call.db, patient_id))
 
     @router.patch("/{patient_id}")
     @access("system/Patient.u", system_or_person=DESK, phi="write")
     async def change_patient(patient_id: UUID, body: ChangePatient, call: Call) -> PatientOut:
         """Correct names, contact details, zone, language or channel."""
-        return _shown(call, await commands.change(call, patient_id, body, policy))
+        patient, alike = await commands.change(call.db, call.actor, call.now, patient_id, body, policy)
+        call.saw(alike)
+        return _shown(call, patient)
 
     _changes(router)
     return router
@@ -64,39 +66,40 @@ def _changes(router: Router) -> None:
     @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def record_death(patient_id: UUID, body: RecordDeath, call: Call) -> PatientOut:
         """Record that the patient has died: all that was planned or queued for sending is stopped, and the chart is read-only."""
-        return _shown(call, await commands.record_death(call, patient_id, body))
+        return _shown(call, await commands.record_death(call.db, call.actor, call.now, patient_id, body))
 
     @router.post("/{patient_id}/death/entered-in-error")
     @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_death(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient is alive: the death was entered in error. Care goes on; what was missed meanwhile becomes one call by a person."""
-        return _shown(call, await commands.take_back(call, patient_id, Change.DEATH_ENTERED_IN_ERROR, body))
+        return _shown(call, await commands.take_back(call.db, call.actor, call.now, patient_id, Change.DEATH_ENTERED_IN_ERROR, body))
 
     @router.post("/{patient_id}/withdrawal")
     @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def record_withdrawal(patient_id: UUID, body: RecordWithdrawal, call: Call) -> PatientOut:
         """Record that the patient leaves the programme."""
-        return _shown(call, await commands.record_withdrawal(call, patient_id, body))
+        return _shown(call, await commands.record_withdrawal(call.db, call.actor, call.now, patient_id, body))
 
     @router.post("/{patient_id}/withdrawal/entered-in-error")
     @access("system/Patient.u", person=CORRECTING, corrects=True, phi="write")
     async def take_back_withdrawal(patient_id: UUID, body: EnteredInError, call: Call) -> PatientOut:
         """The patient never left: the withdrawal was entered in error. What was missed meanwhile becomes one call by a person."""
-        return _shown(call, await commands.take_back(call, patient_id, Change.WITHDRAWAL_ENTERED_IN_ERROR, body))
+        return _shown(call, await commands.take_back(call.db, call.actor, call.now, patient_id, Change.WITHDRAWAL_ENTERED_IN_ERROR, body))
 
     @router.post("/{patient_id}/message-opt-out")
     @access("system/Patient.u", system_or_person=CARE, phi="write")
     async def opt_out_of_messages(patient_id: UUID, body: OptOut, call: Call) -> PatientOut:
         """No more messages by machine. Not a withdrawal: care goes on, by staff."""
-        return _shown(call, await commands.opt_out(call, patient_id, body))
+        return _shown(call, await commands.opt_out(call.db, call.actor, call.now, patient_id, body))
 
     @router.post("/{patient_id}/message-opt-in")
     @access("system/Patient.u", system_or_person=DESK, phi="write")
     async def opt_in_to_messages(patient_id: UUID, body: OptIn, call: Call) -> PatientOut:
         """Take an opt-out back. A valid messaging consent is still needed."""
-        return _shown(call, await commands.opt_in(call, patient_id, body))
+        return _shown(call, await commands.opt_in(call.db, call.actor, call.now, patient_id, body))
 
 
 def _shown(call: CallContext, patient: Patient) -> PatientOut:
+    call.patient(patient.patient_id)
     call.etag(patient.version)
     return PatientOut.of(patient)

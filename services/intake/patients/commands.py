@@ -1,6 +1,6 @@
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,92 +15,100 @@ from services.intake.patients.rules import Change, Channel, PatientStatus, Reque
 from services.intake.patients.schemas import ChangePatient, EnteredInError, OptIn, OptOut, RecordDeath, RecordWithdrawal, RegisterPatient
 from services.intake.policy import Policy
 from services.intake.refusals import refuse_nameless, refused
+from shared.db import clinic_of
 from shared.errors import Conflict, FieldError
 from shared.events.registry import Event
 from shared.outbox import emit
-from shared.web import CallContext
+from shared.security.caller import Actor
 
 
-async def register(call: CallContext, body: RegisterPatient, policy: Policy) -> Patient:
+class Known(NamedTuple):
+    """A patient, and those who are so much like them that somebody had to say that they are others."""
+
+    patient: Patient
+    alike: Collection[UUID]
+
+
+async def register(db: AsyncSession, actor: Actor, now: datetime, body: RegisterPatient, policy: Policy) -> Known:
     """Register a patient under the clinic's next number. Raises 422 for what cannot be, 409 under the minimum age and for somebody
     who may be there already.
     """
     refuse_nameless(body.given_name, body.family_name)
-    _refuse_birth_date(body.birth_date, _today(call, body.time_zone), policy)
+    _refuse_birth_date(body.birth_date, _today(now, body.time_zone), policy)
     _refuse_unreachable(body.preferred_channel, body.email, body.phone)
     patient = Patient(
-        clinic_id=call.clinic_id,
+        clinic_id=clinic_of(db),
         patient_id=uuid4(),
-        patient_number=await _next_number(call),
-        status_changed_at=call.now,
-        status_changed_by=call.caller.actor,
-        registered_at=call.now,
+        patient_number=await _next_number(db),
+        status_changed_at=now,
+        status_changed_by=actor.name,
+        registered_at=now,
         **_columns(body, set(RegisterPatient.model_fields)),
     )
-    call.patient(patient.patient_id)
-    await refuse_duplicate(call, patient, body.duplicate_confirmation, policy)
-    call.db.add(patient)
-    emit(call.db, patient.changed(call.now))
-    return patient
+    alike = await refuse_duplicate(db, actor, now, patient, body.duplicate_confirmation, policy)
+    db.add(patient)
+    emit(db, patient.changed(now))
+    return Known(patient, alike)
 
 
-async def change(call: CallContext, patient_id: UUID, body: ChangePatient, policy: Policy) -> Patient:
+async def change(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: ChangePatient, policy: Policy) -> Known:
     """Change what was sent. Raises NotFound, 428 or 412 for the version, 409 after death, and as for a registration."""
-    patient = await _locked(call, patient_id)
-    call.require_version(patient.version)
+    patient = await _locked(db, actor, patient_id)
+    actor.require_version(patient.version)
     columns, before = _columns(body, body.model_fields_set), KnownAs.of(patient)
-    changed = patient.correct(call.now, **columns)
+    changed = patient.correct(now, **columns)
     refuse_nameless(patient.given_name, patient.family_name)
     if "birth_date" in columns:
-        _refuse_birth_date(patient.birth_date, _today(call, patient.time_zone), policy)
+        _refuse_birth_date(patient.birth_date, _today(now, patient.time_zone), policy)
     if columns.keys() & {"preferred_channel", "email", "phone"}:
         _refuse_unreachable(patient.preferred_channel, patient.email, patient.phone)
+    alike: Collection[UUID] = ()
     if KnownAs.of(patient) != before:
-        await refuse_duplicate(call, patient, body.duplicate_confirmation, policy, before=before)
-    emit(call.db, changed)
-    return patient
+        alike = await refuse_duplicate(db, actor, now, patient, body.duplicate_confirmation, policy, before=before)
+    emit(db, changed)
+    return Known(patient, alike)
 
 
-async def record_death(call: CallContext, patient_id: UUID, body: RecordDeath) -> Patient:
+async def record_death(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: RecordDeath) -> Patient:
     """From the commit of this on nothing is sent to the patient. Raises NotFound, 409 when it is recorded already."""
-    patient = await _locked(call, patient_id)
-    died = patient.die(body.died_on, call.now, call.caller.actor)
-    if body.died_on is not None and not patient.birth_date <= body.died_on <= _today(call, patient.time_zone):
+    patient = await _locked(db, actor, patient_id)
+    died = patient.die(body.died_on, now, actor.name)
+    if body.died_on is not None and not patient.birth_date <= body.died_on <= _today(now, patient.time_zone):
         raise refused(FieldError("/died_on", "time-out-of-range", "Allowed: from the birth date to today."))
-    _record(call, patient, Change.DEATH, died)
+    _record(db, actor, now, patient, Change.DEATH, died)
     return patient
 
 
-async def record_withdrawal(call: CallContext, patient_id: UUID, body: RecordWithdrawal) -> Patient:
+async def record_withdrawal(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: RecordWithdrawal) -> Patient:
     """The patient leaves the programme. Raises NotFound, 409 unless active."""
-    patient = await _locked(call, patient_id)
-    withdrawn = patient.withdraw(call.now, call.caller.actor)
-    _record(call, patient, Change.WITHDRAWAL, withdrawn, body.requested_by, body.reason)
+    patient = await _locked(db, actor, patient_id)
+    withdrawn = patient.withdraw(now, actor.name)
+    _record(db, actor, now, patient, Change.WITHDRAWAL, withdrawn, body.requested_by, body.reason)
     return patient
 
 
-async def take_back(call: CallContext, patient_id: UUID, mistake: Change, body: EnteredInError) -> Patient:
+async def take_back(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, mistake: Change, body: EnteredInError) -> Patient:
     """A death or a withdrawal was entered in error. Raises NotFound, 428 or 412 for the version, 409 where none is recorded."""
-    patient = await _locked(call, patient_id)
-    call.require_version(patient.version)
-    patient.take_back(mistake, call.now, call.caller.actor)
-    _record(call, patient, mistake, None, reason=body.reason)
+    patient = await _locked(db, actor, patient_id)
+    actor.require_version(patient.version)
+    patient.take_back(mistake, now, actor.name)
+    _record(db, actor, now, patient, mistake, None, reason=body.reason)
     return patient
 
 
-async def opt_out(call: CallContext, patient_id: UUID, body: OptOut) -> Patient:
+async def opt_out(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: OptOut) -> Patient:
     """No more messages by machine; care goes on. Raises NotFound, 409 when it is so already."""
-    patient = await _locked(call, patient_id)
+    patient = await _locked(db, actor, patient_id)
     patient.opt(Change.MESSAGE_OPT_OUT)
-    _record(call, patient, Change.MESSAGE_OPT_OUT, None, body.requested_by, body.reason)
+    _record(db, actor, now, patient, Change.MESSAGE_OPT_OUT, None, body.requested_by, body.reason)
     return patient
 
 
-async def opt_in(call: CallContext, patient_id: UUID, body: OptIn) -> Patient:
+async def opt_in(db: AsyncSession, actor: Actor, now: datetime, patient_id: UUID, body: OptIn) -> Patient:
     """Take an opt-out back. Raises NotFound, 409 without one."""
-    patient = await _locked(call, patient_id)
+    patient = await _locked(db, actor, patient_id)
     patient.opt(Change.MESSAGE_OPT_IN)
-    _record(call, patient, Change.MESSAGE_OPT_IN, None, body.requested_by)
+    _record(db, actor, now, patient, Change.MESSAGE_OPT_IN, None, body.requested_by)
     return patient
 
 
@@ -113,11 +121,10 @@ async def tell_untold(db: AsyncSession, now: datetime, limit: int) -> int:
     return len(found)
 
 
-async def _locked(call: CallContext, patient_id: UUID) -> Patient:
-    call.patient(patient_id)
-    patient = await get_patient(call.db, patient_id, lock=True)
-    call.expect_version(patient.version)
-    await _recall_withdrawal(call.db, patient)
+async def _locked(db: AsyncSession, actor: Actor, patient_id: UUID) -> Patient:
+    patient = await get_patient(db, patient_id, lock=True)
+    actor.expect_version(patient.version)
+    await _recall_withdrawal(db, patient)
     return patient
 
 
@@ -128,7 +135,9 @@ async def _recall_withdrawal(db: AsyncSession, patient: Patient) -> None:
 
 
 def _record(
-    call: CallContext,
+    db: AsyncSession,
+    actor: Actor,
+    now: datetime,
     patient: Patient,
     change: Change,
     event: Event | None,
@@ -136,27 +145,27 @@ def _record(
     reason: str | None = None,
 ) -> None:
     """Keep who did it, when and why, and tell the others: the special event first, then the whole current state."""
-    call.db.add(
+    db.add(
         PatientChange(
-            clinic_id=call.clinic_id,
+            clinic_id=clinic_of(db),
             patient_change_id=uuid4(),
             patient_id=patient.patient_id,
             change=change,
-            changed_at=call.now,
-            changed_by=call.caller.actor,
+            changed_at=now,
+            changed_by=actor.name,
             requested_by=requested_by,
             reason=reason,
             died_on=patient.died_on if change is Change.DEATH else None,
         )
     )
     if event is not None:
-        emit(call.db, event)
-    emit(call.db, patient.changed(call.now))
+        emit(db, event)
+    emit(db, patient.changed(now))
 
 
-def _today(call: CallContext, time_zone: str) -> date:
+def _today(now: datetime, time_zone: str) -> date:
     """The patient's local date."""
-    return call.now.astimezone(ZoneInfo(time_zone)).date()
+    return now.astimezone(ZoneInfo(time_zone)).date()
 
 
 def _refuse_birth_date(birth_date: date, today: date, policy: Policy) -> None:
@@ -183,8 +192,8 @@ def _columns(body: RegisterPatient | ChangePatient, sent: Collection[str]) -> di
     return columns
 
 
-async def _next_number(call: CallContext) -> str:
-    return patient_number((await call.db.execute(_NEXT_NUMBER, {"clinic_id": call.clinic_id})).scalar_one())
+async def _next_number(db: AsyncSession) -> str:
+    return patient_number((await db.execute(_NEXT_NUMBER, {"clinic_id": clinic_of(db)})).scalar_one())
 
 
 _NEXT_NUMBER = text(

@@ -16,7 +16,7 @@ router = Router(prefix="/intake/v1/practitioners", tags=["Practitioner"])
 @access("system/Practitioner.c", system_or_person=ADMINISTRATION)
 async def register_practitioner(body: RegisterPractitioner, call: Call) -> PractitionerOut:
     """Register a practitioner with roles."""
-    practitioner = await commands.register(call, body)
+    practitioner = await commands.register(call.db, call.now, body)
     call.created(f"/intake/v1/practitioners/{practitioner.practitioner_id}")
     call.etag(practitioner.version)
     return PractitionerOut.model_validate(practitioner)
@@ -47,6 +47,6 @@ async def read_practitioner(practitioner_id: UUID, call: Call) -> PractitionerOu
 @access("system/Practitioner.u", system_or_person=ADMINISTRATION)
 async def change_practitioner(practitioner_id: UUID, body: ChangePractitioner, call: Call) -> PractitionerOut:
     """Change names, roles or whether the practitioner is active."""
-    practitioner = await commands.change(call, practitioner_id, body)
+    practitioner = await commands.change(call.db, call.actor, call.now, practitioner_id, body)
     call.etag(practitioner.version)
     return PractitionerOut.model_validate(practitioner)
