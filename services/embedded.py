@@ -175,7 +175,7 @@ def safe_settings(embedding: Embedding, server: DatabaseServer) -> tuple[IntakeS
     """The settings of the three services. Raises UnsafeSettings for what production refuses."""
     values = {name: value for service in SERVICES for name, value in environment(embedding, server, service).items()}
     with _environment(values):
-        settings = IntakeSettings(), SessionsSettings(), FollowupSettings()
+        settings = IntakeSettings.read(), SessionsSettings.read(), FollowupSettings.read()
     refuse(refusal for one in settings for refusal in one.refusals())
     return settings
 

@@ -6,9 +6,11 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -39,6 +41,17 @@ def refuse(refusals: Iterable[UnsafeSettings]) -> None:
     each = list({str(refusal): refusal for refusal in refusals}.values())
     if each:
         raise UnsafeSettings(each[0].setting, "; ".join([each[0].why, *map(str, each[1:])]))
+
+
+def _is_public_origin(url: str) -> bool:
+    """A scheme, a host and perhaps a port: links and the pages' own forms are made of it, so it has no path."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and url == f"https://{parts.netloc}" and parts.hostname not in (None, "", "localhost")
+
+
+def _what_fits(error: ErrorDetails) -> str:
+    """What may stand in a variable. Pydantic's messages name what is wanted, not what was given."""
+    return "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -122,6 +135,20 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _SecretFiles(settings_cls)
 
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of this process. Raises UnsafeSettings that names each variable which is missing or malformed, never its value."""
+        try:
+            return cls()
+        except ValidationError as invalid:
+            refuse(UnsafeSettings(cls._variable(str(error["loc"][0])), _what_fits(error)) for error in invalid.errors())
+            raise
+
+    @classmethod
+    def _variable(cls, field: str) -> str:
+        """As an operator types it. ``field`` is a field's name, or what stands in the environment for it."""
+        return field if field.isupper() else f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
     @property
     def token_issuer(self) -> str:
         """``iss`` of every access token."""
@@ -147,17 +174,19 @@ class ServiceSettings(BaseSettings):
             yield UnsafeSettings("AFTERGLOW_FAILPOINTS", "faults are injected in tests only")
         if self.clock:
             yield UnsafeSettings("AFTERGLOW_CLOCK", "production runs on the system's clock")
-        if not self.public_url.startswith("https://") or "localhost" in self.public_url:
-            yield UnsafeSettings("AFTERGLOW_PUBLIC_URL", "must be the https:// origin that patients open")
+        if not _is_public_origin(self.public_url):
+            yield UnsafeSettings(
+                "AFTERGLOW_PUBLIC_URL", "must be the https:// origin that patients open, without a path, such as https://care.example.org"
+            )
         if self.log_level == "DEBUG":
             yield UnsafeSettings("AFTERGLOW_LOG_LEVEL", "DEBUG is not for production")
         if self.kafka_bootstrap and not self.kafka_username:
-            yield UnsafeSettings("KAFKA_USERNAME", "production speaks to Kafka as a named principal")
+            yield UnsafeSettings(self._variable("kafka_username"), "production speaks to Kafka as a named principal")
         yield from self._weak_secrets()
 
     def _weak_secrets(self) -> Iterator[UnsafeSettings]:
         seen: dict[str, str] = {}
-        for name, value in self.secrets().items():
+        for name, value in ((self._variable(field), value) for field, value in self.secrets().items()):
             if len(value.encode()) < MIN_SECRET_BYTES or len(set(value)) < 8:
                 yield UnsafeSettings(name, f"needs at least {MIN_SECRET_BYTES} random bytes")
             elif value.lower().startswith(("demo", "change", "secret", "password", "example")):

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from pydantic import ValidationError
 from sqlalchemy import text
 
 from shared import migrations, telemetry
@@ -29,11 +28,8 @@ S = TypeVar("S", bound=ServiceSettings)
 def run_alone(name: str, settings_type: type[S], build: Callable[[S, Bus, Clock], Service]) -> int:
     """Run the service called ``name`` until SIGTERM; returns the exit code, 78 when its configuration is refused."""
     try:
-        settings = settings_type()
+        settings = settings_type.read()
         settings.refuse_unsafe()
-    except ValidationError as invalid:
-        names = ", ".join(sorted({str(error["loc"][0]) for error in invalid.errors()}))
-        return _refused(f"{name}: missing or malformed settings: {names}")
     except (UnsafeSettings, OSError) as unsafe:
         return _refused(f"{name}: {unsafe}")
     telemetry.configure_logs(level=settings.log_level)
@@ -88,7 +84,7 @@ async def _until_migrated(service: Service) -> None:
             log.warning("start.database_away", error_class=type(error).__name__)
         else:
             if role.unsafe and service.settings.env == "production":
-                raise UnsafeSettings("DATABASE_URL", "the service's role must be neither superuser nor BYPASSRLS")
+                raise UnsafeSettings(f"{service.name.upper()}_DATABASE_URL", "the service's role must be neither superuser nor BYPASSRLS")
             if not missing:
                 return
             log.warning("start.migrations_pending", count=len(missing))

@@ -12,14 +12,14 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 EXIT_UNSAFE = 78
 
 SECRETS = [
-    ("intake", "intake-cursor-key", "demo-cursor-key-0123456789-abcdefgh-0123456789", "cursor_key"),
-    ("intake", "intake-cursor-key", "short", "cursor_key"),
-    ("intake", "intake-database-password", "changeme-changeme-changeme-changeme-changeme", "database_password"),
-    ("intake", "intake-signing-keys.json", "{}", "signing_keys"),
-    ("sessions", "sessions-cursor-key", "a" * 48, "cursor_key"),
-    ("sessions", "sessions-kafka-password", "", "kafka_password"),
-    ("followup", "followup-link-secret", "password-password-password-password-password", "link_secret"),
-    ("followup", "followup-client-key.json", "", "client_key"),
+    ("intake", "intake-cursor-key", "demo-cursor-key-0123456789-abcdefgh-0123456789", "INTAKE_CURSOR_KEY"),
+    ("intake", "intake-cursor-key", "short", "INTAKE_CURSOR_KEY"),
+    ("intake", "intake-database-password", "changeme-changeme-changeme-changeme-changeme", "INTAKE_DATABASE_PASSWORD"),
+    ("intake", "intake-signing-keys.json", "{}", "INTAKE_SIGNING_KEYS"),
+    ("sessions", "sessions-cursor-key", "a" * 48, "SESSIONS_CURSOR_KEY"),
+    ("sessions", "sessions-kafka-password", "", "SESSIONS_KAFKA_PASSWORD"),
+    ("followup", "followup-link-secret", "password-password-password-password-password", "FOLLOWUP_LINK_SECRET"),
+    ("followup", "followup-client-key.json", "", "FOLLOWUP_CLIENT_KEY"),
     ("kafka", "kafka-admin-password", "admin", "kafka-admin-password"),
 ]
 """A service, one of its secrets, the value that it must refuse, and the name that it must give."""
@@ -27,11 +27,12 @@ SECRETS = [
 SETTINGS = [
     ("intake", "AFTERGLOW_PUBLIC_URL", "http://127.0.0.1:8443", "AFTERGLOW_PUBLIC_URL"),
     ("intake", "INTAKE_CURSOR_KEY_FILE", "/run/secrets/of-nobody", "INTAKE_CURSOR_KEY_FILE"),
-    ("intake", "INTAKE_SIGNING_KEYS_FILE", "", "signing_keys"),
+    ("intake", "INTAKE_SIGNING_KEYS_FILE", "", "INTAKE_SIGNING_KEYS"),
+    ("intake", "AFTERGLOW_PUBLIC_URL", "https://care.example.org/queue", "AFTERGLOW_PUBLIC_URL"),
     ("sessions", "AFTERGLOW_FAILPOINTS", "relay.after_publish=kill", "AFTERGLOW_FAILPOINTS"),
     ("sessions", "AFTERGLOW_LOG_LEVEL", "DEBUG", "AFTERGLOW_LOG_LEVEL"),
-    ("sessions", "SESSIONS_KAFKA_USERNAME", "", "KAFKA_USERNAME"),
-    ("sessions", "SESSIONS_DATABASE_URL", "nonsense", "database_url"),
+    ("sessions", "SESSIONS_KAFKA_USERNAME", "", "SESSIONS_KAFKA_USERNAME"),
+    ("sessions", "SESSIONS_DATABASE_URL", "nonsense", "SESSIONS_DATABASE_URL"),
     ("sessions", "AFTERGLOW_ENV", "staging", "AFTERGLOW_ENV"),
     ("followup", "FOLLOWUP_SMTP_HOST", "", "FOLLOWUP_SMTP_HOST"),
     ("followup", "FOLLOWUP_OUTBOX_FOLDER", "/messages", "FOLLOWUP_OUTBOX_FOLDER"),
@@ -60,7 +61,7 @@ def test_one_value_for_two_secrets_is_refused(stack: Stack, tmp_path: Path) -> N
     shutil.copyfile(folder / "sessions-database-password", folder / "sessions-cursor-key")
     ran = stack.compose("run", "--rm", "--no-deps", "-T", "sessions", check=False, settings={"AFTERGLOW_SECRETS": str(folder)})
     assert ran.code == EXIT_UNSAFE
-    assert "database_password: has the same value as cursor_key" in ran.err
+    assert "SESSIONS_DATABASE_PASSWORD: has the same value as SESSIONS_CURSOR_KEY" in ran.err
 
 
 @pytest.mark.parametrize(("service", "setting", "value", "name"), SETTINGS, ids=[f"{row[1]}" for row in SETTINGS])

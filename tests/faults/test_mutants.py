@@ -160,6 +160,8 @@ async def test_an_offset_before_the_effects_is_caught(
     async with kafka.process(inbox_type=inbox_type) as doomed:
         await kafka.sender.say(conversation)
         await eventually(lambda: has_died(inbox_type))
+        # Its relay has marked what it published: otherwise the next process publishes it again, and the copy makes up for what was skipped.
+        await eventually(kafka.sender.pending, lambda left: left == 0)
         await doomed.crash()
     assert await kafka.receiver.done() == 0
     assert (await kafka.receiver.offsets()).get((TOPIC, partition_of(str(conversation)))) == (1 if moved else 0)

@@ -68,8 +68,8 @@ def test_production_takes_safe_settings() -> None:
         ({"smtp_sender": "appointments@b\u00fccher.example"}, "FOLLOWUP_SMTP_SENDER"),
         ({"smtp_username": "clinic"}, "FOLLOWUP_SMTP_USERNAME"),
         ({"smtp_tls": "none"}, "FOLLOWUP_SMTP_TLS"),
-        ({"link_secret": "too short"}, "link_secret"),
-        ({"link_secret": SAFE["cursor_key"]}, "link_secret"),
+        ({"link_secret": "too short"}, "FOLLOWUP_LINK_SECRET"),
+        ({"link_secret": SAFE["cursor_key"]}, "FOLLOWUP_LINK_SECRET"),
     ],
 )
 def test_production_refuses_what_only_a_demo_may_have(changed: dict[str, object], setting: str) -> None:
@@ -79,7 +79,7 @@ def test_production_refuses_what_only_a_demo_may_have(changed: dict[str, object]
 
 
 def test_all_that_production_refuses_is_named_at_once() -> None:
-    with pytest.raises(UnsafeSettings, match=r"(?s)AFTERGLOW_PUBLIC_URL.*link_secret.*FOLLOWUP_SMTP_HOST"):
+    with pytest.raises(UnsafeSettings, match=r"(?s)AFTERGLOW_PUBLIC_URL.*FOLLOWUP_LINK_SECRET.*FOLLOWUP_SMTP_HOST"):
         settings(AFTERGLOW_PUBLIC_URL="http://localhost", smtp_host="", link_secret="too short").refuse_unsafe()
 
 
