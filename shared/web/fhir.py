@@ -64,6 +64,17 @@ class FhirResponse(Response):
     media_type = "application/fhir+json"
 
 
+def described(kind: str, *required: str) -> dict[int | str, dict[str, Any]]:  # Any: JSON values
+    """A resource in the API's description: its members are FHIR's; ``required`` are those that it always has here."""
+    schema = {
+        "type": "object",
+        "description": f"FHIR R4 {kind} (http://hl7.org/fhir/R4/{kind.lower()}.html).",
+        "required": ["resourceType", "id", *required],
+        "properties": {"resourceType": {"const": kind}, "id": {"type": "string"}},
+    }
+    return {200: {"content": {FhirResponse.media_type: {"schema": schema}}}}
+
+
 def coded(system: str, code: str | None, text: str = "") -> Resource | None:
     """A code of ours as a CodeableConcept."""
     if code is None:

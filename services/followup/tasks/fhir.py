@@ -16,7 +16,7 @@ from services.followup.tasks.policy import TaskPolicy
 from services.followup.tasks.schemas import TaskDetail
 from services.followup.tasks.wording import Texts
 from shared.web import FHIR_JSON, Call, Router, access
-from shared.web.fhir import FHIR, FhirResponse, Resource, coded, reference, resource_response
+from shared.web.fhir import FHIR, FhirResponse, Resource, coded, described, reference, resource_response
 
 _FOCUS = {"Infusion": "Procedure", "CheckIn": "QuestionnaireResponse", "Course": "CarePlan"}
 """What a task is about, as FHIR R4 calls it."""
@@ -27,7 +27,7 @@ def fhir_routes(policy: TaskPolicy, texts: Texts) -> Router:
     """Tasks by id."""
     router = Router(prefix="/fhir", tags=["Task"], body=FHIR_JSON, answers=FHIR)
 
-    @router.get("/Task/{task_id}", response_class=FhirResponse)
+    @router.get("/Task/{task_id}", response_class=FhirResponse, responses=described("Task", "meta", "status", "intent", "code", "for"))
     @access(READ, system_or_person=WORKERS, phi="read")
     async def read_task(task_id: UUID, call: Call, _format: Format = None) -> Response:
         """One task as FHIR R4 has it, for whoever may read it as JSON, and no more of it."""

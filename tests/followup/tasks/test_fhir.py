@@ -1,18 +1,20 @@
 """A task in FHIR: valid R4 in every state, never more than its twin in JSON, and refused as that is."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import jsonschema
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.task import Task
 
 from shared.events import sessions as infusions
 from tests.followup.clinic import ADMIN, COORDINATOR, DIRECTOR, NURSE, PRESCRIBER, THERAPIST, Clinic, Json
-from tests.support.fhir_r4 import invalid
+from tests.support.fhir_r4 import ROOT, invalid
 
 VIEWS = ("unassigned", "mine", "on-hold", "done", "open", "cancelled")
 
@@ -46,6 +48,16 @@ async def test_every_task_is_valid_for_both_readings_of_the_standard(clinic: Cli
     assert invalid(resources) == []
 
 
+async def test_the_description_of_the_answer_fits_every_task(clinic: Clinic) -> None:
+    described = json.loads((ROOT / "docs/api/followup.openapi.json").read_text())["paths"]["/fhir/Task/{task_id}"]["get"]
+    (content,) = described["responses"]["200"]["content"].items()
+    assert content[0] == "application/fhir+json"
+    for task in await tasks_in_every_state(clinic):
+        jsonschema.validate((await read(clinic, task["task_id"])).json(), content[1]["schema"])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate("a text", content[1]["schema"])
+
+
 def test_the_validator_finds_what_is_wrong() -> None:
     (found,) = invalid([{"resourceType": "Task", "status": "nonsense", "intent": "order"}])
     assert "nonsense" in found
@@ -57,15 +69,15 @@ async def test_a_task_says_in_fhir_what_it_says_in_json(clinic: Clinic) -> None:
     await clinic.post(f"tasks/{task['task_id']}/claim", role=NURSE)
     answer = await read(clinic, task["task_id"], NURSE)
     twin = await clinic.get(f"tasks/{task['task_id']}", NURSE)
-    said, json = answer.json(), twin.json()
+    said, known = answer.json(), twin.json()
     assert answer.headers["content-type"] == "application/fhir+json; fhirVersion=4.0"
     assert answer.headers["etag"] == twin.headers["etag"] == f'W/"{said["meta"]["versionId"]}"'
     assert said["for"]["reference"] == f"Patient/{visit.patient_id}"
     assert said["owner"]["reference"] == f"Practitioner/{clinic.people[NURSE]}"
     assert said["focus"]["reference"] == f"Procedure/{visit.infusion_id}"
-    assert (said["code"]["text"], said["reasonCode"]["text"]) == (json["title"], json["why"])
-    assert (said["status"], said["priority"]) == ("accepted", json["priority"])
-    assert said["restriction"]["period"]["end"] == json["due_at"]
+    assert (said["code"]["text"], said["reasonCode"]["text"]) == (known["title"], known["why"])
+    assert (said["status"], said["priority"]) == ("accepted", known["priority"])
+    assert said["restriction"]["period"]["end"] == known["due_at"]
 
 
 def texts_of(value: object) -> list[str]:
