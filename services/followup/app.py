@@ -34,6 +34,7 @@ from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
 from services.followup.tasks.commands import CLOCK, WAKE
 from services.followup.tasks.fhir import fhir_routes
+from services.followup.tasks.leavers import Leavers
 from services.followup.tasks.pages import queue_pages
 from services.followup.tasks.policy import shipped_policy
 from services.followup.tasks.wording import Texts, shipped_texts
@@ -43,7 +44,7 @@ from shared.db import Database
 from shared.dispatch import Handler, each
 from shared.events import Event, intake, sessions
 from shared.pipeline import with_pipeline
-from shared.security.projection import on_client_changed, on_practitioner_changed
+from shared.security.projection import on_client_changed
 from shared.security.staff_links import StaffLinks
 from shared.service import Service
 from shared.telemetry import Metrics
@@ -68,6 +69,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
         look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
     )  # fmt: skip
+    leavers = Leavers(database, clock, means.policy, metrics)
     old_birth_dates = OldBirthDates(database, BirthDates(link_secret), metrics)
     service = Service(
         name="followup",
@@ -96,7 +98,13 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             **timer_handlers(clock, setup=setup),
         },
         samples={"messages": outreach.measure},
-        workers={"outreach": outreach.run, "old-birth-dates": old_birth_dates.run, "completeness": auditor.run, "calls": calls.run},
+        workers={
+            "outreach": outreach.run,
+            "old-birth-dates": old_birth_dates.run,
+            "leavers": leavers.run,
+            "completeness": auditor.run,
+            "calls": calls.run,
+        },
     )
     return with_trail(with_pipeline(service), readers=AUDITORS)
 
@@ -129,7 +137,7 @@ def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
         sessions.InfusionReviewed: each(partial(on.on_reviewed, means)),
         intake.ClinicChanged: each(on.on_clinic_changed),
         intake.ClientChanged: on_client_changed,
-        intake.PractitionerChanged: on_practitioner_changed,
+        intake.PractitionerChanged: partial(on.on_practitioner_changed, means),
         intake.PatientChanged: each(partial(on.on_patient_changed, means)),
         intake.PatientDeceased: each(partial(on.on_patient_deceased, means)),
         intake.PatientWithdrawn: each(partial(on.on_patient_withdrawn, means)),

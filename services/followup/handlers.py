@@ -13,6 +13,7 @@ from services.followup.plans.means import Means
 from services.followup.subjects import commands as subjects
 from services.followup.subjects.commands import StatusNews
 from services.followup.subjects.models import PatientStatus
+from services.followup.tasks import owners
 from services.followup.tasks.policy import CancelCause
 from shared.events import Delivery
 from shared.events.intake import (
@@ -24,6 +25,7 @@ from shared.events.intake import (
     PatientChanged,
     PatientDeceased,
     PatientWithdrawn,
+    PractitionerChanged,
 )
 from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, InfusionEvent, InfusionReviewed, InfusionReviewNeeded
 
@@ -61,6 +63,11 @@ async def on_review_needed(means: Means, db: AsyncSession, delivery: Delivery[In
 async def on_reviewed(means: Means, db: AsyncSession, delivery: Delivery[InfusionReviewed]) -> None:
     """A prescriber has looked at it."""
     await plans.close_reviews(db, means, delivery)
+
+
+async def on_practitioner_changed(means: Means, db: AsyncSession, deliveries: Sequence[Delivery[PractitionerChanged]]) -> None:
+    """Know who works here with which roles; what somebody has and may not have any more is for everybody again."""
+    await owners.note_practitioners(db, means.policy, deliveries, means.now())
 
 
 async def on_clinic_changed(db: AsyncSession, delivery: Delivery[ClinicChanged]) -> None:

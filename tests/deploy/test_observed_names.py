@@ -109,6 +109,7 @@ def test_every_metric_of_the_pipeline_is_shown_or_alerted_on(exposed: Exposed) -
         "afterglow_parked_total",
         "afterglow_outbox_failures_total",
         "afterglow_timers_fired_total",
+        "afterglow_tasks_of_leavers_total",
     }
     metrics = {name for name in exposed if not name.endswith(("_created", "_bucket", "_sum", "_count"))}
     assert {name for name in metrics if name not in named} == digging

@@ -63,7 +63,6 @@ async def test_a_task_cannot_stand_on_another_clinics_patient(clinic: Clinic, op
     "change",
     [
         "owner_id = gen_random_uuid()",
-        "status = 'accepted'",
         "status = 'on-hold'",
         "status = 'completed'",
         "status = 'cancelled'",

@@ -185,6 +185,9 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
         "patient_id": event.patient_id,
         "status": CourseStatus(event.status).value,
         "version": event.course_version,
+        "responsible": event.responsible_clinician_id,
+        "therapist": event.therapist_id,
+        "coordinator": event.coordinator_id,
     }
     changed = (await db.execute(_COURSE, parameters)).first()
     return changed is not None and changed.before in ENDED_COURSE and changed.status not in ENDED_COURSE
@@ -306,9 +309,13 @@ _TREATMENT = text(
 )
 _COURSE = text(
     """
-    INSERT INTO course AS known (clinic_id, course_id, patient_id, status, version)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:course_id AS uuid), CAST(:patient_id AS uuid), :status, :version)
-    ON CONFLICT (clinic_id, course_id) DO UPDATE SET status = EXCLUDED.status, version = EXCLUDED.version
+    INSERT INTO course AS known
+        (clinic_id, course_id, patient_id, status, version, responsible_clinician_id, therapist_id, coordinator_id)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:course_id AS uuid), CAST(:patient_id AS uuid), :status, :version,
+        CAST(:responsible AS uuid), CAST(:therapist AS uuid), CAST(:coordinator AS uuid))
+    ON CONFLICT (clinic_id, course_id) DO UPDATE SET status = EXCLUDED.status, version = EXCLUDED.version,
+        responsible_clinician_id = EXCLUDED.responsible_clinician_id, therapist_id = EXCLUDED.therapist_id,
+        coordinator_id = EXCLUDED.coordinator_id
     WHERE known.version < EXCLUDED.version
     RETURNING status, OLD.status AS before
     """

@@ -82,7 +82,7 @@ class Patient(Table, table=True):
 
 
 class Course(Table, table=True):
-    """A course of infusions: whether it runs."""
+    """A course of infusions: whether it runs, and its care team."""
 
     __tablename__ = "course"
 
@@ -91,6 +91,10 @@ class Course(Table, table=True):
     patient_id: UUID
     status: CourseStatus = Field(sa_column=code_column(CourseStatus))
     version: int
+    responsible_clinician_id: UUID | None = None
+    """None where nothing was told of the care team since it is known here."""
+    therapist_id: UUID | None = None
+    coordinator_id: UUID | None = None
 
 
 class InfusionState(StrEnum):

@@ -1,6 +1,7 @@
 """The queue for clinic systems: lists by view, and what a practitioner does with a task."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -12,8 +13,9 @@ from services.followup.tasks import pressing, queries, work
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import TaskPolicy
 from services.followup.tasks.queries import COUNT_LIMIT, ENDED_VIEWS, Filters, Sort, View
-from services.followup.tasks.rules import Priority
+from services.followup.tasks.rules import Priority, Unassigned
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
+from services.followup.tasks.suggestions import suggested_owners
 from services.followup.tasks.wording import Telling, Texts
 from services.followup.tasks.work import Worker
 from shared.security.caller import practitioner_required
@@ -30,11 +32,12 @@ async def filters_of(
     owner_id: UUID | None = None,
     overdue: bool | None = None,
     due_before: Annotated[Moment | None, Query()] = None,
+    unassigned_because: Unassigned | None = None,
 ) -> Filters:
     """The filters that lists and counts share. A count of one patient's tasks tells as much as their list: both name the patient."""
     if patient_id is not None:
         call.patient(patient_id)
-    return Filters(call.now, call.caller.practitioner_id, owner_id, kind, priority, patient_id, overdue, due_before)
+    return Filters(call.now, call.caller.practitioner_id, owner_id, kind, priority, patient_id, overdue, due_before, unassigned_because)
 
 
 Wanted = Annotated[Filters, Depends(filters_of)]
@@ -54,6 +57,8 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
+        if wanted.unassigned_because is not None:
+            wanted = await by_roles(call, policy, wanted)
         found = await found_tasks(call, page, wanted, view, sort)
         told = await telling(call, policy, texts, found.items)
         return found.listing(lambda task: TaskOut.of(task, told))
@@ -61,8 +66,12 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
     @router.get("/tasks/counts", response_model=TaskCounts)
     @access(READ, system_or_person=WORKERS, phi="read")
     async def count_tasks(call: Call, wanted: Wanted) -> TaskCounts:
-        """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named."""
-        return TaskCounts.of(await queries.count(call.db, wanted), COUNT_LIMIT)
+        """How many tasks each view holds, from the same conditions as the lists. ``mine`` is 0 where no practitioner is named.
+
+        Beside it, how many of the unassigned ones nobody has for each reason; those that nobody here may do are a matter for the clinic's
+        administrator.
+        """
+        return TaskCounts.of(await queries.count(call.db, await by_roles(call, policy, wanted)), COUNT_LIMIT)
 
     @router.get("/tasks/{task_id}", response_model=TaskDetail)
     @access(READ, system_or_person=WORKERS, phi="read")
@@ -152,7 +161,14 @@ async def found_tasks(call: CallContext, page: PageParams, wanted: Filters, view
     return await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
 
 
+async def by_roles(call: CallContext, policy: TaskPolicy, wanted: Filters) -> Filters:
+    """The filters with what somebody here may do, by which it is told why nobody has a task."""
+    return replace(wanted, takeable=policy.takeable(await queries.roles_here(call.db)))
+
+
 async def telling(call: CallContext, policy: TaskPolicy, texts: Texts, tasks: Sequence[CareTask]) -> Telling:
     """Without a named person, tasks read as for a coordinator."""
     zones = await queries.zones_of(call.db, [task.patient_id for task in tasks])
-    return Telling(texts, policy, zones, call.now, clinical=not policy.note_readers.isdisjoint(call.caller.roles))
+    clinical = not policy.note_readers.isdisjoint(call.caller.roles)
+    takeable = policy.takeable(await queries.roles_here(call.db)) if any(task.unassigned for task in tasks) else frozenset()
+    return Telling(texts, policy, zones, call.now, clinical, takeable, await suggested_owners(call.db, policy, tasks))

@@ -27,6 +27,7 @@ IS_DONE = literal_column("status = 'completed'", Boolean)
 IS_CANCELLED = literal_column("status IN ('cancelled', 'entered-in-error')", Boolean)
 IS_OFFERED = literal_column("business_status = 'offered'", Boolean)
 HAS_OWNER = literal_column("owner_id IS NOT NULL", Boolean)
+HAS_NO_OWNER = literal_column("owner_id IS NULL", Boolean)
 """Conditions of the views, as literals: the same words in an index and in a query, so that PostgreSQL sees that they are the same."""
 
 
@@ -84,6 +85,13 @@ class CareTask(Table, table=True):
         # What else may be asked of a view; without them it would be looked for through the whole view.
         Index("ix_care_task_offered", "clinic_id", "due_at", "task_id", postgresql_where=and_(IS_OFFERED, IS_OPEN)),
         Index("ix_care_task_open_by_owner", "clinic_id", "owner_id", "due_at", "task_id", postgresql_where=and_(HAS_OWNER, IS_OPEN)),
+        # What nobody has, on hold or not. The two that hold what is requested are the version before's, and go one release later.
+        Index("ix_care_task_unowned", "clinic_id", "due_at", "task_id", postgresql_where=and_(HAS_NO_OWNER, IS_OPEN)),
+        Index(
+            "ix_care_task_unowned_by_priority",
+            *("clinic_id", "priority_rank", "due_at", "task_id"),
+            postgresql_where=and_(HAS_NO_OWNER, IS_OPEN),
+        ),
         *_of_ended("done", IS_DONE),
         *_of_ended("cancelled", IS_CANCELLED),
     )
@@ -121,8 +129,10 @@ class CareTask(Table, table=True):
     due_kept: bool
     """A correction would have moved the due time into the past, so the old one was kept."""
     suggested_owner_id: UUID | None
-    """Whom the course's care team names for this kind of work."""
+    """Whom the course's care team named for this kind of work; it counts as long as followup was told of no care team."""
     owner_id: UUID | None
+    released_because: str | None = None
+    """A ``ReleaseCause``: why who had it lost it. It counts as long as nobody has it again."""
     held_since: datetime | None = Field(sa_column=utc_column(nullable=True))
     held_until: datetime | None = Field(sa_column=utc_column(nullable=True))
     held_seconds: int
@@ -141,11 +151,21 @@ class CareTask(Table, table=True):
         known = frozenset[str](ReasonCode)
         return Reason(ReasonCode(self.reason) if self.reason in known else ReasonCode.OLDER, self.facts or {})
 
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What may be done with it. What waits on hold and has no owner any more may be taken at once."""
+        return STEPS.get(TaskStatus.REQUESTED if self.unassigned else self.status, ())
+
+    @property
+    def unassigned(self) -> bool:
+        """Whether it is open and nobody has it."""
+        return self.status in OPEN and self.owner_id is None
+
     def assign(self, owner_id: UUID, now: datetime, actor: str) -> "TaskHistory":
         """Give it to somebody, whoever has it; a hold ends."""
         self._require("assign")
         self._end_hold(now)
-        self.status, self.owner_id = TaskStatus.ACCEPTED, owner_id
+        self.status, self.owner_id, self.released_because = TaskStatus.ACCEPTED, owner_id, None
         return self._changed(Action.ASSIGNED, now, actor)
 
     def release(self, now: datetime, actor: str) -> "TaskHistory":
@@ -182,10 +202,10 @@ class CareTask(Table, table=True):
     def refusal(self, code: str, detail: str) -> Conflict:
         """A 409 that says where the task stands, what may be done with it, and who has it."""
         owner_id = str(self.owner_id) if self.owner_id else None
-        return Conflict(code, detail, extra={"state": self.status.value, "allowed": list(STEPS.get(self.status, ())), "owner_id": owner_id})
+        return Conflict(code, detail, extra={"state": self.status.value, "allowed": list(self.allowed), "owner_id": owner_id})
 
     def _require(self, step: str) -> None:
-        if step not in STEPS.get(self.status, ()):
+        if step not in self.allowed:
             raise self.refusal("state", "The task's state does not allow this.")
 
     def _end_hold(self, now: datetime) -> None:

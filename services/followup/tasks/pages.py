@@ -7,7 +7,7 @@ from fastapi import Response
 
 from services.followup.roles import WORKERS
 from services.followup.tasks import queries
-from services.followup.tasks.api import Wanted, found_tasks, telling
+from services.followup.tasks.api import Wanted, by_roles, found_tasks, telling
 from services.followup.tasks.policy import TaskPolicy
 from services.followup.tasks.queries import COUNT_LIMIT, View
 from services.followup.tasks.schemas import TaskOut
@@ -43,6 +43,7 @@ def queue_pages(session: Credential, policy: TaskPolicy, texts: Texts) -> Router
     @router.get("/queue")
     @staff_access("user/Task.r", person=WORKERS, phi="read")
     async def show_queue(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN) -> Response:
+        wanted = await by_roles(call, policy, wanted)
         found = await found_tasks(call, page, wanted, view)
         told = await telling(call, policy, texts, found.items)
         counts = await queries.count(call.db, wanted)

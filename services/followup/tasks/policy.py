@@ -1,5 +1,6 @@
 """What a clinic settles about its queue: kinds of work, who does them, how long they may wait. Data from a file, handed in."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +36,7 @@ class KindPolicy(_Data):
     until_spoken: bool = False
     kept_after: frozenset[CancelCause] = frozenset()
     hold: Literal["clinical", "office"] = "clinical"
+    suggested: tuple[Literal["therapist", "coordinator", "responsible-clinician"], ...] = ()
 
 
 class HoldLimit(_Data):
@@ -94,6 +96,10 @@ class TaskPolicy(_Data):
     def held_ahead_of_infusions(self) -> list[str]:
         """Kinds of tasks that must be back on the day of the patient's next infusion."""
         return sorted(kind for kind in self.kinds if "next-infusion" in self.hold_of(kind).ahead_of)
+
+    def takeable(self, roles: Collection[str]) -> frozenset[str]:
+        """Kinds of tasks that somebody may do where these roles are held."""
+        return frozenset(name for name, kind in self.kinds.items() if not kind.roles.isdisjoint(roles))
 
     def kept_after(self, cause: CancelCause) -> list[str]:
         """Kinds of tasks that stay open."""

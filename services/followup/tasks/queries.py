@@ -1,14 +1,14 @@
 """Reading the queue. Lists and counts are made from the same conditions, so a count is the length of its list."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, false, func, literal, not_, text, union_all
+from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_, text, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,17 +16,18 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from services.followup.local_time import day_begins
 from services.followup.tasks.models import (
+    HAS_NO_OWNER,
+    HAS_OWNER,
     IS_ACCEPTED,
     IS_CANCELLED,
     IS_DONE,
     IS_OFFERED,
     IS_ON_HOLD,
     IS_OPEN,
-    IS_REQUESTED,
     CareTask,
     TaskHistory,
 )
-from services.followup.tasks.rules import Priority
+from services.followup.tasks.rules import Priority, ReleaseCause, Unassigned
 from services.followup.tasks.wording import Zones
 from shared.db import clinic_of
 from shared.errors import Invalid, NotFound
@@ -34,7 +35,7 @@ from shared.events.zones import zone_of
 
 
 class View(StrEnum):
-    """The tabs of the queue."""
+    """The tabs of the queue. An open task is in ``open`` and in one more: whose it is, on hold with its owner, or unassigned."""
 
     MINE = "mine"
     UNASSIGNED = "unassigned"
@@ -72,6 +73,9 @@ class Filters:
     patient_id: UUID | None = None
     overdue: bool | None = None
     due_before: datetime | None = None
+    unassigned_because: Unassigned | None = None
+    takeable: Collection[str] = ()
+    """The kinds that somebody here may do; what is asked for by the reason why nobody has it is told apart by them."""
 
 
 async def is_open(db: AsyncSession, focus_id: UUID, kind: str, reasons: Collection[str] = ()) -> bool:
@@ -107,13 +111,23 @@ def tasks_in(db: AsyncSession, view: View, filters: Filters, sort: Sort | None) 
     return select(task).where(*conditions).order_by(*_order(sort, task))
 
 
-async def count(db: AsyncSession, filters: Filters) -> Mapping[str, int]:
-    """How many tasks each view holds with these filters, up to ``COUNT_LIMIT``, in one statement."""
-    wanted = {view.value: _wanted(db, view, filters) for view in View}
+async def count(db: AsyncSession, filters: Filters) -> Mapping[View | Unassigned, int]:
+    """How many tasks each view holds with these filters, and how many nobody has for each reason, in one statement.
+
+    Each count goes up to ``COUNT_LIMIT``.
+    """
+    wanted: dict[View | Unassigned, tuple[type[CareTask], list[ColumnElement[bool]]]] = {view: _wanted(db, view, filters) for view in View}
+    for because in Unassigned if filters.unassigned_because is None else (filters.unassigned_because,):
+        wanted[because] = _wanted(db, View.UNASSIGNED, replace(filters, unassigned_because=because))
     limited = [select(literal(1)).select_from(task).where(*conditions).limit(COUNT_LIMIT) for task, conditions in wanted.values()]
     counts = [select(func.count()).select_from(rows.subquery()).scalar_subquery() for rows in limited]
     row = (await db.execute(select(*counts))).one()
     return dict(zip(wanted, row, strict=True))
+
+
+async def roles_here(db: AsyncSession) -> frozenset[str]:
+    """The roles that somebody who works here has."""
+    return frozenset((await db.execute(_ROLES_HERE, {"clinic_id": clinic_of(db)})).scalars())
 
 
 def history_of(db: AsyncSession, task_id: UUID) -> SelectOfScalar[TaskHistory]:
@@ -189,6 +203,20 @@ def _filtered(view: View, filters: Filters) -> Iterator[ColumnElement[bool]]:
         yield col(CareTask.due_at) < filters.due_before
     if view is View.UNASSIGNED and filters.owner_id is not None:
         yield false()  # said, so that nobody's tasks are not searched for somebody's
+    if filters.unassigned_because is not None:
+        yield from _unassigned(filters.unassigned_because, filters.takeable)
+
+
+def _unassigned(because: Unassigned, takeable: Collection[str]) -> Iterator[ColumnElement[bool]]:
+    """As ``unassigned_because`` of the rules says it of one task."""
+    yield and_(HAS_NO_OWNER, IS_OPEN)
+    of_somebody = col(CareTask.kind).in_(sorted(takeable))
+    yield not_(of_somebody) if because is Unassigned.NOBODY_MAY else of_somebody
+    if because is Unassigned.NOT_TAKEN:
+        known = col(CareTask.released_because).in_(list(ReleaseCause))
+        yield or_(col(CareTask.released_because).is_(None), not_(known))
+    elif because is not Unassigned.NOBODY_MAY:
+        yield col(CareTask.released_because) == because.value
 
 
 def _of_view(view: View, filters: Filters) -> list[ColumnElement[bool]]:
@@ -196,9 +224,9 @@ def _of_view(view: View, filters: Filters) -> list[ColumnElement[bool]]:
         case View.MINE:
             return [IS_ACCEPTED, col(CareTask.owner_id) == filters.me]
         case View.UNASSIGNED:
-            return [IS_REQUESTED]
+            return [HAS_NO_OWNER, IS_OPEN]
         case View.ON_HOLD:
-            return [IS_ON_HOLD]
+            return [IS_ON_HOLD, HAS_OWNER]
         case View.OPEN:
             return [IS_OPEN]
         case View.DONE:
@@ -228,6 +256,7 @@ _NEXT_INFUSION = text(
     """
 )
 _UTC = ZoneInfo("UTC")
+_ROLES_HERE = text("SELECT DISTINCT unnest(roles) FROM platform.practitioner WHERE clinic_id = CAST(:clinic_id AS uuid) AND active")
 _ZONES = text(
     """
     SELECT patient_id, time_zone FROM patient WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = ANY(CAST(:ids AS uuid[]))

@@ -75,6 +75,22 @@ class HoldReason(StrEnum):
     OUTSIDE_HOURS = "outside-hours"
 
 
+class ReleaseCause(StrEnum):
+    """Why who had a task has it no more, without anybody having put it back."""
+
+    OWNER_LEFT = "owner-left"
+    ROLE_LOST = "role-lost"
+
+
+class Unassigned(StrEnum):
+    """Why nobody has a task that is open. Where nobody here may do it, that is said, whatever was before."""
+
+    NOBODY_MAY = "nobody-may"
+    OWNER_LEFT = "owner-left"
+    ROLE_LOST = "role-lost"
+    NOT_TAKEN = "not-taken"
+
+
 class Action(StrEnum):
     """What happened to a task, as its history says it."""
 
@@ -126,6 +142,13 @@ class Refusal:
 def may_work(kind: KindPolicy, roles: Collection[str]) -> bool:
     """Whether one of these roles may have such a task and complete it."""
     return not kind.roles.isdisjoint(roles)
+
+
+def unassigned_because(kind: str, released_because: str | None, takeable: Collection[str]) -> Unassigned:
+    """Why nobody has an open task of this kind; ``takeable`` are the kinds that somebody here may do."""
+    if kind not in takeable:
+        return Unassigned.NOBODY_MAY
+    return Unassigned(released_because) if released_because in frozenset[str](ReleaseCause) else Unassigned.NOT_TAKEN
 
 
 @dataclass(frozen=True, slots=True)

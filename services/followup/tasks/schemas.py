@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from services.followup.tasks.models import CareTask, TaskHistory
-from services.followup.tasks.rules import Action, BusinessStatus, Completion, HoldReason, Outcome, Priority, TaskStatus
+from services.followup.tasks.queries import View
+from services.followup.tasks.rules import OPEN, Action, BusinessStatus, Completion, HoldReason, Outcome, Priority, TaskStatus, Unassigned
 from services.followup.tasks.wording import Telling
 from shared.web import Answer, Body, Moment, Text
 
@@ -77,6 +78,11 @@ class TaskOut(Answer):
     overdue: bool
     owner_id: UUID | None
     suggested_owner_id: UUID | None
+    """Whom the course's care team names for it: somebody who works here and may do it now."""
+    unassigned_because: Unassigned | None
+    """A code: why nobody has it. Null where somebody has it, and where it has ended."""
+    remedy: str | None
+    """Why nobody has it and what to do about it, in words."""
     held_until: datetime | None
     outcome: Outcome | None
     created_at: datetime
@@ -135,16 +141,27 @@ class TaskCounts(Answer):
 
     counts: dict[str, int]
     at_least: dict[str, bool]
+    unassigned: dict[str, int]
+    """How many of those in ``unassigned`` nobody has for each reason: the same codes as ``unassigned_because``."""
 
     @classmethod
-    def of(cls, counts: Mapping[str, int], limit: int) -> Self:
+    def of(cls, counts: Mapping[View | Unassigned, int], limit: int) -> Self:
         """A count at the limit may be more."""
-        return cls(counts=dict(counts), at_least={view: number >= limit for view, number in counts.items()})
+        views = {view.value: number for view, number in counts.items() if isinstance(view, View)}
+        return cls(
+            counts=views,
+            at_least={view: number >= limit for view, number in views.items()},
+            unassigned={because.value: counts.get(because, 0) for because in Unassigned},
+        )
 
 
 def _shown(answer: type[TaskOut], task: CareTask, told: Telling) -> dict[str, Any]:  # Any: fields of several types
+    because, remedy = told.unassigned(task)
     computed = {
         **asdict(told.of_task(task)),
+        "unassigned_because": because,
+        "remedy": remedy,
+        "suggested_owner_id": told.suggested.get(task.task_id) if task.status in OPEN else task.suggested_owner_id,
         "reason": task.because.code,
         "focus": f"{task.focus_kind}/{task.focus_id}",
         "overdue": task.is_overdue(told.now),

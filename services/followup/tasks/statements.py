@@ -178,8 +178,9 @@ HOLD_LESS = text(
 WAKE_UP = text(
     f"""
     WITH woken AS (
-        UPDATE care_task SET status = 'accepted', status_reason = NULL, held_since = NULL, held_until = NULL, changed_at = :now,
-            version = version + 1, held_seconds = held_seconds + extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int
+        UPDATE care_task SET status = CASE WHEN owner_id IS NULL THEN 'requested' ELSE 'accepted' END,
+            status_reason = NULL, held_since = NULL, held_until = NULL, changed_at = :now, version = version + 1,
+            held_seconds = held_seconds + extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int
         WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = ANY(CAST(:ids AS uuid[])) AND status = 'on-hold' AND held_until <= :now
         RETURNING *
     ),
@@ -189,12 +190,23 @@ WAKE_UP = text(
 )
 CLAIM = text(
     f"""
-    WITH claimed AS (
-        UPDATE care_task SET status = 'accepted', owner_id = CAST(:owner_id AS uuid), changed_at = :now, version = version + 1
-        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = CAST(:task_id AS uuid) AND owner_id IS NULL AND status = 'requested'
-        RETURNING *
+    WITH worker AS (
+        SELECT practitioner_id FROM platform.practitioner
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND practitioner_id = CAST(:owner_id AS uuid) AND active
+          AND roles && CAST(:roles AS text[])
+        FOR SHARE
+    ),
+    claimed AS (
+        UPDATE care_task SET status = 'accepted', owner_id = worker.practitioner_id, changed_at = :now, version = version + 1,
+            released_because = NULL, status_reason = NULL, held_since = NULL, held_until = NULL,
+            held_seconds = held_seconds + coalesce(extract(epoch FROM CAST(:now AS timestamptz) - held_since)::int, 0)
+        FROM worker
+        WHERE clinic_id = CAST(:clinic_id AS uuid) AND task_id = CAST(:task_id AS uuid) AND owner_id IS NULL
+          AND {WHERE_OPEN}
+        RETURNING care_task.*
     ),
     told AS ({telling("claimed", "'claimed'", caused_by="NULL::uuid")})
     SELECT version FROM claimed
     """  # noqa: S608 - our own text
 )
+"""The share lock lets a role that is taken at this moment be taken before, or find the task claimed and release it."""

@@ -22,7 +22,7 @@ async def come_due(clock: Clock, db: AsyncSession, timers: Sequence[DueTimer]) -
 
 
 async def wake(clock: Clock, db: AsyncSession, timers: Sequence[DueTimer]) -> None:
-    """End the holds whose time has come; whoever had the task has it again."""
+    """End the holds whose time has come: whoever had the task has it again, and what lost its owner meanwhile is for everybody."""
     await db.execute(WAKE_UP, _parameters(db, timers, clock.now()))
 
 

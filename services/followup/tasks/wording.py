@@ -4,8 +4,8 @@ A text never fails for a fact: a sentence whose facts are not there is left out,
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.resources import files
 from string import Formatter
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.followup.tasks.models import CareTask, TaskHistory
 from services.followup.tasks.policy import KindPolicy, TaskPolicy
-from services.followup.tasks.rules import OPEN, BusinessStatus
+from services.followup.tasks.rules import OPEN, BusinessStatus, Unassigned, unassigned_because
 from shared.events.zones import zone_of
 
 _DAY = timedelta(days=1)
@@ -62,6 +62,7 @@ class Texts(_Data):
     reasons: Mapping[str, ReasonText]
     kinds: Mapping[str, KindText]
     who_may: Mapping[str, str]
+    unassigned: Mapping[str, Sentences]
     due: Mapping[str, str]
     moment: Mapping[str, str]
     weekdays: Sequence[str]
@@ -100,6 +101,10 @@ class Telling:
     zones: Zones
     now: datetime
     clinical: bool
+    takeable: Collection[str] = ()
+    """The kinds of tasks that somebody who works here may do."""
+    suggested: Mapping[UUID, UUID] = field(default_factory=dict)
+    """Who is suggested for an open task."""
 
     def of_task(self, task: CareTask) -> "Wording":
         """What the task says to this reader."""
@@ -108,6 +113,16 @@ class Telling:
     def of_change(self, change: TaskHistory, task: CareTask) -> str:
         """One line of the task's history."""
         return history_line(change, self._reading(task), self.texts)
+
+    def unassigned(self, task: CareTask) -> tuple[Unassigned | None, str | None]:
+        """Why nobody has an open task, as a code; and in words, with what to do about it."""
+        if not task.unassigned:
+            return None, None
+        because, kind = unassigned_because(task.kind, task.released_because, self.takeable), self.policy.kinds.get(task.kind)
+        if kind is None:
+            return because, self.texts.who_may["unknown"]
+        facts = {"roles": sorted(kind.roles), **({} if task.held_until is None else {"held_until": task.held_until.isoformat()})}
+        return because, _Told(self.texts, self._reading(task)).all_of(self.texts.unassigned[because], facts)
 
     def _reading(self, task: CareTask) -> Reader:
         known = self.zones.of_patient.get(task.patient_id) or zone_told(task.because.facts.get("zone"))

@@ -1,5 +1,6 @@
 """What a person does with a task: claim, assign, release, hold, resume, complete. Every change is told in the task's history."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.followup.tasks.models import CareTask
 from services.followup.tasks.policy import KindPolicy, TaskPolicy
 from services.followup.tasks.queries import get_task
 from services.followup.tasks.rules import (
+    OPEN,
     Clocks,
     Completion,
     HoldReason,
@@ -29,7 +31,7 @@ from services.followup.tasks.rules import (
 from services.followup.tasks.statements import CLAIM
 from shared import versions
 from shared.db import clinic_of
-from shared.errors import FieldError, Invalid
+from shared.errors import DomainError, FieldError, Invalid
 from shared.security.caller import Caller, practitioner_required, role_missing
 from shared.timers import Timer, arm, disarm
 
@@ -67,20 +69,34 @@ async def get_locked(db: AsyncSession, task_id: UUID, worker: Worker) -> CareTas
 async def claim(db: AsyncSession, policy: TaskPolicy, task_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """Take a task that nobody has. Of several who try, one gets it; the others get 409 already-claimed, naming who has it."""
     task = await (get_task(db, task_id) if worker.seen is None else get_locked(db, task_id, worker))
-    _require_role(_kind(policy, task), worker.roles)
-    parameters = {"clinic_id": clinic_of(db), "task_id": task_id, "owner_id": worker.practitioner_id, "actor": worker.actor, "now": now}
+    kind = _kind(policy, task)
+    _require_role(kind, worker.roles)
+    parameters = {
+        "clinic_id": clinic_of(db),
+        "task_id": task_id,
+        "owner_id": worker.practitioner_id,
+        "roles": sorted(kind.roles),
+        "actor": worker.actor,
+        "now": now,
+    }
     claimed = (await db.execute(CLAIM, parameters)).first()
     await db.refresh(task)
     if claimed is None:
-        taken = task.owner_id is not None
-        raise task.refusal("already-claimed", "Somebody has this task.") if taken else task.refusal("state", "The task has ended.")
+        raise _not_claimed(task, kind)
     return task
+
+
+def _not_claimed(task: CareTask, kind: KindPolicy) -> DomainError:
+    if task.unassigned:
+        return role_missing(kind.roles)  # it was taken from the person while the request ran
+    taken = task.owner_id is not None and task.status in OPEN
+    return task.refusal("already-claimed", "Somebody has this task.") if taken else task.refusal("state", "The task has ended.")
 
 
 async def assign(db: AsyncSession, policy: TaskPolicy, task_id: UUID, owner_id: UUID, worker: Worker, now: datetime) -> CareTask:
     """Give a task to an active practitioner of this clinic whose roles fit. Raises 422 for anybody else."""
     task = await get_locked(db, task_id, worker)
-    roles = (await db.execute(_ROLES, {"clinic_id": clinic_of(db), "practitioner_id": owner_id})).scalar_one_or_none()
+    roles = await _roles_of(db, owner_id)
     if roles is None:
         raise _invalid("/owner_id", Refusal("reference-not-found", "an active practitioner of this clinic"))
     if not may_work(_kind(policy, task), roles):
@@ -149,8 +165,17 @@ async def complete(db: AsyncSession, policy: TaskPolicy, task_id: UUID, completi
     await disarm(db, key(CLOCK, task_id), key(WAKE, task_id))
     if completion.retry_at is not None:
         await db.flush()
+        _require_role(kind, frozenset(await _roles_of(db, worker.practitioner_id) or ()))
         await add(db, [_next_attempt(task, completion.retry_at, worker, now)])
     return task
+
+
+async def _roles_of(db: AsyncSession, practitioner_id: UUID) -> Sequence[str] | None:
+    """The roles of somebody who works here, who keeps them until the end of the transaction; None for anybody else."""
+    roles: Sequence[str] | None = (
+        await db.execute(_ROLES, {"clinic_id": clinic_of(db), "practitioner_id": practitioner_id})
+    ).scalar_one_or_none()
+    return roles
 
 
 def _check(kind: KindPolicy, policy: TaskPolicy, task: CareTask, completion: Completion, now: datetime) -> None:
@@ -218,5 +243,6 @@ _ROLES = text(
     """
     SELECT roles FROM platform.practitioner
     WHERE clinic_id = CAST(:clinic_id AS uuid) AND practitioner_id = CAST(:practitioner_id AS uuid) AND active
+    FOR SHARE
     """
 )

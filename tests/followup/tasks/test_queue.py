@@ -343,7 +343,7 @@ async def test_everybody_who_works_at_the_queue_sees_it(clinic: Clinic, role: st
 
 
 LARGE = [
-    (View.UNASSIGNED, Sort.DUE, "ix_care_task_unassigned"),
+    (View.UNASSIGNED, Sort.DUE, "ix_care_task_unowned"),
     (View.MINE, Sort.DUE, "ix_care_task_mine"),
     (View.ON_HOLD, Sort.DUE, "ix_care_task_on_hold"),
     (View.DONE, None, "ix_care_task_done"),
@@ -383,7 +383,7 @@ async def test_a_page_of_a_large_queue_is_read_from_its_views_index(
 @pytest.mark.parametrize(
     ("view", "filters", "late", "ahead"),
     [
-        (View.UNASSIGNED, {}, "ix_care_task_unassigned_by_priority", "ix_care_task_unassigned"),
+        (View.UNASSIGNED, {}, "ix_care_task_unowned_by_priority", "ix_care_task_unowned"),
         (View.MINE, {}, "ix_care_task_mine_by_priority", "ix_care_task_mine"),
         (View.ON_HOLD, {}, "ix_care_task_on_hold_by_priority", "ix_care_task_on_hold"),
         (View.OPEN, {}, "ix_care_task_open_by_priority", "ix_care_task_open_by_due"),

@@ -18,7 +18,7 @@ from services.followup.plans.slots import PAST_DUE
 from services.followup.reasons import ReasonCode
 from services.followup.tasks.models import CareTask, TaskHistory
 from services.followup.tasks.policy import shipped_policy
-from services.followup.tasks.rules import Action, BusinessStatus, HoldReason, Outcome, Priority, TaskStatus
+from services.followup.tasks.rules import Action, BusinessStatus, HoldReason, Outcome, Priority, ReleaseCause, TaskStatus, Unassigned
 from services.followup.tasks.wording import ByReader, Telling, Wording, Zones, shipped_texts
 from services.intake.directory.rules import Refusal
 from shared.events.intake import Role
@@ -168,6 +168,8 @@ def test_every_code_that_can_come_has_its_name() -> None:
     assert TEXTS.reasons.keys() == set(ReasonCode) - {ReasonCode.OLDER}
     assert TEXTS.kinds.keys() == POLICY.kinds.keys() | {"other"}
     assert TEXTS.history.keys() == set(Action)
+    assert TEXTS.unassigned.keys() == set(Unassigned)
+    assert set(ReleaseCause) <= names["releases"].keys()
     assert all("other" in section for section in names.values())
 
 
@@ -195,6 +197,9 @@ def test_a_call_for_help_is_no_rule_that_is_named() -> None:
         ("completed", {"outcome": "left-message", "performed_at": NOW.isoformat()}, "Closed: left a message, at 16:40 (their time)."),
         ("cancelled", {"reason": "record-corrected"}, "Called off: the record was corrected."),
         ("cancelled", {"reason": "of-a-newer-release"}, "Called off: another reason."),
+        ("released", {}, "Put back for everybody."),
+        ("released", {"cause": "owner-left"}, "Put back for everybody: who had it does not work here any more."),
+        ("released", {"cause": "of-a-newer-release"}, "Put back for everybody: who had it cannot do it."),
         ("due-kept", {}, "Old due time kept."),
     ],
 )
