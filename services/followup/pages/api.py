@@ -8,7 +8,7 @@ from services.followup.pages import rendering
 from services.followup.pages.credentials import SCOPE, Entered, LinkInAddress, MarkInForm, SessionInAddress
 from services.followup.pages.entering import Entering
 from services.followup.pages.filling import Filling
-from services.followup.pages.languages import AS_PAGES, AS_PAGES_OF_HELP
+from services.followup.pages.languages import AS_PAGES, AS_PAGES_OF_ANSWERS, AS_PAGES_OF_HELP
 from services.followup.pages.means import PageMeans
 from services.followup.pages.requests import BIRTH_DATE_FIELDS, MAX_CHARACTERS
 from shared.security.access import patient_access, public_access
@@ -66,7 +66,7 @@ def _for_everybody(entering: Entering) -> Router:
 def _of_a_form(means: PageMeans, filling: Filling) -> Router:
     """The session tells whose the form is that is shown, its mark whose it is that is sent."""
     shown = Router(credential=SessionInAddress(means), answers=AS_PAGES)
-    sent = Router(credential=MarkInForm(means), body=_form_body(means), answers=AS_PAGES)
+    sent = Router(credential=MarkInForm(means), body=_form_body(means), answers=AS_PAGES_OF_ANSWERS)
 
     @shown.get("/c/form/{handle}")
     @patient_access(f"{SCOPE}.r", phi="read")

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from fastapi import Request, Response
 
-from services.followup.pages.drafts import Draft, Note
+from services.followup.pages.drafts import Draft, HelpCall, Note
 from services.followup.pages.seals import Seals, Whose
 from services.followup.pages.sessions import Session, handle_of
 
@@ -53,14 +53,16 @@ class Cookies:
         if raw is None:
             return Draft()
         kept = json.loads(raw)
-        return Draft(kept["answers"], Note(kept["note"]), kept["missing"])
+        call = kept.get("help_call")  # the release before kept none
+        pressed = HelpCall(datetime.fromisoformat(call["at"]), call["handle"]) if call else None
+        return Draft(kept["answers"], Note(kept["note"]), kept["missing"], pressed)
 
     def keep_draft(self, request: Request, response: Response, whose: Whose, draft: Draft) -> None:
         """Let answers wait in the browser that sent them."""
         name = self._draft_name(whose)
         if name not in request.cookies:
             self._make_room(request, response, self._draft_name(None), _DRAFTS_AT_MOST)
-        content = json.dumps(asdict(draft), separators=(",", ":")).encode()
+        content = json.dumps(asdict(draft), separators=(",", ":"), default=datetime.isoformat).encode()
         self._set(response, name, self.seals.sealed(_draft_of(whose), content), self.draft_life)
 
     def forget_draft(self, response: Response, whose: Whose) -> None:

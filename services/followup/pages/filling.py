@@ -5,6 +5,7 @@ kept no cookie of the form's session there is nothing to lead it by, and the pag
 tells what was really stored.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from services.followup.checkins import answers as answering
 from services.followup.pages import commands, rendering, sessions, telling
 from services.followup.pages.commands import Opened
 from services.followup.pages.credentials import Entered
-from services.followup.pages.drafts import Draft, Note
+from services.followup.pages.drafts import Draft, HelpCall, Note
 from services.followup.pages.means import PageMeans
 from services.followup.pages.rendering import Place
 from services.followup.pages.requests import answers_of, errors_of
@@ -65,7 +66,8 @@ class Filling:
         running = self._held(request, mark) and await sessions.runs(db, mark.session_sha256)
         dead = opened.deceased
         await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, setup, running=running, recorded_dead=dead)
-        draft = Draft(answers, Note.HELP)
+        waiting = self._means.cookies.draft(request, mark.whose)
+        draft = waiting.after_help(answers, HelpCall(now, handle_of(mark.session_sha256)))
         return AfterCommit(lambda: self._told(request, mark, draft, opened, now), status_code=_OUTCOMES[Note.HELP])
 
     async def _told(self, request: Request, mark: Mark, draft: Draft, opened: Opened, now: datetime) -> Response:
@@ -76,7 +78,7 @@ class Filling:
             self._means.cookies.forget_draft(response, mark.whose)
         else:
             waits = opened.usable(now, self._means.setup.policy)
-            kept = draft if waits else Draft(note=draft.note)
+            kept = draft if waits else replace(draft, answers={}, missing=())
             self._means.cookies.keep_draft(request, response, mark.whose, kept)
         return response
 
@@ -89,7 +91,7 @@ class Filling:
                     return rendering.gone_page()
                 seen = await self._seen(db, opened, mark, held=False)
         except Unavailable:
-            return rendering.arrived_page(helped=draft.note is Note.HELP)
+            return rendering.arrived_page(helped=draft.help_call is not None)
         return await self._page(seen, mark, draft)
 
     async def _seen(self, db: AsyncSession, opened: Opened, mark: Mark, *, held: bool) -> _Seen:
@@ -100,17 +102,18 @@ class Filling:
         now, setup, opened = self._means.clock.now(), self._means.setup, seen.opened
         shown = await self._means.shown(opened)
         place = Place(self._means.seals.mark(mark), handle_of(mark.session_sha256), self._means.token(mark.whose))
+        told = telling.told_of(draft, place.handle, now, shown.time_zone)
         if not shown.clinic_active:
-            return rendering.unread_page(shown, place, draft.note, saved=opened.answered)
+            return rendering.unread_page(shown, place, told, saved=opened.answered)
         if opened.answered:
-            return rendering.thanks_page(shown, place, draft.note, telling.call_by(seen.call, now, shown.time_zone))
+            return rendering.thanks_page(shown, place, told, telling.call_by(seen.call, now, shown.time_zone))
         ending = opened.ending(now, setup.policy)
         if ending is not None:
-            return rendering.closed_page(shown, place, ending, draft.note)
+            return rendering.closed_page(shown, place, ending, told)
         if not seen.running:
-            return rendering.again_page(shown, place, draft.note)
+            return rendering.again_page(shown, place, told)
         form = answering.form_of(opened.check_in, setup)
-        return rendering.form_page(shown, place, form, draft, errors_of(form, draft.missing))
+        return rendering.form_page(shown, place, form, told, draft.answers, errors_of(form, draft.missing))
 
     def _held(self, request: Request, mark: Mark) -> bool:
         """Whether this browser has the session in which the form was shown."""

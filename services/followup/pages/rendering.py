@@ -8,12 +8,12 @@ from typing import NamedTuple
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from services.followup.checkins.forms import Form
+from services.followup.checkins.forms import Answers, Form
 from services.followup.pages.commands import Ending
-from services.followup.pages.drafts import Draft, Note
+from services.followup.pages.drafts import Note
 from services.followup.pages.means import Shown
 from services.followup.pages.telephone import number_to_call, says_more
-from services.followup.pages.telling import CallBy
+from services.followup.pages.telling import NOTHING, CallBy, Told
 from shared.web import AfterCommit
 
 HEADERS: Mapping[str, str] = {
@@ -70,31 +70,31 @@ def birth_date_page(shown: Shown, token: str, errors: Sequence[PageError] = (), 
     return _page("birth_date.html", status, shown, token=token, errors=errors)
 
 
-def again_page(shown: Shown, place: Place, note: Note | None) -> Response:
+def again_page(shown: Shown, place: Place, told: Told) -> Response:
     """For who was signed in and took too long: what was not saved, and the way on."""
-    return _page("again.html", 401, shown, place, note)
+    return _page("again.html", 401, shown, place, told)
 
 
-def form_page(shown: Shown, place: Place, form: Form, draft: Draft, errors: Sequence[PageError]) -> Response:
+def form_page(shown: Shown, place: Place, form: Form, told: Told, answers: Answers, errors: Sequence[PageError]) -> Response:
     """The form; answers in it are only ever those that wait in this browser."""
     status = 422 if errors else 200
-    asked = {"form": form, "answers": draft.answers, "error_of": dict(errors)}
-    return _page("form.html", status, shown, place, draft.note, more=None, errors=errors, **asked)
+    asked = {"form": form, "answers": answers, "error_of": dict(errors)}
+    return _page("form.html", status, shown, place, told, more=None, errors=errors, **asked)
 
 
-def thanks_page(shown: Shown, place: Place, note: Note | None, call_by: CallBy | None) -> Response:
+def thanks_page(shown: Shown, place: Place, told: Told, call_by: CallBy | None) -> Response:
     """After the answers came. Beside a call that was asked for it does not depend on what was answered."""
-    return _page("thanks.html", 409 if note is Note.SENT_BEFORE else 200, shown, place, note, call_by=call_by)
+    return _page("thanks.html", 409 if told.note is Note.SENT_BEFORE else 200, shown, place, told, call_by=call_by)
 
 
-def closed_page(shown: Shown, place: Place, ending: Ending, note: Note | None) -> Response:
+def closed_page(shown: Shown, place: Place, ending: Ending, told: Told) -> Response:
     """For who is signed in to a form that takes no answers any more. It does not depend on what was answered."""
-    return _page("closed.html", 200 if note is Note.HELP else 410, shown, place, note, ending=ending)
+    return _page("closed.html", 200 if _help_asked(told) else 410, shown, place, told, ending=ending)
 
 
-def unread_page(shown: Shown, place: Place | None = None, note: Note | None = None, *, saved: bool = False) -> Response:
+def unread_page(shown: Shown, place: Place | None = None, told: Told = NOTHING, *, saved: bool = False) -> Response:
     """The clinic is closed: nobody there reads anything, and nothing is promised."""
-    return _page("unread.html", 200 if note is Note.HELP else 410, shown._replace(clinic_phone=""), place, note, saved=saved)
+    return _page("unread.html", 200 if _help_asked(told) else 410, shown._replace(clinic_phone=""), place, told, saved=saved)
 
 
 def help_page(*, untold: bool = False, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -102,9 +102,11 @@ def help_page(*, untold: bool = False, status: int = 200, headers: Mapping[str, 
     return _page("help.html", status, None, more=headers, untold=untold)
 
 
-def gone_page() -> Response:
-    """The same page for links that are unknown, used, over or dead, and for forms that say not whose they are, so that it tells nothing."""
-    return _page("gone.html", 410, None)
+def gone_page(*, sent: bool = False) -> Response:
+    """The same page for links that are unknown, used, over or dead, so that it tells nothing. Whoever opens one may have sent answers
+    before, or not: only of a form that is ``sent`` and says not whose it is, it is known that nothing of it was saved.
+    """
+    return _page("gone.html", 410, None, sent=sent)
 
 
 def refused_page(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -136,7 +138,7 @@ def _page(
     status: int,
     shown: Shown | None,
     place: Place | None = None,
-    note: Note | None = None,
+    told: Told = NOTHING,
     *,
     more: Mapping[str, str] | None = None,
     **values: object,
@@ -149,12 +151,18 @@ def _page(
         "mark": place.mark if place else "",
         "handle": place.handle if place else "",
         "token": place.token if place else "",
-        "note": note,
-        "help_asked": note is Note.HELP,
+        "note": told.note,
+        "help": told.help,
+        "help_asked": _help_asked(told),
         "errors": (),
     }
     text = _environment().get_template(template).render({**said, **values})
     return HTMLResponse(text, status_code=status, headers={**HEADERS, **(more or {})})
+
+
+def _help_asked(told: Told) -> bool:
+    """Whether the page is the answer to a call for help."""
+    return told.help is not None and told.help.here
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the page after a sent form says of a call that was asked for, in the patient's time."""
+"""What the pages say of what was sent: a call that was asked for, a call for help, in the patient's time."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from services.followup.checkins.models import CheckInAnswers, CheckInWorry
 from services.followup.checkins.policy import CheckInSetup
 from services.followup.checkins.queries import find_zone
 from services.followup.pages.commands import Opened
+from services.followup.pages.drafts import Draft, Note
 from shared.db import clinic_of
 from shared.events.zones import zone_of
 
@@ -23,6 +24,32 @@ class CallBy(NamedTuple):
 
     time: str
     today: bool
+
+
+class HelpAsked(NamedTuple):
+    """A call for help: when, in words, or nothing where that is not known; ``here``: on a page of the session that is shown."""
+
+    time: str
+    here: bool
+
+
+class Told(NamedTuple):
+    """What a page tells of what this browser sent last."""
+
+    note: Note | None
+    help: HelpAsked | None
+
+
+NOTHING = Told(None, None)
+
+
+def told_of(draft: Draft, handle: str, now: datetime, time_zone: str) -> Told:
+    """What waits, as a page of this session tells of it. Who comes in anew has pressed nothing there, and reads when it was."""
+    call = draft.help_call
+    if draft.note is Note.HELP and call is None:  # as the release before keeps it
+        return Told(None, HelpAsked("", here=True))
+    asked = None if call is None else HelpAsked(_clock(call.at, now, time_zone), call.handle == handle)
+    return Told(None if draft.note is Note.HELP else draft.note, asked)
 
 
 async def call_due(db: AsyncSession, opened: Opened, setup: CheckInSetup) -> tuple[datetime, datetime] | None:
@@ -46,10 +73,17 @@ def call_by(call: tuple[datetime, datetime] | None, now: datetime, time_zone: st
     """The same as the patient reads it, on the clock where the patient is."""
     if call is None:
         return None
+    asked_at, due_at = call
     zone = zone_of(time_zone)
-    asked, due, today = (moment.astimezone(zone) for moment in (*call, now))
-    time = f"{due.hour % 12 or 12}:{due.minute:02} {'am' if due.hour < _NOON else 'pm'}"
-    return CallBy(time if due.date() == today.date() else f"{time} on {due:%A}", asked.date() == today.date())
+    return CallBy(_clock(due_at, now, time_zone), asked_at.astimezone(zone).date() == now.astimezone(zone).date())
+
+
+def _clock(at: datetime, now: datetime, time_zone: str) -> str:
+    """A moment as the patient reads it; with the day where that is not today."""
+    zone = zone_of(time_zone)
+    local = at.astimezone(zone)
+    time = f"{local.hour % 12 or 12}:{local.minute:02} {'am' if local.hour < _NOON else 'pm'}"
+    return time if local.date() == now.astimezone(zone).date() else f"{time} on {local:%A}"
 
 
 _NOON = 12

@@ -120,10 +120,40 @@ async def test_every_link_that_cannot_be_used_gets_the_same_page(world: World, c
     world.clock.set(expired_new.expires_at + timedelta(days=4))
     pages = [await client.get(path) for path in (unknown, used, dead, cancelled, expired, "/c", "/c/", "/c/short", "/c/a/b", "/c/%00")]
     pages += [await send(client, path, RIGHT) for path in (unknown, used, dead, cancelled, "/c/short")]
-    pages += [await post(client, "/c", calm(world)), await client.get("/c/form/AAAAAAAAAAAA"), await client.get("/c/form/")]
+    pages += [await client.get("/c/form/AAAAAAAAAAAA"), await client.get("/c/form/")]
     assert {page.status_code for page in pages} == {410}
     assert len({page.text for page in pages}) == 1
     assert len({tuple(sorted((k, v) for k, v in page.headers.items() if k != "x-request-id")) for page in pages}) == 1
+
+
+async def test_only_a_form_that_was_sent_is_told_that_nothing_of_it_was_saved(world: World, client: httpx.AsyncClient) -> None:
+    """Whoever opens a link once more may have answered, or asked for help, a moment before."""
+    used = await signed_in(world, client)
+    await send(client, "/c", calm(world))
+    for page in (await client.get(used), await client.get("/c"), await send(client, used, RIGHT), await client.get("/c/form/unknown")):
+        assert page.status_code == 410
+        assert not any(said in page.text.lower() for said in ("nothing was saved", "nobody was told", "not saved"))
+        assert "that still holds" in page.text
+    sent = await post(client, "/c", calm(world))
+    assert sent.status_code == 410
+    assert "nothing was saved and nobody was told" in sent.text
+
+
+async def test_a_page_that_cannot_be_shown_after_answers_were_sent_does_not_call_them_unsaved(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    await signed_in(world, client)
+    await send(client, "/c", calm(world))
+    reached, world.database = world.database, Database("postgresql+asyncpg://followup@127.0.0.1:1/followup", name="followup")
+    try:
+        async with browser(app_of(world), cookies=client.cookies) as after:
+            page = await form_of(after)
+            sent = await post(after, "/c", {"mark": getattr(client, "mark", "")})
+    finally:
+        await world.database.close()
+        world.database = reached
+    assert (page.status_code, "Nothing was saved" in page.text) == (503, False)
+    assert (sent.status_code, "Nothing was saved." in sent.text) == (503, True)
 
 
 async def test_a_link_lives_until_late_answers_are_not_taken_any_more(world: World, client: httpx.AsyncClient) -> None:

@@ -1,9 +1,10 @@
 """Whose a form is: two links in one browser, forms that are resumed, marks that do not fit, and sessions that are over."""
 
+import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -139,7 +140,6 @@ async def test_a_form_whose_mark_is_not_ours_saves_nothing_and_says_so(world: Wo
     page = await send(client, "/c", calm(world, **CHEST_PAIN, mark=forged(world)[kind]))
     assert page.status_code == 410
     assert "nothing was saved and nobody was told" in page.text
-    assert page.text == (await client.get("/c/unknown")).text
     assert (await stored(world), await world.tasks()) == ({}, [])
     page = await send(client, "/c/help", {"mark": forged(world)[kind]})
     assert "Nobody at the clinic was told" in page.text
@@ -216,6 +216,50 @@ async def test_answers_after_the_session_are_heard_told_of_and_come_back_after_t
     assert answers["sleep_quality"] == 7
     assert len(await world.tasks()) == 1
     assert not any("form-" in name for name in client.cookies), "nothing waits any more"
+
+
+async def test_a_call_for_help_between_leaves_what_waits_and_the_word_that_it_is_not_saved(world: World, client: PatientBrowser) -> None:
+    """The button of that page carries the mark alone."""
+    path = await signed_in(world, client)
+    await world.end_sessions()
+    sent = calm(world, sleep_quality=7)
+    await send(client, "/c", sent)
+    asked = await send(client, "/c/help", {})
+    assert "top of the clinic's list" in asked.text
+    assert "were not saved" in asked.text
+    back = await send(client, path, RIGHT)
+    chosen = re.findall(r'name="([a-z_]+)" value="([^"]+)" checked', back.text)
+    assert dict(chosen) == {name: str(value) for name, value in sent.items()}
+    assert "They are not saved yet" in back.text
+    pressed_there = await send(client, "/c/help", {"sleep_quality": "8"})
+    assert 'name="sleep_quality" value="8" checked' in pressed_there.text
+    assert 'name="distress" value="0" checked' in pressed_there.text
+    assert "They are not saved yet" in pressed_there.text
+
+
+async def test_who_comes_in_anew_after_a_call_for_help_reads_when_it_was_and_of_no_press_now(world: World, client: PatientBrowser) -> None:
+    path = await signed_in(world, client)
+    pressed = await send(client, "/c/help", {"distress": "9"})
+    assert ("You pressed the button for help at" in pressed.text, "<title>Get help now</title>" in pressed.text) == (True, True)
+    world.clock.advance(timedelta(minutes=5))
+    anew = await send(client, path, RIGHT)
+    assert "<title>Your form</title>" in anew.text
+    assert re.findall(r"<h1>([^<]+)</h1>", anew.text) == ["Your form"]
+    assert "You asked for help at 10:00 am, and the clinic was told." in anew.text
+    assert 'name="distress" value="9" checked' in anew.text
+
+
+async def test_what_the_release_before_left_in_a_browser_is_read(world: World, client: PatientBrowser) -> None:
+    await signed_in(world, client)
+    await send(client, "/c/help", {"distress": "9"})
+    (name,) = [name for name in client.cookies if "form-" in name]
+    whose = Seals(SECRET).mark_of(client.mark)
+    assert whose is not None
+    left = json.dumps({"answers": {"distress": 9}, "note": "help", "missing": []}).encode()
+    client.cookies.set(name, Seals(SECRET).sealed(b"draft" + whose.whose.packed(), left), domain="care.test", path="/")
+    page = await form_of(client)
+    assert "<title>Get help now</title>" in page.text
+    assert 'name="distress" value="9" checked' in page.text
 
 
 async def test_what_waits_for_one_form_is_never_shown_in_another(world: World, client: PatientBrowser) -> None:
