@@ -109,8 +109,32 @@ async def test_a_discharge_corrected_to_before_the_observation_was_over_needs_a_
     assert (by_nurse.status_code, by_nurse.json()["code"]) == (403, "prescriber-needed")
     amended = await amend(clinic, infusion_id, acting=PRESCRIBER, **decided)
     assert amended["clinical"]["overrides"][0]["rule"] == "observation-not-over"
-    assert await amend(clinic, infusion_id, dose_given=mg(38), acting=PRESCRIBER, observation_override={"reason": "As before"})
+    corrected = await amend(clinic, infusion_id, dose_given=mg(38), acting=PRESCRIBER, observation_override={"reason": "As before"})
+    assert corrected["clinical"]["overrides"] == amended["clinical"]["overrides"], "nothing new was decided"
     assert (await amend(clinic, infusion_id, weight=kg(81)))["clinical"]["weight"]["value"] == 81
+
+
+async def test_what_was_decided_about_a_discharge_holds_for_its_two_times_and_for_no_others(clinic: Clinic) -> None:
+    infusion_id = await clinic.recovery()
+    early = {"discharged_at": clinic.at(-30), "observation_override": {"reason": "Went back to the ward"}}
+    await clinic.step(infusion_id, "complete", early, acting=PRESCRIBER)
+    assert await amend(clinic, infusion_id, dose_given=mg(38), outcome="stopped-early")
+    assert await amend(clinic, infusion_id, outcome="completed", departed_at=clinic.at(-30))
+    earlier = await clinic.post(f"/infusions/{infusion_id}/amend", {"reason": "Typing mistake", "departed_at": clinic.at(-31)})
+    assert (earlier.status_code, earlier.json()["code"]) == (409, "observation-not-over")
+
+
+@pytest.mark.parametrize(
+    "override", ["weight_override", "dose_override", "observation_override", "time_override", "duplicate_confirmation"]
+)
+async def test_a_reason_with_nothing_changed_is_no_amendment(clinic: Clinic, override: str) -> None:
+    infusion_id = await clinic.completed()
+    before, told = await clinic.counts(), await clinic.told()
+    same = {"pump_started_at": clinic.at(-120), "pump_ended_at": clinic.at(-80), "departed_at": clinic.at(0), "weight": kg(80)}
+    body = {"reason": "Looked again", **same, "dose_given": mg(40), override: {"reason": "It is so"}}
+    answer = await clinic.post(f"/infusions/{infusion_id}/amend", body, acting=PRESCRIBER)
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing-to-amend")
+    assert (await clinic.counts(), await clinic.told()) == (before, told)
 
 
 @pytest.mark.parametrize(("end", "status"), [("left-against-advice", 200), ("transferred", 200), ("stopped-early", 409)])

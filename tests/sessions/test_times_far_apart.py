@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from services.sessions.infusions.states import InfusionState
 from tests.sessions.clinic import CALM, COORDINATOR, NURSE, Clinic, Json
@@ -100,6 +101,48 @@ async def test_what_was_decided_about_is_not_asked_again_by_a_correction_of_some
     clinic.clock.advance(timedelta(days=2))
     await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(-60), "time_override": WHY})
     await clinic.correct(infusion_id, "amend", {"reason": "Log read", "dose_given": {"value": 39, "unit": "mg"}})
+
+
+async def test_a_departure_that_a_reason_was_given_for_is_sent_again_without_a_question_and_is_no_amendment(clinic: Clinic) -> None:
+    infusion_id = await clinic.completed()
+    clinic.clock.advance(timedelta(days=3))
+    moved = {"reason": "Typing mistake", "departed_at": clinic.at(-60)}
+    await asked(clinic, infusion_id, "amend", moved, "departure-long-after-pump")
+    for again in (moved, {**moved, "time_override": WHY}):
+        assert (await refused(clinic, infusion_id, "amend", again))["code"] == "nothing-to-amend"
+
+
+async def test_two_times_that_a_reason_was_given_for_may_come_back_without_another_and_others_may_not(clinic: Clinic) -> None:
+    infusion_id = await clinic.completed()
+    clinic.clock.advance(timedelta(days=3))
+    moved = {"reason": "Typing mistake", "departed_at": clinic.at(-60)}
+    await asked(clinic, infusion_id, "amend", moved, "departure-long-after-pump")
+    await clinic.correct(infusion_id, "amend", {"reason": "Not so", "departed_at": clinic.at(-3 * DAY)})
+    back = await clinic.correct(infusion_id, "amend", {**moved, "time_override": WHY})
+    assert [entry["rule"] for entry in back["clinical"]["overrides"]] == ["departure-long-after-pump"]
+    other = {**moved, "departed_at": clinic.at(-59)}
+    assert (await refused(clinic, infusion_id, "amend", other))["override"] == "time_override"
+
+
+async def test_a_reason_kept_by_an_older_version_without_its_times_is_not_taken_for_these(clinic: Clinic) -> None:
+    infusion_id = await clinic.recovery()
+    clinic.clock.advance(timedelta(days=2))
+    left_at = clinic.at(-60)
+    await clinic.step(infusion_id, "complete", {"discharged_at": left_at, "time_override": WHY})
+    async with clinic.service.database.transaction(clinic.clinic_id) as db:
+        await db.execute(text("UPDATE infusion SET overrides = jsonb_build_array((overrides -> 0) - 'times')"))
+    await clinic.correct(infusion_id, "amend", {"reason": "Not so", "departed_at": clinic.at(-2 * DAY)})
+    assert (await refused(clinic, infusion_id, "amend", {"reason": "So after all", "departed_at": left_at}))["override"] == "time_override"
+
+
+async def test_an_arrival_taken_back_and_noted_again_is_asked_about_once(clinic: Clinic) -> None:
+    infusion_id = await clinic.scheduled(at=clinic.clock.now() + timedelta(days=3))
+    arrived = {"arrived_at": clinic.at(-5)}
+    await asked(clinic, infusion_id, "check-in", arrived, "arrival-far-from-booking", acting=COORDINATOR)
+    await clinic.correct(infusion_id, "restore", {"reason": "The wrong patient's visit"}, acting=COORDINATOR)
+    assert (await refused(clinic, infusion_id, "check-in", {"arrived_at": clinic.at(-4)}))["override"] == "time_override"
+    again = await clinic.step(infusion_id, "check-in", {**arrived, "time_override": WHY})
+    assert [entry["rule"] for entry in again["clinical"]["overrides"]] == ["arrival-far-from-booking"]
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-210, 201), (-210.1, 422), (-3 * DAY, 422)])

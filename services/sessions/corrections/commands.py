@@ -45,16 +45,17 @@ _OBSERVED = frozenset({"state", "pump_ended_at", "departed_at", "dose_given_mg"}
 async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limits: Limits) -> Taken:
     """Correct an ended record. The corrected whole must hold before every rule on what may have happened.
 
+    What is sent as it is recorded is no correction, and a reason against a rule is none by itself, but one that settles a weight.
     Consent and the readings before the start are not asked for again: they allowed a start, and the record says that there was one.
     A start that is moved to where none was allowed, or where the readings held one, is marked for review.
     """
     infusion, subject = await load(call, infusion_id, Step.AMEND)
-    corrections = body.corrections()
+    corrections = infusion.differing(body.corrections())
     corrected = {**infusion.model_dump(), **corrections}
     _refuse_impossible(call, corrected, corrected["weight_kg"], limits)
-    before = infusion.overrides
+    counted_before = infusion.counted_weight_kg
     refuse_far_apart(call, infusion, body.time_override, *_far_apart(corrected, corrections.keys(), limits))
-    counted = await _counted_weight(call, infusion, corrected, body, limits)
+    counted = await _counted_weight(call, infusion, corrected, body, limits, changed="weight_kg" in corrections)
     _refuse_impossible(call, corrected, counted, limits)
     refuse_unusual_dose(call, infusion, corrected["dose_given_mg"], counted, infusion.dose_ordered_mg, body.dose_override, limits)
     if corrected["state"] in _DISCHARGED and not _OBSERVED.isdisjoint(corrections):
@@ -63,7 +64,7 @@ async def amend(call: CallContext, infusion_id: UUID, body: AmendInfusion, limit
     if "pump_started_at" in corrections:
         await refuse_duplicate(call, infusion, corrected["pump_started_at"], body.duplicate_confirmation, limits)
     others = await queries.started_beside(call.db, infusion)
-    event = infusion.amend(subject, corrections, others, call.now, decided=infusion.overrides != before)
+    event = infusion.amend(subject, corrections, others, call.now, settled=infusion.counted_weight_kg != counted_before)
     await review_course(call, infusion, subject, others)
     amended = await record(call, infusion, subject, Step.AMEND, event, body.reason)
     marked = await review_moved_start(call, infusion, subject, limits) if "pump_started_at" in corrections else None
@@ -128,10 +129,15 @@ async def _counted_weight(
     corrected: dict[str, Any],  # Any: columns of several types
     body: AmendInfusion,
     limits: Limits,
+    *,
+    changed: bool,
 ) -> Decimal:
-    """The weight by which the corrected dose is judged; a corrected one is held against the patient's others, or what stood here."""
+    """The weight by which the corrected dose is judged; a corrected one is held against the patient's others, or what stood here.
+
+    One that stays as it is, is asked about only for a reason that may settle it.
+    """
     weight: Decimal = corrected["weight_kg"]
-    if body.weight is None:
+    if body.weight is None or not (changed or body.weight_override):
         return infusion.counted_weight(weight)
     last = await queries.last_given(call.db, infusion, corrected["pump_started_at"])
     if last.weight_kg is None:

@@ -138,15 +138,15 @@ class Infusion(InfusionRecord, table=True):
         return self._close(InfusionState.TRANSFERRED, subject, at, now)
 
     def amend(
-        self, subject: Subject, corrections: Mapping[str, object], others: Sequence["Infusion"], now: datetime, *, decided: bool
+        self, subject: Subject, corrections: Mapping[str, object], others: Sequence["Infusion"], now: datetime, *, settled: bool
     ) -> events.InfusionEvent:
         """Correct an ended record: column by column, as a new version. Raises 422 nothing-to-amend when all is as recorded.
 
-        ``decided``: somebody gave a reason for what is recorded, which is a correction by itself.
+        ``settled``: the recorded weight counts otherwise than before, which is a correction by itself; a reason alone is none.
         """
         self.require(Step.AMEND)
-        changed = {name: value for name, value in corrections.items() if getattr(self, name) != value}
-        if not changed and not decided:
+        changed = self.differing(corrections)
+        if not changed and not settled:
             raise Invalid("nothing-to-amend", "The record already says so.")
         for name, value in changed.items():
             setattr(self, name, value)

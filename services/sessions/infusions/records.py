@@ -1,5 +1,6 @@
 """What the record of an infusion holds, column by column, and what each version of it keeps. How it changes: ``models``."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -96,6 +97,11 @@ class InfusionRecord(Table):
         """Whether somebody has given a reason for just this weight."""
         return any("weight_kg" in entry and Decimal(entry["weight_kg"]) == weight_kg for entry in self.overrides)
 
+    def spoke_of_times(self, rule: str, times: tuple[datetime, datetime]) -> bool:
+        """Whether somebody has given a reason against this rule for just these two times. Older entries do not hold them."""
+        said = [entry["times"] for entry in self.overrides if entry["rule"] == rule and "times" in entry]
+        return any(times == tuple(datetime.fromisoformat(at) for at in two) for two in said)
+
     def counted_weight(self, weight_kg: Decimal) -> Decimal:
         """What counts of this weight by the last word on it; itself where nobody had to say anything."""
         said = [entry for entry in self.overrides if "weight_kg" in entry and Decimal(entry["weight_kg"]) == weight_kg]
@@ -110,6 +116,10 @@ class InfusionRecord(Table):
         """Whether somebody has said, on either record, that these two are not one infusion entered twice."""
         mine = any(str(other.infusion_id) in entry.get("not_the_same_as", ()) for entry in self.overrides)
         return mine or any(str(self.infusion_id) in entry.get("not_the_same_as", ()) for entry in other.overrides)
+
+    def differing(self, sent: Mapping[str, object]) -> dict[str, object]:
+        """Those of the values sent, by column, that are not what is recorded."""
+        return {column: value for column, value in sent.items() if getattr(self, column) != value}
 
     def note_override(self, rule: str, *, actor: str, reason: str, at: datetime, **details: object) -> None:
         """Keep who acted against a rule, and why. Becomes part of the version that the step makes."""

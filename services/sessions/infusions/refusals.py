@@ -77,8 +77,11 @@ async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, 
 
 
 def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override | None, *found: FarApart | None) -> None:
-    """Raises 409 needs-override for times so far apart that a wrong date is likelier; whoever records them may say why they are right."""
-    doubts = [doubt for doubt in found if doubt is not None]
+    """Raises 409 needs-override for times so far apart that a wrong date is likelier; whoever records them may say why they are right.
+
+    Nobody is asked again about two times that a reason was given for.
+    """
+    doubts = [doubt for doubt in found if doubt is not None and not infusion.spoke_of_times(doubt.rule, doubt.times)]
     if not doubts:
         return
     if override is None:
@@ -86,7 +89,7 @@ def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override |
         detail = f"The time is usually {doubts[0].usual}; if it is right, repeat the step with time_override."
         raise infusion.refusal("needs-override", detail, override="time_override", source=doubts[0].source, rules=rules_met)
     for doubt in doubts:
-        infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now)
+        infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now, times=_kept(doubt.times))
 
 
 def refuse_early_no_show(infusion: Infusion, now: datetime, limits: Limits) -> None:
@@ -103,18 +106,20 @@ def refuse_unlikely_weight(
 ) -> Decimal:
     """The weight by which the dose is judged. Raises 409 needs-override for an unlikely one that nobody has given a reason for.
 
-    Whoever weighed may give it; the lower weight counts then, until a prescriber says that the weight is right.
+    Whoever weighed may give it; the lower weight counts then, until a prescriber says that the weight is right. What was said of it
+    stands, and only a prescriber adds to it.
     """
     doubt = rules.unlikely_weight(weight_kg, last, limits.infusions.weight_kg)
     if doubt is None:
         return weight_kg
+    settles = override is not None and Role.PRESCRIBER in call.caller.roles
+    if infusion.spoke_of(weight_kg) and (infusion.counted_weight(weight_kg) == weight_kg or not settles):
+        return infusion.counted_weight(weight_kg)
     if override is None:
-        if infusion.spoke_of(weight_kg):
-            return infusion.counted_weight(weight_kg)
         detail = "The weight is not like this patient's last ones; if it was measured in kilograms, repeat the step with weight_override."
         found = [{"rule": doubt.rule, "source": doubt.source}]
         raise infusion.refusal("needs-override", detail, override="weight_override", source=doubt.source, rules=found)
-    counts = weight_kg if Role.PRESCRIBER in call.caller.roles else doubt.counts_kg
+    counts = weight_kg if settles else doubt.counts_kg
     said = {"weight_kg": str(weight_kg), "counts_kg": str(counts), "limits_version": limits.infusions.version}
     infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now, **said)
     return counts
@@ -148,13 +153,14 @@ def refuse_unusual_dose(
 def refuse_short_observation(
     call: CallContext, infusion: Infusion, observation: Observation, override: Override | None, limits: Limits
 ) -> None:
-    """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided otherwise."""
-    if rules.observed_long_enough(observation, limits.infusions):
+    """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided about these times."""
+    times = (observation.pump_ended_at, observation.discharged_at)
+    if rules.observed_long_enough(observation, limits.infusions) or infusion.spoke_of_times("observation-not-over", times):
         return
     needed = limits.infusions.visit.observation_minutes
     detail = f"Discharge is due {needed.value} min after the pump ended; a prescriber may repeat the step with observation_override."
     refusal = infusion.refusal("observation-not-over", detail, override="observation_override", source=needed.source)
-    by_prescriber(call, infusion, override, refusal, limits_version=limits.infusions.version)
+    by_prescriber(call, infusion, override, refusal, limits_version=limits.infusions.version, times=_kept(times))
 
 
 def by_prescriber(call: CallContext, infusion: Infusion, override: Override | None, refusal: DomainError, **details: object) -> None:
@@ -164,3 +170,7 @@ def by_prescriber(call: CallContext, infusion: Infusion, override: Override | No
     if Role.PRESCRIBER not in call.caller.roles:
         raise Forbidden("prescriber-needed", "Only a prescriber may decide this.")
     infusion.note_override(refusal.code, actor=call.caller.actor, reason=override.reason, at=call.now, **details)
+
+
+def _kept(times: tuple[datetime, datetime]) -> list[str]:
+    return [at.isoformat() for at in times]

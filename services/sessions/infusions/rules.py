@@ -58,11 +58,12 @@ class Doubt(NamedTuple):
 
 
 class FarApart(NamedTuple):
-    """Two times that are possible and unlikely so far apart: the rule, where its limit comes from, and what is usual."""
+    """Two times that are possible and unlikely so far apart: the rule, where its limit comes from, what is usual, and the times."""
 
     rule: str
     source: str
     usual: str
+    times: tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,11 @@ def outside_visit(
 
 def far_from_booking(scheduled_at: datetime, arrived_at: datetime, limits: TimeLimits) -> FarApart | None:
     """arrival-far-from-booking: the patient came on another day than the visit was booked for."""
-    early, late = limits.arrival_before_hours, limits.arrival_after_hours
+    early, late, times = limits.arrival_before_hours, limits.arrival_after_hours, (scheduled_at, arrived_at)
     if arrived_at < scheduled_at - early.hours:
-        return FarApart("arrival-far-from-booking", early.source, f"at most {early.value} h before the booked time")
+        return FarApart("arrival-far-from-booking", early.source, f"at most {early.value} h before the booked time", times)
     if arrived_at > scheduled_at + late.hours:
-        return FarApart("arrival-far-from-booking", late.source, f"at most {late.value} h after the booked time")
+        return FarApart("arrival-far-from-booking", late.source, f"at most {late.value} h after the booked time", times)
     return None
 
 
@@ -204,7 +205,7 @@ def long_after_arrival(arrived_at: datetime | None, started_at: datetime, limits
     limit = limits.start_after_arrival_hours
     if arrived_at is None or started_at <= arrived_at + limit.hours:
         return None
-    return FarApart("start-long-after-arrival", limit.source, f"at most {limit.value} h after the arrival")
+    return FarApart("start-long-after-arrival", limit.source, f"at most {limit.value} h after the arrival", (arrived_at, started_at))
 
 
 def long_after_pump(pump_ended_at: datetime, departed_at: datetime, limits: TimeLimits) -> FarApart | None:
@@ -212,7 +213,8 @@ def long_after_pump(pump_ended_at: datetime, departed_at: datetime, limits: Time
     limit = limits.departure_after_pump_hours
     if departed_at <= pump_ended_at + limit.hours:
         return None
-    return FarApart("departure-long-after-pump", limit.source, f"at most {limit.value} h after the pump ended")
+    times = (pump_ended_at, departed_at)
+    return FarApart("departure-long-after-pump", limit.source, f"at most {limit.value} h after the pump ended", times)
 
 
 def wrong_with_pump(
