@@ -1,5 +1,7 @@
 """Readings saved in error: struck with a reason, readable and not counted, and the check before the start judged again without them."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -94,6 +96,26 @@ async def test_a_start_corrected_to_where_the_readings_held_one_is_marked_for_re
     assert needed.code == "start-held"
 
 
+async def test_a_start_corrected_to_where_it_was_both_barred_and_held_is_marked_and_told_for_each(clinic: Clinic) -> None:
+    person = await clinic.patient()
+    infusion_id = await clinic.arrived(person, readings=TENSE)
+    await clinic.read(infusion_id, minutes=-122)
+    await clinic.step(infusion_id, "start", clinic.start_body())
+    await clinic.step(infusion_id, "pump-end", clinic.pump_body())
+    await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
+    await clinic.tell(person.standing("active", person.span(timedelta(minutes=-122))))
+    moved = await clinic.correct(infusion_id, "amend", {"reason": "Log read", "pump_started_at": clinic.at(-123)})
+    marks = [(mark["code"], mark["rules"]) for mark in moved["clinical"]["reviews"]]
+    assert marks == [("start-barred", ["consent-missing"]), ("start-held", ["systolic-high", "diastolic-high"])]
+    amended, *needed = (await clinic.told(infusion_id))[-3:]
+    assert isinstance(amended, events.InfusionAmended)
+    told = [(event.code, event.number) for event in needed if isinstance(event, events.InfusionReviewNeeded)]
+    assert told == [("start-barred", 1), ("start-held", 2)]
+    kept = (await clinic.get(f"/infusions/{infusion_id}/versions")).json()["items"]
+    assert [version["step"] for version in kept[-3:]] == ["amend", "marked-for-review", "marked-for-review"]
+    assert moved["version"] == kept[-1]["version"]
+
+
 async def test_a_corrected_start_that_a_prescriber_had_decided_about_needs_no_review(clinic: Clinic) -> None:
     infusion_id = await clinic.arrived(readings=TENSE)
     await clinic.step(infusion_id, "start", clinic.start_body(hold_override={"reason": "Known white-coat effect"}), acting=PRESCRIBER)
@@ -180,6 +202,20 @@ async def test_a_review_is_settled_by_a_prescriber_or_the_director_with_what_cam
     assert (again.status_code, again.json()["code"]) == (409, "nothing-to-review")
     kept = (await clinic.get(f"/infusions/{infusion_id}/versions")).json()["items"]
     assert [version["step"] for version in kept[-2:]] == ["marked-for-review", "reviewed"]
+
+
+async def test_a_review_that_was_settled_is_marked_anew_once_the_reading_it_was_about_is_struck(clinic: Clinic) -> None:
+    infusion_id = await clinic.in_progress()
+    late = await clinic.read(infusion_id, minutes=-121, **TENSE)
+    await clinic.correct(infusion_id, "review", {"reason": "Excited before the start, calm later"}, acting=DIRECTOR)
+    await struck(clinic, infusion_id, late)
+    record = (await clinic.get(f"/infusions/{infusion_id}")).json()
+    marks = [(mark["rules"], mark["settled"] is not None) for mark in record["clinical"]["reviews"]]
+    rules = ["systolic-high", "diastolic-high"]
+    assert (record["needs_review"], marks) == (True, [(rules, True), (rules, False)])
+    *_, needed = await clinic.told(infusion_id)
+    assert isinstance(needed, events.InfusionReviewNeeded)
+    assert (needed.code, needed.number) == ("start-held", 2)
 
 
 async def test_the_right_reading_is_saved_after_the_discharge_from_paper_and_never_for_later(clinic: Clinic) -> None:

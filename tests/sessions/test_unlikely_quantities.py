@@ -79,7 +79,7 @@ async def test_a_prescriber_settles_a_weight_afterwards_without_changing_anythin
 
 @pytest.mark.parametrize(("spoke", "speaks"), [(NURSE, NURSE), (PRESCRIBER, PRESCRIBER), (PRESCRIBER, NURSE)])
 async def test_what_was_said_of_a_weight_is_not_said_again(clinic: Clinic, spoke: str, speaks: str) -> None:
-    infusion_id = await clinic.arrived()
+    _, infusion_id = await second_visit(clinic)
     await clinic.step(infusion_id, "start", clinic.start_body(weight=kg(160), weight_override=REASON), acting=spoke)
     await clinic.step(infusion_id, "pump-end", clinic.pump_body(40))
     await clinic.step(infusion_id, "complete", {"discharged_at": clinic.at(0)})
@@ -87,7 +87,7 @@ async def test_what_was_said_of_a_weight_is_not_said_again(clinic: Clinic, spoke
     answer = await clinic.post(f"/infusions/{infusion_id}/amend", again, acting=speaks)
     assert (answer.status_code, answer.json()["code"]) == (422, "nothing-to-amend")
     corrected = await clinic.correct(infusion_id, "amend", {**again, "dose_given": mg(39)}, acting=speaks)
-    assert [entry["rule"] for entry in corrected["clinical"]["overrides"]] == ["weight-unusual"]
+    assert [entry["rule"] for entry in corrected["clinical"]["overrides"]] == ["weight-unlike-last"]
 
 
 async def test_an_unsettled_weight_is_nobodys_reference(clinic: Clinic) -> None:

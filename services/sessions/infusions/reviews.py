@@ -20,7 +20,7 @@ from shared.web import CallContext
 START_BARRED = "start-barred"
 """The start was corrected to a time at which nothing might have been started."""
 START_HELD = "start-held"
-"""The start would have been held by the readings as they are known now, and no prescriber had decided about that."""
+"""As the readings are known now, one struck and not taken again among them, the start would have been held without a prescriber."""
 
 
 async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: Limits) -> None:

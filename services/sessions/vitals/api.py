@@ -26,10 +26,10 @@ def vital_routes(limits: Limits) -> Router:
     @router.post("/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")  # a correction of the visit's record, as an amendment is
     async def strike_vital_signs(infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, call: Call) -> VitalSignsOut:
-        """Strike readings that are another patient's, or wrong. They stay readable and count no more.
+        """Strike readings that are another patient's, or wrong. They stay readable and free no start any more.
 
-        A start that they held is held until all that they had is taken again, or a prescriber decides. The check before a start is judged
-        again without them as what frees it; what was started under them is marked for review.
+        One that they held stays held until all that they had is taken again, or a prescriber decides. The check before a start is judged
+        again; what was started and would be held now is marked for review.
         """
         signs = await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits)
         return VitalSignsOut.of(signs, limits.vitals)
@@ -37,7 +37,7 @@ def vital_routes(limits: Limits) -> Router:
     @router.get("/infusions/{infusion_id}/vital-signs")
     @access("system/Observation.r", system_or_person=CLINICAL, phi="read")
     async def list_vital_signs(infusion_id: UUID, call: Call, page: Page, with_struck: bool = False) -> Listing[VitalSignsOut]:
-        """The readings of an infusion that count, by the moment they were taken; ``with_struck`` shows those entered in error too."""
+        """The readings of an infusion, by the moment they were taken; ``with_struck`` shows those entered in error too."""
         infusion = await get_infusion(call.db, infusion_id)
         call.patient(infusion.patient_id)
         found = await page_of(call, queries.vital_signs_of(call.clinic_id, infusion_id, with_struck=with_struck), page)

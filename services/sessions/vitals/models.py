@@ -34,7 +34,7 @@ class VitalSigns(Table, table=True):
     moaa_s_score: int | None = None
     """Modified Observer's Assessment of Alertness/Sedation: 5 responds readily to the name, 0 does not respond."""
     struck_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
-    """When it was struck as entered in error, by whom and why. It stays readable and counts no more."""
+    """When it was struck as entered in error, by whom and why. It stays readable; what it holds, ``rules.holding`` says."""
     struck_by: str | None = None
     struck_reason: str | None = None
 

@@ -46,7 +46,7 @@ async def get_vital_signs(db: AsyncSession, infusion_id: UUID, vital_signs_id: U
 
 
 def vital_signs_of(clinic_id: UUID, infusion_id: UUID, *, with_struck: bool) -> Select[VitalSigns]:
-    """The readings of an infusion by the moment they were taken: those that count, or all that were ever saved."""
+    """The readings of an infusion by the moment they were taken: without those struck, or all that were ever saved."""
     query = select(VitalSigns).where(col(VitalSigns.clinic_id) == clinic_id, col(VitalSigns.infusion_id) == infusion_id)
     if not with_struck:
         query = query.where(col(VitalSigns.struck_at).is_(None))

@@ -50,7 +50,7 @@ class UnlikelyReading(Answer):
 
 
 class VitalSignsOut(Answer):
-    """One set of readings, and who saved it when. ``struck`` is null while it counts; ``version`` is for If-Match."""
+    """One set of readings, and who saved it when. ``struck`` is null unless it was struck; ``version`` is for If-Match."""
 
     vital_signs_id: UUID
     version: int
