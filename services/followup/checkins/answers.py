@@ -20,7 +20,7 @@ from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInPa
 from services.followup.checkins.policy import CheckInSetup
 from services.followup.checkins.queries import find_zone, get_locked
 from services.followup.checkins.rules import HELP_NOW, Worry, due_by, highest, worries
-from services.followup.checkins.work import OVERDUE_CALL, REVIEW, TELEPHONE_CHECK_IN, THOUGH_DEAD, review_task
+from services.followup.checkins.work import OVERDUE_CALL, REVIEW, TELEPHONE_CHECK_IN, THOUGH_DEAD, Lapse, review_task
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.queries import is_open
 from shared.db import clinic_of
@@ -69,16 +69,23 @@ async def keep_refused(db: AsyncSession, check_in_id: UUID, answers: Answers, no
 
 
 async def hear(
-    db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup, *, recorded_dead: bool = False
+    db: AsyncSession,
+    check_in_id: UUID,
+    answers: Answers,
+    now: datetime,
+    setup: CheckInSetup,
+    *,
+    lapse: Lapse | None = None,
+    recorded_dead: bool = False,
 ) -> None:
-    """Read answers that are not kept, for the check-in or the session of its form is over: what worries becomes a task all the same.
+    """Read answers that are not kept, for the check-in is over or the form came by a ``lapse``: what worries becomes a task all the same.
 
     So it does where the patient is ``recorded_dead``, which may be a mistake; the task says it.
     """
     check_in = await get_locked(db, check_in_id)
     form = form_of(check_in, setup)
     found = worries(answers, form, setup.rules.reading(form), sent=False)
-    await _raise(db, check_in, found, now, setup, saved=False, recorded_dead=recorded_dead)
+    await _raise(db, check_in, found, now, setup, saved=False, lapse=lapse, recorded_dead=recorded_dead)
     await db.flush()
 
 
@@ -95,13 +102,13 @@ async def ask_for_help(
     now: datetime,
     setup: CheckInSetup,
     *,
-    running: bool = True,
+    lapse: Lapse | None = None,
     recorded_dead: bool = False,
 ) -> None:
     """The patient pressed "I need help now": a task of the highest level, again for a press after the policy's time.
 
-    The state of the check-in does not matter; where it takes no answers any more, or the session of the form is not ``running``, those
-    on the page are read and not kept. Nor does it matter that the patient is ``recorded_dead``: the task says it.
+    The state of the check-in does not matter; where it takes no answers any more, or the form came by a ``lapse``, those on
+    the page are read and not kept. Nor does it matter that the patient is ``recorded_dead``: the task says it.
     """
     check_in = await get_locked(db, check_in_id)
     query = select(CheckInPartial).where(
@@ -112,8 +119,8 @@ async def ask_for_help(
     form = form_of(check_in, setup)
     found = worries({**answers, HELP_NOW: "yes"}, form, setup.rules.reading(form), sent=False)
     asked = check_in.status == CheckInStatus.SUBMITTED or check_in.takes_answers(now, setup.policy.late_answers_for)
-    saved = asked and running and not recorded_dead
-    if await _raise(db, check_in, found, now, setup, again=again, saved=saved, recorded_dead=recorded_dead):
+    saved = asked and lapse is None and not recorded_dead
+    if await _raise(db, check_in, found, now, setup, again=again, saved=saved, lapse=lapse if asked else None, recorded_dead=recorded_dead):
         _keep_partial(db, check_in, answers if saved else {}, now, help_now=True)
         await db.flush()
 
@@ -142,6 +149,7 @@ async def _raise(
     *,
     again: AbstractSet[str] = frozenset(),
     saved: bool = True,
+    lapse: Lapse | None = None,
     recorded_dead: bool = False,
 ) -> bool:
     """Remember worries, and make one task for those that are new, or whose item is asked for ``again``; False when none is.
@@ -160,7 +168,8 @@ async def _raise(
     number = check_in.raise_to(level)
     zone = await find_zone(db) or zone_of(check_in.patient_time_zone)
     due_at = due_by(fresh, now, zone, setup.times)
-    await tasks.add(db, [review_task(check_in, fresh, now, due_at, number=number, saved=saved, recorded_dead=recorded_dead)])
+    task = review_task(check_in, fresh, now, due_at, number=number, saved=saved, lapse=lapse, recorded_dead=recorded_dead)
+    await tasks.add(db, [task])
     return True
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 
-from services.followup.checkins.models import WAITING, CheckIn
+from services.followup.checkins.models import CheckIn
 from services.followup.checkins.rules import HELP_NOW, Level, Worry, highest
 from services.followup.reasons import Fact, Reason, ReasonCode, moment
 from services.followup.tasks.commands import NewTask
@@ -16,6 +17,18 @@ OVERDUE_CALL, TELEPHONE_CHECK_IN, REVIEW = "check-in-overdue-call", "staff-check
 
 PRIORITY_OF = {Level.STAT: Priority.STAT, Level.URGENT: Priority.ASAP, Level.SAME_DAY: Priority.URGENT, Level.ROUTINE: Priority.ROUTINE}
 """FHIR's priorities in their order: there, asap is more pressing than urgent."""
+
+
+class Lapse(StrEnum):
+    """Why answers were not taken although their check-in takes some: how its form came. A task says it beside the states of a check-in."""
+
+    SESSION_OVER = "session-over"
+    NO_SESSION = "no-session"
+    """The session runs, and the browser that sent the form is not, or not any more, the one that has it."""
+    LINK_DEAD = "link-dead"
+    LINK_CLOSED = "link-closed"
+    TIME_PASSED = "expired"
+    CLINIC_INACTIVE = "clinic-inactive"
 
 
 THOUGH_DEAD = {
@@ -33,11 +46,12 @@ def review_task(
     *,
     number: int,
     saved: bool = True,
+    lapse: Lapse | None = None,
     recorded_dead: bool = False,
 ) -> NewTask:
     """A clinician is to look at what is new, or to answer a call for help. Each batch gets a task of its own, with the next number.
 
-    ``saved`` is False where there are no answers to look at: they came after the check-in, or the session of its form, was over.
+    ``saved`` is False where there are no answers to look at: the check-in was over, or takes answers and the form came by a ``lapse``.
     """
     level = highest(worry.level for worry in fresh)
     assert level is not None
@@ -48,7 +62,7 @@ def review_task(
         "rules": [worry.rule_id for worry in fresh if worry.item != HELP_NOW],
     }
     if not saved:
-        facts["ended"] = "session-over" if check_in.status in WAITING else check_in.status.value
+        facts["ended"] = (lapse or check_in.status).value
     code = ReasonCode.CALL_FOR_HELP if called else ReasonCode.WORRYING_ANSWERS
     reason = Reason(THOUGH_DEAD[code] if recorded_dead else code, facts)
     return _task(check_in, REVIEW, PRIORITY_OF[level], reason, now, due_at, ordinal=number)

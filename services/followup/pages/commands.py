@@ -16,7 +16,7 @@ from services.followup.checkins.forms import Answers
 from services.followup.checkins.models import ANSWERABLE, CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
 from services.followup.checkins.queries import get_locked
-from services.followup.checkins.work import telephone_task
+from services.followup.checkins.work import Lapse, telephone_task
 from services.followup.pages.drafts import Note
 from services.followup.pages.facts import PageFacts
 from services.followup.subjects.commands import lock_patients
@@ -37,6 +37,10 @@ class Ending(StrEnum):
     LINK_CLOSED = "link-closed"
     """By us: messages go another way now, or a person asks instead."""
     TIME_PASSED = "time-passed"
+
+
+_LAPSES = {Ending.TOO_MANY_TRIES: Lapse.LINK_DEAD, Ending.LINK_CLOSED: Lapse.LINK_CLOSED, Ending.TIME_PASSED: Lapse.TIME_PASSED}
+"""Of the endings that leave the check-in itself as it was; the others are states of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ class Opened:
     def usable(self, now: datetime, policy: CheckInPolicy) -> bool:
         """Whether the form may still be filled in with it."""
         return not self.answered and self.ending(now, policy) is None
+
+    def lapse(self, of_session: Lapse | None, now: datetime, policy: CheckInPolicy) -> Lapse | None:
+        """Why answers to a check-in that takes some are not taken through it: the session of their form is looked at last."""
+        if self.check_in.status not in ANSWERABLE:
+            return None
+        ending = self.ending(now, policy)
+        if ending is not None:
+            return _LAPSES.get(ending)
+        return of_session if self.clinic_active else Lapse.CLINIC_INACTIVE
 
     @property
     def answered(self) -> bool:
@@ -121,7 +134,7 @@ async def try_birth_date(
 
 
 async def take(
-    db: AsyncSession, opened: Opened, answers: Answers, now: datetime, setup: CheckInSetup, *, complete: bool, running: bool
+    db: AsyncSession, opened: Opened, answers: Answers, now: datetime, setup: CheckInSetup, *, complete: bool, lapse: Lapse | None
 ) -> Note | None:
     """What becomes of answers whose form says whose they are: saved, or not and why; None where they are saved.
 
@@ -130,13 +143,14 @@ async def take(
     check_in_id = opened.check_in.check_in_id
     if opened.answered and await answering.are_stored(db, check_in_id, answers):
         return None
-    if not opened.answered and running and opened.clinic_active and opened.usable(now, setup.policy):
+    lapse = opened.lapse(lapse, now, setup.policy)
+    if lapse is None and opened.usable(now, setup.policy):
         if complete:
             await answering.submit(db, check_in_id, answers, now, setup)
             return None
         await answering.keep_refused(db, check_in_id, answers, now, setup)
         return Note.INCOMPLETE
-    await answering.hear(db, check_in_id, answers, now, setup, recorded_dead=opened.deceased)
+    await answering.hear(db, check_in_id, answers, now, setup, lapse=lapse, recorded_dead=opened.deceased)
     return Note.SENT_BEFORE if opened.answered else Note.UNSAVED
 
 

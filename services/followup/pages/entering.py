@@ -12,7 +12,7 @@ from services.followup.pages.commands import Opened, Tried
 from services.followup.pages.credentials import found, where_from
 from services.followup.pages.facts import PageFacts
 from services.followup.pages.means import PageMeans, Shown, shown_of
-from services.followup.pages.requests import birth_date_of
+from services.followup.pages.requests import birth_date_of, is_no_month
 from services.followup.pages.seals import Whose
 from services.followup.pages.sessions import Session
 from shared.db import enter_clinic, let_go
@@ -23,6 +23,7 @@ _LEAVING_SECONDS = 1.0
 """Who leaves does not wait for a database that is away."""
 _STATUS_OF = {Tried.RIGHT: 303, Tried.WRONG: 401, Tried.DEAD: 410}
 """As the trail has them."""
+_SLIPS = {"no-date": rendering.NO_DATE, "no-month": rendering.NO_MONTH}
 
 
 class Entering:
@@ -44,7 +45,8 @@ class Entering:
         """A right birth date opens a session; a wrong one is counted, one that nobody has is not. Intake says which is right now."""
         birth_date = birth_date_of(fields, self._means.clock.now().date())
         if birth_date is None:
-            return rendering.recorded_as(422, rendering.see(f"/c/{token}?again=no-date"))
+            slip = "no-month" if is_no_month(fields) else "no-date"
+            return rendering.recorded_as(422, rendering.see(f"/c/{token}?again={slip}"))
         facts = await self._asked_meanwhile(db, opened)
         shown = shown_of(opened, facts)
         return await self._tried(request, db, token, birth_date, facts) if shown.clinic_active else rendering.unread_page(shown)
@@ -76,7 +78,10 @@ class Entering:
         tried = await commands.try_birth_date(db, opened, birth_date, self._means.birth_dates, now, policy)
         if tried is not Tried.RIGHT:
             self._means.tries.wrong(*where_from(request))
-            response = rendering.see(f"/c/{token}?again=wrong")
+            dead = tried is Tried.DEAD
+            response = (
+                rendering.shut_page(shown_of(opened, facts), policy.max_wrong_tries) if dead else rendering.see(f"/c/{token}?again=wrong")
+            )
         else:
             session = self._session(opened)
             await sessions.begin(db, session, opened.link.token_sha256, policy.session_life, at_most=policy.sessions_at_most)
@@ -89,8 +94,8 @@ class Entering:
         return Session(self._means.seals.session(whose), whose)
 
     def _birth_date_page(self, shown: Shown, token: str, opened: Opened, again: str | None) -> Response:
-        if again == "no-date":
-            return rendering.birth_date_page(shown, token, [rendering.NO_DATE], status=422)
+        if again in _SLIPS:
+            return rendering.birth_date_page(shown, token, [_SLIPS[again]], status=422)
         if again == "wrong" and opened.link.wrong_tries:
             left = self._means.setup.policy.max_wrong_tries - opened.link.wrong_tries
             return rendering.birth_date_page(shown, token, [rendering.wrong_date(left)], status=401)

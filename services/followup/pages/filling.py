@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import answers as answering
+from services.followup.checkins.work import Lapse
 from services.followup.pages import commands, rendering, sessions, telling
 from services.followup.pages.commands import Opened
 from services.followup.pages.credentials import Entered
@@ -33,7 +34,7 @@ class _Seen(NamedTuple):
     """What a page of a check-in is made of, as it stands in the database."""
 
     opened: Opened
-    running: bool
+    lapse: Lapse | None
     call: tuple[datetime, datetime] | None
 
 
@@ -46,7 +47,7 @@ class Filling:
     async def show_form(self, request: Request, db: AsyncSession, came: Entered) -> Response:
         """The form of a session, or what has become of it; what was sent before is never shown."""
         mark = _mark(came)
-        seen = await self._seen(db, came.opened, mark, held=True)
+        seen = await self._seen(request, db, came.opened, mark)
         draft = self._means.cookies.draft(request, mark.whose)
         return AfterCommit(lambda: self._page(seen, mark, draft))
 
@@ -54,8 +55,8 @@ class Filling:
         """Answers are saved once, where the form's own session still runs. Whatever is not saved is told, and what worries is heard."""
         setup, opened, mark = self._means.setup, came.opened, _mark(came)
         answers, missing = answers_of(answering.form_of(opened.check_in, setup), fields)
-        running = self._held(request, mark) and await sessions.runs(db, mark.session_sha256)
-        note = await commands.take(db, opened, answers, now, setup, complete=not missing, running=running)
+        lapse = await self._lapse(request, db, mark)
+        note = await commands.take(db, opened, answers, now, setup, complete=not missing, lapse=lapse)
         draft = Draft(answers, note, missing if note is Note.INCOMPLETE else ())
         return AfterCommit(lambda: self._told(request, mark, draft, opened, now), status_code=_OUTCOMES[note])
 
@@ -63,9 +64,8 @@ class Filling:
         """Numbers to call at once; the clinic is told where the form says whose it is, whatever has become of it meanwhile."""
         setup, opened, mark = self._means.setup, came.opened, _mark(came)
         answers, _ = answers_of(answering.form_of(opened.check_in, setup), fields)
-        running = self._held(request, mark) and await sessions.runs(db, mark.session_sha256)
-        dead = opened.deceased
-        await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, setup, running=running, recorded_dead=dead)
+        lapse, dead = await self._lapse(request, db, mark), opened.deceased
+        await answering.ask_for_help(db, opened.check_in.check_in_id, answers, now, setup, lapse=lapse, recorded_dead=dead)
         waiting = self._means.cookies.draft(request, mark.whose)
         draft = waiting.after_help(answers, HelpCall(now, handle_of(mark.session_sha256)))
         return AfterCommit(lambda: self._told(request, mark, draft, opened, now), status_code=_OUTCOMES[Note.HELP])
@@ -73,7 +73,9 @@ class Filling:
     async def _told(self, request: Request, mark: Mark, draft: Draft, opened: Opened, now: datetime) -> Response:
         """Leads to the page that tells what became of what was sent; what was not saved waits in this browser."""
         held = self._held(request, mark)
-        response = rendering.see(rendering.form_path(handle_of(mark.session_sha256))) if held else await self._page_of_now(mark, draft)
+        response = (
+            rendering.see(rendering.form_path(handle_of(mark.session_sha256))) if held else await self._page_of_now(request, mark, draft)
+        )
         if draft.note is None:
             self._means.cookies.forget_draft(response, mark.whose)
         else:
@@ -82,21 +84,21 @@ class Filling:
             self._means.cookies.keep_draft(request, response, mark.whose, kept)
         return response
 
-    async def _page_of_now(self, mark: Mark, draft: Draft) -> Response:
+    async def _page_of_now(self, request: Request, mark: Mark, draft: Draft) -> Response:
         """As it stands since the commit. What was sent is there already, so a page that cannot be made must not say otherwise."""
         try:
             async with self._means.database.transaction() as db:
                 opened = await commands.open_check_in(db, mark.whose.clinic_id, self._means.token(mark.whose))
                 if opened is None:
                     return rendering.gone_page()
-                seen = await self._seen(db, opened, mark, held=False)
+                seen = await self._seen(request, db, opened, mark)
         except Unavailable:
             return rendering.arrived_page(helped=draft.help_call is not None)
         return await self._page(seen, mark, draft)
 
-    async def _seen(self, db: AsyncSession, opened: Opened, mark: Mark, *, held: bool) -> _Seen:
-        running = held and await sessions.runs(db, mark.session_sha256)
-        return _Seen(opened, running, await telling.call_due(db, opened, self._means.setup) if opened.answered else None)
+    async def _seen(self, request: Request, db: AsyncSession, opened: Opened, mark: Mark) -> _Seen:
+        lapse = await self._lapse(request, db, mark)
+        return _Seen(opened, lapse, await telling.call_due(db, opened, self._means.setup) if opened.answered else None)
 
     async def _page(self, seen: _Seen, mark: Mark, draft: Draft) -> Response:
         now, setup, opened = self._means.clock.now(), self._means.setup, seen.opened
@@ -110,10 +112,16 @@ class Filling:
         ending = opened.ending(now, setup.policy)
         if ending is not None:
             return rendering.closed_page(shown, place, ending, told)
-        if not seen.running:
-            return rendering.again_page(shown, place, told)
+        if seen.lapse is not None:
+            return rendering.again_page(shown, place, told, seen.lapse)
         form = answering.form_of(opened.check_in, setup)
         return rendering.form_page(shown, place, form, told, draft.answers, errors_of(form, draft.missing))
+
+    async def _lapse(self, request: Request, db: AsyncSession, mark: Mark) -> Lapse | None:
+        """What is wrong with the session of a form: it is over, or it is not this browser's."""
+        if not await sessions.runs(db, mark.session_sha256):
+            return Lapse.SESSION_OVER
+        return None if self._held(request, mark) else Lapse.NO_SESSION
 
     def _held(self, request: Request, mark: Mark) -> bool:
         """Whether this browser has the session in which the form was shown."""

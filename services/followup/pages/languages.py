@@ -8,6 +8,7 @@ from fastapi import Response
 
 from services.followup.pages import rendering
 from services.followup.pages.credentials import over
+from services.followup.pages.rendering import Press
 from shared.web import Refusal
 from shared.web.marks import Marks
 
@@ -47,8 +48,8 @@ class PagesOfHelp:
     def refused(self, marks: Marks, refusal: Refusal) -> Response:
         """A form that does not say whose it is cannot be told to anybody, and is no mistake of the reader's."""
         if refusal.code == over().code:
-            return rendering.help_page(untold=True)
-        return rendering.help_page(untold=True, status=refusal.status, headers=refusal.headers)
+            return rendering.help_page(Press.UNTOLD)
+        return rendering.help_page(Press.UNTOLD, status=refusal.status, headers=refusal.headers)
 
 
 AS_PAGES, AS_PAGES_OF_ANSWERS, AS_PAGES_OF_HELP = Pages(), Pages(of_answers=True), PagesOfHelp()

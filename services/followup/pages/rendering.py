@@ -1,6 +1,7 @@
 """Pages as text: templates, the headers that every page carries, and the one page for every link that cannot be used."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -9,10 +10,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.followup.checkins.forms import Answers, Form
+from services.followup.checkins.work import Lapse
 from services.followup.pages.commands import Ending
 from services.followup.pages.drafts import Note
 from services.followup.pages.means import Shown
-from services.followup.pages.telephone import number_to_call, says_more
+from services.followup.pages.telephone import in_parts, says_more
 from services.followup.pages.telling import NOTHING, CallBy, Told
 from shared.web import AfterCommit
 
@@ -49,10 +51,13 @@ _ARRIVED = "What you sent has arrived. This page cannot be shown at the moment. 
 NO_DATE = PageError("birth_month", "Enter your date of birth as month, day and year with four digits, for example 3 27 1985")
 
 
+NO_MONTH = PageError("birth_month", "The month is a number from 1 to 12: enter the month first, then the day, for example 3 27 1985")
+
+
 def wrong_date(tries_left: int) -> PageError:
     """A date that is not the right one."""
-    left = "1 try" if tries_left == 1 else f"{tries_left} tries"
-    return PageError("birth_month", f"That is not the date of birth we have. You have {left} left.")
+    left = "1 try left. If that date is wrong too" if tries_left == 1 else f"{tries_left} tries left. After that"
+    return PageError("birth_month", f"That is not the date of birth we have. You have {left}, this link closes.")
 
 
 def form_path(handle: str) -> str:
@@ -70,9 +75,14 @@ def birth_date_page(shown: Shown, token: str, errors: Sequence[PageError] = (), 
     return _page("birth_date.html", status, shown, token=token, errors=errors)
 
 
-def again_page(shown: Shown, place: Place, told: Told) -> Response:
-    """For who was signed in and took too long: what was not saved, and the way on."""
-    return _page("again.html", 401, shown, place, told)
+def shut_page(shown: Shown, tries: int) -> Response:
+    """The answer to the last wrong birth date, and to nothing else: it shows no more than the page on which that was typed."""
+    return _page("shut.html", 410, shown, tries=tries)
+
+
+def again_page(shown: Shown, place: Place, told: Told, lapse: Lapse) -> Response:
+    """For whose session is over, or is not in this browser: what was not saved, and the way on."""
+    return _page("again.html", 401, shown, place, told, lapse=lapse)
 
 
 def form_page(shown: Shown, place: Place, form: Form, told: Told, answers: Answers, errors: Sequence[PageError]) -> Response:
@@ -97,9 +107,18 @@ def unread_page(shown: Shown, place: Place | None = None, told: Told = NOTHING, 
     return _page("unread.html", 200 if _help_asked(told) else 410, shown._replace(clinic_phone=""), place, told, saved=saved)
 
 
-def help_page(*, untold: bool = False, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """The numbers to call, for whoever asks. ``untold``: somebody pressed the button, and nobody could be told."""
-    return _page("help.html", status, None, more=headers, untold=untold)
+class Press(StrEnum):
+    """What became of the button for help."""
+
+    NONE = "none"
+    """Nobody pressed it: somebody asks for the numbers."""
+    UNTOLD = "untold"
+    ARRIVED = "arrived"
+
+
+def help_page(press: Press = Press.NONE, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The numbers to call, for whoever asks, and whether anybody was told."""
+    return _page("help.html", status, None, more=headers, press=press, crisis_heading=False)
 
 
 def gone_page(*, sent: bool = False) -> Response:
@@ -116,7 +135,7 @@ def refused_page(status: int, reason: str, headers: Mapping[str, str] | None = N
 
 def arrived_page(*, helped: bool) -> Response:
     """What was sent has arrived, and what has become of it cannot be told at this moment."""
-    return help_page() if helped else refused_page(503, _ARRIVED, {"Retry-After": "1"})
+    return help_page(Press.ARRIVED) if helped else refused_page(503, _ARRIVED, {"Retry-After": "1"})
 
 
 def recorded_as(status: int, response: Response) -> Response:
@@ -154,6 +173,7 @@ def _page(
         "note": told.note,
         "help": told.help,
         "help_asked": _help_asked(told),
+        "crisis_heading": not _help_asked(told),
         "errors": (),
     }
     text = _environment().get_template(template).render({**said, **values})
@@ -175,6 +195,6 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number_to_call"] = number_to_call
+    environment.filters["in_parts"] = in_parts
     environment.tests["saying_more"] = says_more
     return environment

@@ -26,6 +26,13 @@ def birth_date_of(fields: dict[str, str], today: date) -> date | None:
     return given if today.year - _OLDEST_YEARS <= given.year and given <= today + timedelta(days=1) else None
 
 
+def is_no_month(fields: dict[str, str]) -> bool:
+    """Whether what stands for the month is a number that no month has, as where the day was put first."""
+    month = fields.get("birth_month", "").strip()
+    return month.isascii() and month.isdigit() and len(month) <= _DIGITS and not 1 <= int(month) <= _MONTHS
+
+
+_MONTHS = 12
 _DIGITS = 4
 _OLDEST_YEARS = 125
 """Nobody is known to have lived longer than 122 years; what is further back is a slip of the hand."""

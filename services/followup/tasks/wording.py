@@ -31,10 +31,16 @@ class _Data(BaseModel):
 
 
 class ByReader(_Data):
-    """A sentence that tells of answers, and what others read in its place."""
+    """A sentence that tells of answers, and what others read in its place; only ``where`` a fact is there, or ``unless`` it is."""
 
     clinical: str
     others: str | None = None
+    where: str | None = None
+    unless: str | None = None
+
+    def fits(self, facts: Mapping[str, object]) -> bool:
+        """Whether it is told of these facts."""
+        return (self.where is None or self.where in facts) and self.unless not in facts
 
 
 Sentences = tuple[str | ByReader, ...]
@@ -208,7 +214,7 @@ class _Told(Formatter):
 
     def all_of(self, sentences: Sentences, facts: Mapping[str, object]) -> str:
         """The sentences for this reader whose facts are there."""
-        return " ".join(filter(None, (self._filled(sentence, facts) for sentence in self._for_reader(sentences))))
+        return " ".join(filter(None, (self._filled(sentence, facts) for sentence in self._for_reader(sentences, facts))))
 
     def first(self, texts: Sequence[str], facts: Mapping[str, object]) -> str:
         """The first of these whose facts are there, or nothing."""
@@ -218,10 +224,10 @@ class _Told(Formatter):
         """A code in words."""
         return self.texts.names[section].get(code) or self.texts.names[section]["other"]
 
-    def moment(self, at: datetime) -> str:
-        """A moment on the patient's clock."""
+    def moment(self, at: datetime, *, day: bool = False) -> str:
+        """A moment on the patient's clock; with its ``day`` even where that is today."""
         local, today = at.astimezone(self.reader.zone), self.reader.now.astimezone(self.reader.zone)
-        how = "same_day" if local.date() == today.date() else "other_day" if local.year == today.year else "other_year"
+        how = "same_day" if local.date() == today.date() and not day else "other_day" if local.year == today.year else "other_year"
         return self.texts.moment[how].format(
             time=f"{local:%H:%M}",
             weekday=self.texts.weekdays[local.weekday()],
@@ -249,7 +255,8 @@ class _Told(Formatter):
         how, _, capital = format_spec.partition("|")
         if not how:
             return str(value)
-        filled = self.moment(datetime.fromisoformat(str(value))) if how == "time" else self._named(how, value)
+        at_a_time = how in ("time", "day")
+        filled = self.moment(datetime.fromisoformat(str(value)), day=how == "day") if at_a_time else self._named(how, value)
         return filled[:1].upper() + filled[1:] if capital else filled
 
     def _named(self, section: str, value: object) -> str:
@@ -259,10 +266,11 @@ class _Told(Formatter):
             raise KeyError(section)
         return self.texts.joined.format(first=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
 
-    def _for_reader(self, sentences: Sentences) -> Iterator[str]:
+    def _for_reader(self, sentences: Sentences, facts: Mapping[str, object]) -> Iterator[str]:
         for sentence in sentences:
             if isinstance(sentence, ByReader):
-                yield sentence.clinical if self.reader.clinical else sentence.others or ""
+                if sentence.fits(facts):
+                    yield sentence.clinical if self.reader.clinical else sentence.others or ""
             else:
                 yield sentence
 

@@ -17,6 +17,7 @@ async def all_pages(world: World, client: httpx.AsyncClient, **contact: str) -> 
         "birth date": await client.get(path),
         "no date": await send(client, path, {}),
         "wrong date": await send(client, path, WRONG),
+        "day first": await send(client, path, {**RIGHT, "birth_month": "27"}),
         "refused": await send(client, path, RIGHT, **{"sec-fetch-site": "cross-site"}),
     }
     await send(client, path, RIGHT)
@@ -34,6 +35,7 @@ async def all_pages(world: World, client: httpx.AsyncClient, **contact: str) -> 
         **await _of_an_inactive_clinic(world, client),
         **await _ended(world, client),
         "too many tries": await _limited(world),
+        **await _from_elsewhere(world, client),
     }
 
 
@@ -84,6 +86,16 @@ async def _ended(world: World, client: httpx.AsyncClient) -> dict[str, httpx.Res
         "ended while it was filled in": await send(client, "/c", calm(world)),
         "help after the end": await send(client, "/c/help", {}),
     }
+
+
+async def _from_elsewhere(world: World, client: httpx.AsyncClient) -> dict[str, httpx.Response]:
+    client.cookies.clear()
+    path = await signed_in(world, client)
+    async with browser(app_of(world)) as other:
+        pages = {"from another browser": await post(other, "/c", {**calm(world), **await _mark_of(client)})}
+        for _ in range(5):
+            pages["link closed"] = await send(other, path, WRONG)
+    return pages
 
 
 async def _limited(world: World) -> httpx.Response:

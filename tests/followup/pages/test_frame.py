@@ -122,6 +122,7 @@ async def test_what_was_taken_is_not_called_unsaved_though_its_page_cannot_be_ma
         world.database = reached
     assert (page.status_code, said in page.text) == (status, True)
     assert "Nothing was saved" not in page.text
+    assert "Nobody at the clinic was told" not in page.text
     assert len(await world.tasks()) == 1
 
 

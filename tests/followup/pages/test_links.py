@@ -97,10 +97,36 @@ async def test_wrong_birth_dates_count_down_and_the_fifth_kills_the_link_and_mak
     assert (task.kind, task.focus_id, task.facts["cause"]) == ("staff-check-in", new.check_in_id, "link-dead")
 
 
+async def test_who_gave_the_last_wrong_date_reads_why_the_link_is_closed_what_comes_next_and_whom_to_call(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    _, path = await world.sent()
+    for _ in range(3):
+        await send(client, path, WRONG)
+    page = await send(client, path, WRONG)
+    assert "If that date is wrong too, this link closes." in page.text
+    last = await post(client, path, WRONG)
+    assert (last.status_code, "location" in last.headers) == (410, False)
+    assert "<h1>This link is closed</h1>" in last.text
+    assert "was given 5 times" in last.text
+    assert "have been asked to call you" in last.text
+    assert last.text.count('href="tel:+12125550100"') == 2
+    for cold in (await client.get(path), await post(client, path, WRONG)):
+        assert cold.text == (await client.get("/c/unknown")).text, "opened anew it tells a stranger nothing"
+
+
+async def test_a_day_that_is_put_first_is_told_that_the_month_comes_first(world: World, client: httpx.AsyncClient) -> None:
+    _, path = await world.sent()
+    page = await send(client, path, {"birth_month": "15", "birth_day": "3", "birth_year": "1962"})
+    assert "The month is a number from 1 to 12: enter the month first, then the day" in page.text
+    other = await send(client, path, {**RIGHT, "birth_day": "31", "birth_month": "2"})
+    assert "The month is" not in other.text
+
+
 async def test_guesses_at_the_same_time_are_all_counted(world: World, client: httpx.AsyncClient) -> None:
     _, path = await world.sent()
     answers = await asyncio.gather(*(post(client, path, WRONG) for _ in range(12)))
-    assert sorted(answer.status_code for answer in answers) == [303] * 5 + [410] * 7
+    assert sorted(answer.status_code for answer in answers) == [303] * 4 + [410] * 8
     assert (await client.get(path)).status_code == 410
     assert [(row.status, row.wrong_tries) for row in await world.read("SELECT status, wrong_tries FROM patient_link")] == [("dead", 5)]
     assert len(await world.tasks()) == 1

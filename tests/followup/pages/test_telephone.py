@@ -6,6 +6,7 @@ import pytest
 from services.intake.clinics.schemas import DEFAULT_CRISIS_LINE
 from tests.followup.checkins.world import World
 from tests.followup.pages.browsing import form_of, send, signed_in
+from tests.followup.pages.states import all_pages
 
 OF_EVERY_PAGE = ["tel:911", "tel:988", "sms:838255"]
 THE_CLINIC = "tel:+12125550100"
@@ -28,7 +29,6 @@ async def test_a_line_that_says_what_every_page_says_is_not_said_twice(world: Wo
 @pytest.mark.parametrize(
     "line",
     [
-        "Call 1-800-273-8255 and press 1",
         "ask at the desk",
         "988 or 911",
         "212 555 0100 212 555 0101",
@@ -50,6 +50,37 @@ async def test_a_line_that_is_a_number_can_be_called(world: World, client: httpx
     await signed_in(world, client, crisis_line=line)
     for page in (await form_of(client), await send(client, "/c/help", {})):
         assert f'own help line: <a href="tel:+18002738255">{line}</a><' in page.text
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Harbor night line (212) 555-0199, 6 pm to 8 am", 'Harbor night line <a href="tel:+12125550199">(212) 555-0199</a>, 6 pm to 8 am'),
+        ("Call 1-800-273-8255 and press 1", 'Call <a href="tel:+18002738255">1-800-273-8255</a> and press 1'),
+        (
+            "By day 212-555-0199, at night +1 212 555 0198.",
+            'By day <a href="tel:+12125550199">212-555-0199</a>, at night <a href="tel:+12125550198">+1 212 555 0198</a>.',
+        ),
+    ],
+)
+async def test_a_number_in_a_line_can_be_called(world: World, client: httpx.AsyncClient, line: str, shown: str) -> None:
+    await signed_in(world, client, crisis_line=line)
+    for page in (await form_of(client), await send(client, "/c/help", {})):
+        assert f"own help line: {shown}<" in page.text
+
+
+async def test_a_number_without_spaces_is_shown_with_some(world: World, client: httpx.AsyncClient) -> None:
+    await signed_in(world, client, clinic_phone="+12025550143", crisis_line="+442079460000")
+    page = (await form_of(client)).text
+    assert '<a href="tel:+12025550143">(202) 555-0143</a>' in page
+    assert '<a href="tel:+442079460000">+44 20 7946 0000</a>' in page
+
+
+async def test_no_page_says_that_a_clinics_own_line_is_answered_at_any_hour(world: World, client: httpx.AsyncClient) -> None:
+    for page in (await all_pages(world, client, crisis_line="Harbor night line (212) 555-0199, 6 pm to 8 am")).values():
+        assert page.text.count("at any hour") == page.text.count("talk to someone at any hour: call or text") + page.text.count(
+            "911 or 988 now: somebody answers there at any hour"
+        )
 
 
 async def test_a_line_is_shown_and_never_run(world: World, client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.followup.pages.telling import call_by
+from services.followup.tasks.wording import shipped_texts
 from shared.clock import FrozenClock
 from tests.conftest import NEW_YORK_MORNING
 from tests.followup.checkins.world import World
@@ -17,6 +18,7 @@ async def test_who_asked_for_a_call_reads_until_when_it_should_have_come_and_who
     assert "You asked for a call today: call us at" in page.text
     assert "if nobody has called you by 8:00 pm." in page.text
     assert page.text.count('href="tel:+12125550100"') == 2
+    assert "next working day" not in page.text, "beside a call by a time that says another"
 
 
 async def test_the_time_is_that_of_the_patient_and_not_of_the_clinic(world: World, client: PatientBrowser) -> None:
@@ -34,6 +36,47 @@ async def test_who_asked_for_no_call_reads_of_none(world: World, client: Patient
         assert "Your answers are saved." in page.text
         assert not any(promise in page.text for promise in ("will call", "will look", "will read"))
         client.cookies.clear()
+
+
+@pytest.mark.parametrize(
+    ("cause", "ended", "said"),
+    [
+        ("link killed elsewhere", "link-dead", "a wrong date of birth was given too often"),
+        ("messages go another way", "link-closed", "does not open any more"),
+        ("cookies cleared", "no-session", "This browser does not have what shows"),
+        ("session over", "session-over", "30 minutes"),
+        ("called off", "cancelled", "does not need this form any more"),
+        ("called off after the session", "cancelled", "does not need this form any more"),
+        ("expired", "expired", "The time for this form is over."),
+        ("clinic closed", "clinic-inactive", "does not work with these pages any more"),
+    ],
+)
+async def test_the_patient_and_whoever_looks_read_the_same_cause_for_which_answers_were_not_saved(
+    world: World, client: PatientBrowser, cause: str, ended: str, said: str
+) -> None:
+    path = await signed_in(world, client)
+    [check_in] = await world.read("SELECT * FROM check_in")
+    if cause == "link killed elsewhere":
+        for _ in range(5):
+            await post(client, path, {"birth_month": "1", "birth_day": "1", "birth_year": "1970"})
+    elif cause == "messages go another way":
+        await world.read("UPDATE patient_link SET status = 'dead' RETURNING 1")
+    elif cause == "cookies cleared":
+        client.cookies.clear()
+    elif cause == "expired":
+        world.clock.set(check_in.expires_at + timedelta(days=4))
+    elif cause == "clinic closed":
+        await world.write("UPDATE clinic SET active = false")
+    if cause.startswith("called off"):
+        await world.cancel("infusion-entered-in-error")
+    if cause in ("session over", "called off after the session"):
+        await world.end_sessions()
+    async with browser(app_of(world, clinic_active=cause != "clinic closed"), cookies=client.cookies) as sender:
+        page = await send(sender, "/c", calm(world, urine_blood="yes", mark=client.mark))
+    assert said in " ".join(page.text.split())
+    assert "not saved" in page.text
+    assert [task.facts["ended"] for task in await world.tasks() if task.kind == "safety-review"] == [ended]
+    assert ended in shipped_texts().names["ends"]
 
 
 async def test_a_call_that_was_taken_back_before_the_form_was_sent_is_not_told_of(world: World, client: PatientBrowser) -> None:

@@ -93,6 +93,24 @@ def test_answers_that_came_after_the_end_say_that_they_were_not_kept() -> None:
     assert "not saved: the next infusion's check-ins had taken its place" in read(late).why
 
 
+def test_nobody_is_told_to_read_answers_that_were_not_saved() -> None:
+    late = task(facts={**(task().facts or {}), "ended": "session-over"})
+    for clinical in (False, True):
+        assert "read" in read(task(), clinical=clinical).to_do.lower()
+    assert read(late, clinical=True).to_do.startswith("Speak to the patient. There are no answers to read")
+    assert read(late).to_do == "Somebody in a clinical role speaks to the patient."
+
+
+def test_the_window_of_an_integration_session_names_both_days_and_is_not_to_be_held() -> None:
+    session = task("integration-session", ReasonCode.SESSION_DUE, window_starts_at=NOW, due_at=NOW + timedelta(days=2))
+    assert read(session).to_do == (
+        "Meet the patient for the integration session between 16:40 on Monday 23 November (their time) "
+        "and 16:40 on Wednesday 25 November (their time)."
+    )
+    words = [*TEXTS.reasons.values(), *TEXTS.kinds.values()]
+    assert not any(str(sentence).startswith("Hold") for text in words for sentence in text.do), "hold also means put on hold"
+
+
 @pytest.mark.parametrize(
     ("ahead", "words"),
     [
