@@ -112,6 +112,19 @@ async def test_the_page_shows_the_rows_of_the_list_in_json_and_no_others(clinic:
             assert f">{counts[view]}</span></a>" in page.text
 
 
+async def test_work_that_lost_its_owner_says_why_and_what_to_do(clinic: Clinic, browser: httpx.AsyncClient) -> None:
+    task = await clinic.task("rebook")
+    await clinic.post(f"tasks/{task['task_id']}/claim", role=NURSE)
+    gone = people.PractitionerChanged(
+        occurred_at=clinic.clock.now(), practitioner_id=clinic.people[NURSE], practitioner_version=2, roles=[], active=False
+    )
+    await clinic.tell(gone)
+    await come_in(browser, clinic, COORDINATOR)
+    [row] = rows_of(await browser.get("/queue?view=unassigned"))
+    assert row[-1] == "Nobody's yet Who had this does not work here any more. Take it, or give it to somebody who may do it."
+    assert rows_of(await browser.get("/queue?view=unassigned&unassigned_because=nobody-may")) == []
+
+
 async def test_whoever_gets_no_list_in_json_gets_no_page(clinic: Clinic, browser: httpx.AsyncClient) -> None:
     await clinic.task()
     strangers = {ADMIN: clinic.people[ADMIN], "nobody known": uuid4()}
