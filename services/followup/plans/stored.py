@@ -1,0 +1,82 @@
+"""What exists for a patient, with what no fact tells: the promised times, and what people and time have done. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.followup.plans.wanted import OPEN, Key, State, Times
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One item that exists. Further attempts of the same call are the same item; one that reached nobody is not done."""
+
+    key: Key
+    is_task: bool
+    by: str
+    state: State
+    times: Times
+    reason: str | None = None
+    gives_way_to: UUID | None = None
+    offered: bool = False
+    sent: bool = False
+    """A link to it has left, and is dead once the item has ended."""
+    settled: bool = False
+    """A person chose its time."""
+    refused: datetime | None = None
+    """The new due time that had passed already, so that the promised one was kept."""
+    generation: int = 0
+    """How often a task was begun anew. The newest is the item."""
+    row_id: UUID | None = None
+    """The row that holds it; None for one to be made."""
+    version: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is asked, or about to be."""
+        return self.state in OPEN
+
+
+class CoverKind(StrEnum):
+    """The kinds of people's work that owns what the machine cannot do."""
+
+    CATCH_UP = "catch-up-call"
+    TELEPHONE = "call-for-dead-link"
+    OVERDUE = "overdue-call"
+    """Raised by silence, never by the comparison; whoever makes it has spoken to the patient as well."""
+    DUE_REVIEW = "due-time-review"
+    CALLED_OFF = "called-off-review"
+
+
+CALLS = frozenset({CoverKind.CATCH_UP, CoverKind.TELEPHONE, CoverKind.OVERDUE})
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """People's work that stands for items. One that fell covers nothing; one that is done does: somebody has seen to it."""
+
+    kind: CoverKind
+    number: int
+    covers: frozenset[Key]
+    reason: str
+    open: bool = True
+    done: bool = False
+    due_at: datetime | None = None
+    """None where it is due so long after it was made, as the protocol says."""
+    row_id: UUID | None = None
+    version: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether somebody sees, or has seen, to what it lists."""
+        return self.open or self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """All that exists for one patient, over the same anchors as the facts: one read without its items looks as if never followed."""
+
+    stored: Mapping[Key, Stored] = field(default_factory=dict)
+    covers: tuple[Cover, ...] = ()
