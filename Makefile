@@ -88,6 +88,10 @@ faults: setup ## kill, freeze and cut off services, Kafka and PostgreSQL under l
 	@$(python) -m pytest -v --no-header $(if $(SHORT),-m 'not long') $(ARGS) tests/faults \
 		$(call or_say,'To see one scenario alone: .venv/bin/pytest -x --lf tests/faults   (needs Docker: docker info)')
 
+exhaustive: setup ## walk follow-up through every order of one happening more than the everyday tests, over the pure functions (ten minutes)
+	@AFTERGLOW_EXHAUSTIVE=1 $(python) -m pytest -n 2 $(ARGS) tests/followup/plans/every_order \
+		$(call or_say,'Each violation above names the way that led there, pauses included.')
+
 bench: setup ## the figures of docs/performance.md, each beside its floor, and build/bench.json (six minutes, needs Docker); SHORT=1: a look; GROWTH=1: with a million tasks; FLOOD=1: others' delay beside ten thousand events of one patient
 	@$(if $(FLOOD),AFTERGLOW_FLOOD=10000 $(python) -m pytest -q -k delay tests/followup/test_flood.py,$(python) -m tests.benchmarks $(if $(SHORT),--short) $(if $(GROWTH),--growth) $(ARGS)) \
 		$(call or_say,'The lines above name the part that failed. It needs Docker: docker info')

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from _pytest.terminal import TerminalReporter
 
 from shared.clock import FrozenClock
 from tests.support.broker import broker  # noqa: F401 - a fixture
@@ -42,3 +43,11 @@ async def database_url(databases: Databases) -> AsyncIterator[Callable[[str], Aw
 def clock() -> FrozenClock:
     """Business time that moves only when told."""
     return FrozenClock(NEW_YORK_MORNING)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say how many states of follow-up were walked through, over all parts of the walk."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    states = [value for report in reports for name, value in report.user_properties if name == "states"]
+    if states:
+        terminalreporter.write_line(f"follow-up in every order: {sum(states)} states")

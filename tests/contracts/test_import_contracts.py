@@ -24,6 +24,8 @@ BREACHES = [
     ("rules-are-pure", "services/followup/plans/rules.py", "from sqlalchemy import select"),
     ("rules-are-pure", "services/followup/plans/rules.py", "import shared.clock"),
     ("rules-are-pure", "services/followup/plans/rules.py", "import services.followup.tasks.models"),
+    ("reconciling-is-pure", "services/followup/plans/reconcile.py", "import services.followup.plans.models"),
+    ("reconciling-is-pure", "services/followup/plans/plan.py", "import shared.clock"),
     ("rules-reach-no-machinery", "services/followup/plans/rules.py", "import services.followup.plans.models"),
     ("slices-in-layers", "services/followup/plans/rules.py", "import services.followup.plans.models"),
     ("slices-in-layers", "services/followup/tasks/models.py", "import services.followup.tasks.queries"),

@@ -1,7 +1,6 @@
 """What is known of one patient, in the form that the plan is worked out from. Newest versions only; nothing tells the order of arrival."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -126,7 +125,7 @@ class Facts:
     messages_allowed: bool = True
     absences: tuple[Absence, ...] = ()
     """The times without follow-up that are, or truly were, by what is known now."""
-    courses: Mapping[UUID, Course] = field(default_factory=dict)
+    courses: tuple[Course, ...] = ()
     visits: tuple[Visit, ...] = ()
     done: frozenset[Key] = frozenset()
     """Items that are answered or done."""

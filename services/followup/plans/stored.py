@@ -15,7 +15,7 @@ class Stored:
 
     key: Key
     is_task: bool
-    by: str
+    """Asked by a person; otherwise the patient is asked by a link."""
     state: State
     times: Times
     reason: str | None = None
@@ -49,6 +49,9 @@ class CoverKind(StrEnum):
     DUE_REVIEW = "due-time-review"
     CALLED_OFF = "called-off-review"
 
+
+PAST_DUE = "past-due-at-entry"
+"""Why something was never asked: its due time had passed when it was heard of. A call makes up for it."""
 
 CALLS = frozenset({CoverKind.CATCH_UP, CoverKind.TELEPHONE, CoverKind.OVERDUE})
 

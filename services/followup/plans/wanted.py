@@ -88,11 +88,11 @@ class Hanging(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CoverTerms:
-    """Which of the machine's calls and reviews the patient's standing leaves open, and how they are made: by the name of the cover."""
+    """How the machine's calls or reviews of one kind are made for this patient, or why none of them may be open."""
 
     priority: str
-    due_at: datetime
-    stays: bool
+    due_at: datetime | None
+    """None: due with what it covers."""
     ends_because: str | None = None
 
 

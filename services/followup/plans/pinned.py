@@ -1,0 +1,23 @@
+"""Which protocol an anchor is followed by: the one that was pinned when it was first followed, for ever."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from services.followup.plans.entries import ProtocolList
+
+
+class Pinned:
+    """The protocols of an installation, and the pins of a patient's anchors. What is not known here is followed by the default."""
+
+    def __init__(self, known: Iterable[ProtocolList], pins: Mapping[UUID, tuple[str, int]] | None = None) -> None:
+        self._known = {protocol.name: protocol for protocol in known}
+        self._pins = pins or {}
+        self.default = max((one for one in self._known.values() if one.code == "default"), key=lambda one: one.version)
+
+    def of(self, anchor_id: UUID, asked: tuple[str, int]) -> ProtocolList:
+        """The protocol pinned to this anchor, else the one that is asked for, else the newest default."""
+        return self._known.get(self._pins.get(anchor_id, asked), self.default)
+
+    def with_pins(self, pins: Mapping[UUID, tuple[str, int]]) -> "Pinned":
+        """The same protocols for another patient's anchors."""
+        return Pinned(self._known.values(), pins)
