@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import commands as check_ins
-from services.followup.plans import items, next_infusion, offers, weeks
+from services.followup.plans import items, listing, next_infusion, offers, weeks
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means, clinic_zone
 from services.followup.plans.models import PlanStatus
@@ -39,6 +39,7 @@ async def call_off_patient(db: AsyncSession, means: Means, cause: CancelCause, w
     cancelled = await check_ins.cancel_open(db, patient_ids=patient_ids, reason=reason)
     kept = means.policy.kept_after(cause)
     cancelled += await tasks.cancel_open(db, now=now, patient_ids=patient_ids, kept=kept, reason=reason, caused_by=whose.caused_by)
+    cancelled = await listing.in_place_of_calls(db, whose.patient_id, cancelled)
     if offered := means.calling_off(cause).offered:
         await tasks.offer(db, whose.patient_id, offered, now, caused_by=whose.caused_by)
     running_since = now - timedelta(days=means.protocols.default.integration.expires.days)
@@ -54,9 +55,8 @@ async def void(db: AsyncSession, means: Means, delivery: Delivery[InfusionEntere
     noted = await note_infusions(db, [event])
     if not noted:
         return
-    cancelled = await call_off_infusion(
-        db, means, CancelCause.ENTERED_IN_ERROR, event.infusion_id, now, status=TaskStatus.ENTERED_IN_ERROR, caused_by=delivery.event_id
-    )
+    cause, status, caused_by = CancelCause.ENTERED_IN_ERROR, TaskStatus.ENTERED_IN_ERROR, delivery.event_id
+    cancelled = await call_off_infusion(db, means, cause, event.patient_id, event.infusion_id, now, status=status, caused_by=caused_by)
     await _revoke_plans(db, "infusion_id", [event.infusion_id], PlanStatus.ENTERED_IN_ERROR, reason, now)
     whose = Whose.of_event(event, delivery.event_id)
     await tasks.add(db, _review(means, whose, standings[event.patient_id], cancelled, reason, now, event.infusion_version))
@@ -67,6 +67,7 @@ async def call_off_infusion(
     db: AsyncSession,
     means: Means,
     cause: CancelCause,
+    patient_id: UUID,
     infusion_id: UUID,
     now: datetime,
     *,
@@ -79,7 +80,7 @@ async def call_off_infusion(
     """
     weekly, ids, reason = await weeks.stop(db, infusion_id), [infusion_id], REASON_OF[cause]
     cancelled = await check_ins.cancel_open(db, infusion_ids=ids, check_in_ids=weekly, reason=reason)
-    return cancelled + await tasks.cancel_open(
+    cancelled += await tasks.cancel_open(
         db,
         now=now,
         infusion_ids=ids,
@@ -89,6 +90,7 @@ async def call_off_infusion(
         status=status,
         caused_by=caused_by,
     )
+    return await listing.in_place_of_calls(db, patient_id, cancelled)
 
 
 def _review(

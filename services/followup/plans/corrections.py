@@ -115,8 +115,8 @@ async def _nothing_given(db: AsyncSession, means: Means, told: Told, plan: Plan 
 
 async def _call_off(db: AsyncSession, case: _Case) -> list[NewTask]:
     """Call off a plan whose infusion gave nothing; returns the task that lists what was called off."""
-    cause, infusion_id = CancelCause.NO_DRUG_GIVEN, case.infusion.infusion_id
-    cancelled = await call_off_infusion(db, case.means, cause, infusion_id, case.now, caused_by=case.told.event_id)
+    cause, patient_id, infusion_id = CancelCause.NO_DRUG_GIVEN, case.told.patient_id, case.infusion.infusion_id
+    cancelled = await call_off_infusion(db, case.means, cause, patient_id, infusion_id, case.now, caused_by=case.told.event_id)
     case.plan.revoke(_NOTHING_GIVEN, case.now)
     case.plan.infusion_version = case.told.version
     if not cancelled:

@@ -122,8 +122,13 @@ def times_of(slot: TaskSlot) -> TaskTimes:
 
 
 def listed(cancelled: Sequence[CancelledItem], reason: str) -> dict[str, object]:
-    """What was called off, as the details of the task that lists it."""
-    return {"items": [{"kind": item.kind, "code": item.code, "id": str(item.id), "reason": reason} for item in cancelled]}
+    """What was called off, as the details of the task that lists it; what was listed before keeps its own reason."""
+    return {"items": [_listed(item, reason) for item in cancelled]}
+
+
+def _listed(item: CancelledItem, reason: str) -> dict[str, str]:
+    entry = {"kind": item.kind, "code": item.code, "id": str(item.id), "reason": item.reason or reason}
+    return entry if item.ended_at is None else {**entry, "ended_at": item.ended_at}
 
 
 def _listed_check_in(new: NewCheckIn) -> dict[str, str | None]:

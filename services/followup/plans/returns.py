@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans import items, weeks
+from services.followup.plans import items, listing, weeks
 from services.followup.plans.items import Whose
 from services.followup.plans.means import REASON_OF, Means
 from services.followup.plans.rules import catch_up
@@ -27,8 +27,9 @@ from shared.db import clinic_of
 async def make_up(db: AsyncSession, means: Means, cause: CancelCause, whose: Whose, since: datetime | None, *, ordinal: int) -> None:
     """Let the weeks of the patient's courses go on, and ask for one call about all that was called off or not asked, by whichever mistake.
 
-    Nothing is sent for what has passed. What an earlier call of this kind lists is not listed again. Open work that says of the patient
-    that they have died or left is closed: the call stands for it, and nobody is to act on what is not so.
+    Nothing is sent for what has passed. What a call that is open or done lists is not listed again; what one listed that was itself called
+    off, is. Open work that says of the patient that they have died or left is closed: the call stands for it, and nobody is to act on what
+    is not so.
     """
     now, reason = means.now(), REASON_OF[cause]
     standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
@@ -70,8 +71,10 @@ async def _call_about(db: AsyncSession, means: Means, cause: str, whose: Whose, 
 
 
 async def _called_off(db: AsyncSession, whose: Whose, reasons: Sequence[str]) -> Sequence[CancelledItem]:
-    parameters = {"clinic_id": clinic_of(db), "patient_id": whose.patient_id, "reasons": list(reasons), "call": Kind.CATCH_UP.value}
-    return [CancelledItem(**row) for row in (await db.execute(_CALLED_OFF, parameters)).mappings()]
+    parameters = {"clinic_id": clinic_of(db), "patient_id": whose.patient_id, "reasons": list(reasons)}
+    called_off = [CancelledItem(**row) for row in (await db.execute(_CALLED_OFF, parameters)).mappings()]
+    calls = await listing.calls_of(db, whose.patient_id)
+    return listing.still_missed(listing.stood_for(called_off, calls), calls)
 
 
 _DEPARTURES = (REASON_OF[CancelCause.DEATH], REASON_OF[CancelCause.WITHDRAWAL])
@@ -88,11 +91,6 @@ _CALLED_OFF = text(
         WHERE clinic_id = CAST(:clinic_id AS uuid) AND patient_id = CAST(:patient_id AS uuid)
           AND status = 'cancelled' AND status_reason = ANY(CAST(:reasons AS text[]))
     ) missed
-    WHERE NOT EXISTS (
-        SELECT FROM care_task listing
-        WHERE listing.clinic_id = CAST(:clinic_id AS uuid) AND listing.focus_id = CAST(:patient_id AS uuid) AND listing.kind = :call
-          AND listing.details -> 'items' @> jsonb_build_array(jsonb_build_object('id', CAST(missed.id AS text)))
-    )
     ORDER BY due_at, code
     """
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -83,14 +83,19 @@ async def courses_of(db: AsyncSession, patient_id: UUID) -> Sequence[UUID]:
 
 
 async def not_asked(db: AsyncSession, means: Means, patient_id: UUID, since: datetime | None, now: datetime) -> list[CancelledItem]:
-    """The weeks that opened since then and were left out, under the id of their course; none where ``since`` is not known."""
+    """The weeks that opened since then and were left out, each under an id of its own; none where ``since`` is not known."""
     left_out: list[CancelledItem] = []
     for week in await weeks_of(db, await courses_of(db, patient_id)) if since else []:
         if week.goes_on and since:
             zone, protocol = zone_of(week.patient_time_zone), means.protocols.get(week.protocol_code, week.protocol_version)
-            number = first_week_after(week.day_0, zone, protocol, now) - first_week_after(week.day_0, zone, protocol, since)
-            left_out += [CancelledItem("check-in", slot_of(week, means, week.week).code, week.course_id)] * number
+            numbers = range(first_week_after(week.day_0, zone, protocol, since), first_week_after(week.day_0, zone, protocol, now))
+            left_out += [CancelledItem("check-in", slot_of(week, means, number).code, _id_of(week.course_id, number)) for number in numbers]
     return left_out
+
+
+def _id_of(course_id: UUID, number: int) -> UUID:
+    """What a week that was not asked is listed under: the same each time, so that no call lists it beside another."""
+    return uuid5(course_id, f"week {number}")
 
 
 async def weeks_of(db: AsyncSession, course_ids: Sequence[UUID]) -> list[Week]:

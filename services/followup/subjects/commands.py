@@ -45,7 +45,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class StatusNews:
-    """That a patient's status is another one than was known; ``since`` is when the one before was recorded, where that is known."""
+    """That a patient's status is another one than was known; ``since`` is when they last began or ceased to be active, where known."""
 
     before: PatientStatus
     after: PatientStatus
@@ -273,7 +273,11 @@ _STATUS = text(
             WHEN known.status = 'deceased' THEN coalesce(known.left_version, EXCLUDED.left_version)
             ELSE EXCLUDED.left_version
         END,
-        status_since = CASE WHEN known.status = EXCLUDED.status THEN known.status_since ELSE EXCLUDED.status_since END
+        status_since = CASE
+            WHEN known.status = EXCLUDED.status OR 'active' NOT IN (known.status, EXCLUDED.status)
+            THEN coalesce(known.status_since, EXCLUDED.status_since)
+            ELSE EXCLUDED.status_since
+        END
     WHERE known.status_version < EXCLUDED.status_version
       AND (known.status <> 'deceased' OR known.status_version < :death_corrected)
     RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since

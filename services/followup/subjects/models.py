@@ -61,7 +61,7 @@ class Patient(Table, table=True):
     status: PatientStatus = Field(sa_column=code_column(PatientStatus))
     status_version: int
     status_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
-    """When the status was recorded; None while nothing was heard but that the patient is active."""
+    """Since when the patient is active, or is not, from one cause after another; None while nothing was heard but that they are."""
     left_version: int | None = None
     """With which version the patient left; it stays through a death, and goes when the patient is active again."""
     contact_version: int = 1

@@ -114,11 +114,14 @@ class Action(StrEnum):
 
 
 class CancelledItem(NamedTuple):
-    """Something that was called off: what sort of thing, its code, its id."""
+    """Something that was called off: what sort of thing, its code, its id; and how a task that listed it before told of it."""
 
     kind: str
     code: str
     id: UUID
+    reason: str | None = None
+    ended_at: str | None = None
+    """When the infusion ended that it follows."""
 
 
 @dataclass(frozen=True, slots=True)

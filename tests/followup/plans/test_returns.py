@@ -36,6 +36,13 @@ async def calls(clinic: Clinic, visit: Visit) -> list[Json]:
     return await clinic.rows(made, id=visit.patient_id)
 
 
+async def call_back(clinic: Clinic, visit: Visit, how_it_ended: Json) -> None:
+    """Somebody takes the call, and makes it."""
+    [call] = await calls(clinic, visit)
+    await clinic.post(f"tasks/{call['task_id']}/claim", role=NURSE)
+    assert (await clinic.post(f"tasks/{call['task_id']}/complete", how_it_ended, role=NURSE)).status_code == 200
+
+
 def listed(call: Json) -> list[str]:
     return sorted(item["code"] for item in call["details"]["items"])
 
@@ -144,7 +151,7 @@ async def test_a_death_after_the_correction_is_one(clinic: Clinic) -> None:
     assert call["status"] == "cancelled"
 
 
-async def test_a_second_mistake_lists_what_the_first_call_did_not(clinic: Clinic) -> None:
+async def test_a_second_mistake_lists_what_the_first_call_did_and_what_came_since(clinic: Clinic) -> None:
     visit = clinic.visit()
     await clinic.tell(visit.told(), death(visit))
     await correct(clinic, visit)
@@ -153,7 +160,106 @@ async def test_a_second_mistake_lists_what_the_first_call_did_not(clinic: Clinic
     await correct(clinic, visit, version=5)
     first, second = await calls(clinic, visit)
     assert (first["status"], second["status"]) == ("cancelled", "requested")
-    assert listed(second) == ["C24", "C72", "catch-up-call", "integration-session"]
+    assert listed(second) == sorted(["C24", "C72", "integration-session"] * 2)
+
+
+@pytest.mark.parametrize("claimed", [False, True], ids=["not taken", "taken"])
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+async def test_a_call_that_the_next_mistake_called_off_hides_nothing_that_it_listed(
+    clinic: Clinic, mistake: Callable[[Visit, int], Event], claimed: bool
+) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), mistake(visit, 2))
+    await correct(clinic, visit)
+    if claimed:
+        [call] = await calls(clinic, visit)
+        await clinic.post(f"tasks/{call['task_id']}/claim", role=NURSE)
+    for version in (4, 6):
+        await clinic.tell(mistake(visit, version))
+        await correct(clinic, visit, version + 1)
+    assert await open_of(clinic, visit) == ["catch-up-call"]
+    call = (await calls(clinic, visit))[-1]
+    assert listed(call) == ["C24", "C72", "integration-session"]
+    read = (await clinic.get(f"tasks/{call['task_id']}")).json()
+    assert "24-hour check-in" in read["why"]
+    assert "72-hour check-in: called off by a record that was wrong" in read["lists"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+async def test_a_mistake_after_a_late_entry_hides_nothing_that_its_call_listed(clinic: Clinic, mistake: Callable[[Visit], Event]) -> None:
+    visit = clinic.visit()
+    late = clinic.clock.now() - timedelta(hours=80)
+    await clinic.tell(visit.told(pump_ended_at=late), mistake(visit))
+    await correct(clinic, visit)
+    [call] = await calls(clinic, visit)
+    assert listed(call) == ["C24", "C72", "integration-session"]
+    read = (await clinic.get(f"tasks/{call['task_id']}")).json()
+    [line] = [line for line in read["lists"] if line.startswith("24-hour check-in, after the infusion of ")]
+    assert line.endswith(": its due time had passed when the infusion was entered")
+
+
+@pytest.mark.parametrize("departure", MISTAKES.values(), ids=MISTAKES)
+async def test_the_review_of_a_real_departure_names_what_a_call_listed_that_was_called_off(
+    clinic: Clinic, departure: Callable[[Visit, int], Event]
+) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), death(visit))
+    await correct(clinic, visit)
+    await clinic.tell(departure(visit, 4))
+    reviews = "SELECT * FROM care_task WHERE kind = 'cancellation-review' AND patient_id = :id AND status = 'requested'"
+    [review] = await clinic.rows(reviews, id=visit.patient_id)
+    assert listed(review) == ["C24", "C72", "integration-session"]
+    assert review["facts"]["cancelled"] == ["C24", "C72", "integration-session"]
+
+
+@pytest.mark.parametrize("end", ["entered in error", "no drug given"])
+async def test_the_review_of_an_infusion_that_does_not_count_names_what_its_call_listed(clinic: Clinic, end: str) -> None:
+    visit = clinic.visit()
+    late = clinic.clock.now() - timedelta(hours=80)
+    await clinic.tell(visit.told(pump_ended_at=late))
+    if end == "entered in error":
+        await clinic.tell(visit.told(infusions.InfusionEnteredInError, version=5))
+    else:
+        await clinic.tell(visit.told(infusions.InfusionAmended, version=5, pump_ended_at=late, drug_given=False))
+    reviews = "SELECT * FROM care_task WHERE kind = 'cancellation-review' AND patient_id = :id"
+    [review] = await clinic.rows(reviews, id=visit.patient_id)
+    assert {"C24", "C72"} <= set(listed(review))
+    assert "catch-up-call" not in listed(review)
+
+
+async def test_a_call_that_was_made_keeps_what_it_listed_off_the_next(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), death(visit))
+    await correct(clinic, visit)
+    await call_back(clinic, visit, {"outcome": "reached"})
+    await clinic.tell(death(visit, version=4))
+    await correct(clinic, visit, version=5)
+    assert len(await calls(clinic, visit)) == 1
+
+
+async def test_a_call_without_an_answer_keeps_nothing_off_the_next_when_its_next_attempt_is_called_off(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), death(visit))
+    await correct(clinic, visit)
+    again = (clinic.clock.now() + timedelta(hours=3)).isoformat()
+    await call_back(clinic, visit, {"outcome": "no-answer", "retry_at": again})
+    await clinic.tell(death(visit, version=4))
+    await correct(clinic, visit, version=5)
+    assert listed((await calls(clinic, visit))[-1]) == ["C24", "C72", "integration-session"]
+
+
+async def test_the_weeks_that_a_called_off_call_listed_are_in_the_next_with_those_since(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), death(visit))
+    await clinic.pass_time(WEEK)
+    await correct(clinic, visit)
+    await clinic.tell(withdrawal(visit, version=4))
+    await clinic.pass_time(WEEK)
+    await clinic.tell(death(visit, version=5))
+    await clinic.pass_time(WEEK)
+    await correct(clinic, visit, version=6)
+    [call] = [call for call in await calls(clinic, visit) if call["status"] == "requested"]
+    assert listed(call) == ["C24", "C72", "WK", "WK", "WK", "integration-session"]
 
 
 async def test_where_nothing_was_missed_nobody_is_called(clinic: Clinic) -> None:
