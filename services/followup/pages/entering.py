@@ -7,6 +7,7 @@ from datetime import date
 from fastapi import Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.checkins.answers import form_of
 from services.followup.pages import commands, rendering, sessions
 from services.followup.pages.commands import Opened, Tried
 from services.followup.pages.credentials import found, where_from
@@ -94,9 +95,10 @@ class Entering:
         return Session(self._means.seals.session(whose), whose)
 
     def _birth_date_page(self, shown: Shown, token: str, opened: Opened, again: str | None) -> Response:
+        minutes = form_of(opened.check_in, self._means.setup).minutes
         if again in _SLIPS:
-            return rendering.birth_date_page(shown, token, [_SLIPS[again]], status=422)
+            return rendering.birth_date_page(shown, token, minutes, [_SLIPS[again]], status=422)
         if again == "wrong" and opened.link.wrong_tries:
             left = self._means.setup.policy.max_wrong_tries - opened.link.wrong_tries
-            return rendering.birth_date_page(shown, token, [rendering.wrong_date(left)], status=401)
-        return rendering.birth_date_page(shown, token)
+            return rendering.birth_date_page(shown, token, minutes, [rendering.wrong_date(left)], status=401)
+        return rendering.birth_date_page(shown, token, minutes)

@@ -70,9 +70,9 @@ def see(address: str) -> Response:
     return RedirectResponse(address, status_code=303, headers=dict(HEADERS))
 
 
-def birth_date_page(shown: Shown, token: str, errors: Sequence[PageError] = (), *, status: int = 200) -> Response:
-    """Asks for the birth date; shows nothing but the clinic's neutral name."""
-    return _page("birth_date.html", status, shown, token=token, errors=errors)
+def birth_date_page(shown: Shown, token: str, minutes: int, errors: Sequence[PageError] = (), *, status: int = 200) -> Response:
+    """Asks for the birth date; shows nothing but the clinic's neutral name, and how many ``minutes`` its form takes."""
+    return _page("birth_date.html", status, shown, token=token, minutes=minutes, errors=errors)
 
 
 def shut_page(shown: Shown, tries: int) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from services.followup.checkins.forms import Answer, Form
+from services.followup.checkins.forms import Answer, Form, Item
 from services.followup.pages.rendering import PageError
 
 MAX_CHARACTERS = 16 * 1024
@@ -54,4 +54,8 @@ def answers_of(form: Form, fields: dict[str, str]) -> tuple[dict[str, Answer], l
 
 def errors_of(form: Form, missing: Iterable[str]) -> list[PageError]:
     """What to say of items that have to be put right."""
-    return [PageError(f"{item_id}-0", f"Choose an answer: {form.items[item_id].label}") for item_id in missing if item_id in form.items]
+    return [PageError(f"{item_id}-0", f"Choose an answer: {_named(form.items[item_id])}") for item_id in missing if item_id in form.items]
+
+
+def _named(item: Item) -> str:
+    return item.short or item.label

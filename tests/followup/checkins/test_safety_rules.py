@@ -150,12 +150,19 @@ def test_the_weekly_form_asks_about_bladder_and_memory_and_not_about_driving() -
     assert set(AFTER.items) - set(WEEKLY.items) == {"drove"}
 
 
+def test_every_question_that_must_be_answered_has_a_short_name_and_every_intro_is_a_whole_sentence() -> None:
+    for form in (AFTER, WEEKLY):
+        assert all(len(item.short.split()) in range(3, 9) for item in form.items.values() if item.risk)
+        assert all(section.intro[-1:] in ("", ".", "?") for section in form.sections)
+        assert form.declining == "I do not want to say"
+
+
 def test_no_form_names_a_drug_or_a_condition() -> None:
     words = " ".join(
         text.lower()
         for form in (AFTER, WEEKLY)
         for section in form.sections
-        for text in (section.title, section.intro, *(f"{item.label} {item.hint}" for item in section.items))
+        for text in (section.title, section.intro, *(f"{item.label} {item.hint} {item.short}" for item in section.items))
     )
     assert not any(word in words for word in ("ketamine", "infusion", "ptsd", "trauma", "psychiatr", "depress", "mental"))
 

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from services.followup.checkins.models import CheckInStatus
+from services.followup.outreach.texts import load_texts
 from tests.followup.checkins.world import BORN, World
 from tests.followup.pages.browsing import calm, form_of, send, signed_in, words
 from tests.followup.pages.states import all_pages
@@ -59,7 +60,9 @@ async def test_a_question_about_safety_must_be_answered_or_declined(world: World
     page = await send(client, "/c", answers)
     assert page.status_code == 422
     assert "<title>Error: Your form</title>" in page.text
-    assert '<a href="#unusual-0">' in page.text
+    assert '<a href="#unusual-0">Choose an answer: hearing or seeing things, or people against you</a>' in page.text
+    assert "Only questions with a star (*) need an answer" in page.text
+    assert page.text.count('choose "I do not want to say"') == 1
     assert 'id="unusual-0"' in page.text
     assert "#body_headache-0" not in page.text, "the others may be left out"
     assert re.search(r'name="distress" value="7" checked', page.text), "what was chosen stays chosen"
@@ -79,6 +82,15 @@ async def test_an_answer_that_is_none_of_the_options_is_asked_again_and_never_sh
     assert "<script" not in page.text
     assert "HYPERLINK" not in page.text
     assert await world.read("SELECT 1 FROM check_in_answers") == []
+
+
+@pytest.mark.parametrize(("code", "minutes"), [("C24", 5), ("WK", 6)])
+async def test_the_page_before_the_form_says_how_long_that_form_takes(
+    world: World, client: httpx.AsyncClient, code: str, minutes: int
+) -> None:
+    _, path = await world.sent(code)
+    assert f"It takes about {minutes} minutes." in (await client.get(path)).text
+    assert "It takes 5 to 10 minutes." in load_texts()["en"].text, "as the message says of all"
 
 
 async def test_what_worries_in_a_form_that_is_sent_back_counts_at_once(world: World, client: httpx.AsyncClient) -> None:

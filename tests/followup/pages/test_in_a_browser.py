@@ -134,7 +134,7 @@ async def test_a_question_that_was_missed_is_named_and_reached_from_the_top(worl
     await patient.send()
     await expect(patient.page).to_have_title("Error: Your form")
     await expect(patient.page.locator(".errors")).to_be_focused()
-    await patient.page.get_by_role("link", name="Choose an answer: How upset").click()
+    await patient.page.get_by_role("link", name="Choose an answer: how upset").click()
     field = patient.page.locator("#distress-0")
     await expect(field).to_be_focused()
     await field.check()
