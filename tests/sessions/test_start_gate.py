@@ -196,7 +196,11 @@ async def test_a_pressure_older_than_an_hour_is_no_fresh_one(clinic: Clinic, min
     infusion_id = await clinic.scheduled()
     await clinic.step(infusion_id, "check-in", {"arrived_at": clinic.at(-200)})
     await clinic.step(infusion_id, "vital-signs", {"measured_at": clinic.at(minutes), **CALM})
-    assert (await clinic.post(f"/infusions/{infusion_id}/start", clinic.start_body())).status_code == status
+    answer = await clinic.post(f"/infusions/{infusion_id}/start", clinic.start_body())
+    assert answer.status_code == status
+    if status == 409:
+        assert "60 min before the start" in answer.json()["detail"]
+        assert "in the 60 min before the start, and an older one is too old" in answer.json()["rules"][0]["source"]
 
 
 async def test_an_unusual_dose_needs_a_prescribers_reason_once(clinic: Clinic) -> None:

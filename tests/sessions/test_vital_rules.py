@@ -1,11 +1,14 @@
 """Which readings cannot be, and which hold a start, decided without a database."""
 
+from decimal import Decimal
+
 import pytest
 
 from services.sessions.vitals.limits import ReadingRule, VitalLimits, shipped_vital_limits
 from services.sessions.vitals.rules import Taken, holding, impossible, unlikely
 
 LIMITS = shipped_vital_limits()
+HOUR = Decimal(60)
 CALM: dict[str, int | None] = {
     "systolic_mmhg": 120,
     "diastolic_mmhg": 80,
@@ -95,7 +98,7 @@ def test_the_pressures_of_a_crisis_are_marked() -> None:
 
 def test_calm_readings_hold_nothing_and_are_not_marked() -> None:
     assert unlikely(CALM, LIMITS) == []
-    assert holding([Taken(CALM, struck=False)], LIMITS) == []
+    assert holding([Taken(CALM, struck=False)], LIMITS, HOUR) == []
 
 
 @pytest.mark.parametrize(
@@ -113,12 +116,14 @@ def test_calm_readings_hold_nothing_and_are_not_marked() -> None:
     ],
 )
 def test_a_limit_value_does_not_hold_and_the_next_one_does(reading: str, inside: int, outside: int, rule: str) -> None:
-    assert holding([Taken({**CALM, reading: inside}, struck=False)], LIMITS) == []
-    assert [hold.rule for hold in holding([Taken({**CALM, reading: outside}, struck=False)], LIMITS)] == [rule]
+    assert holding([Taken({**CALM, reading: inside}, struck=False)], LIMITS, HOUR) == []
+    assert [hold.rule for hold in holding([Taken({**CALM, reading: outside}, struck=False)], LIMITS, HOUR)] == [rule]
 
 
 def test_a_pressure_that_nobody_took_holds_the_start() -> None:
-    assert [hold.rule for hold in holding([], LIMITS)] == ["pressure-not-taken"]
+    (hold,) = holding([], LIMITS, HOUR)
+    assert hold.rule == "pressure-not-taken"
+    assert "in the 60 min before the start, and an older one is too old" in hold.source
 
 
 def test_a_hold_rule_names_one_side_of_a_known_reading() -> None:
@@ -134,8 +139,8 @@ def test_what_a_struck_reading_had_taken_is_enough_to_be_taken_again() -> None:
     before = Taken(CALM, struck=False)
     wrong = Taken({"systolic_mmhg": 180, "diastolic_mmhg": 80}, struck=True)
     retyped = Taken({"systolic_mmhg": 118, "diastolic_mmhg": 80}, struck=False)
-    assert [hold.rule for hold in holding([before, wrong], LIMITS)] == ["systolic-high"]
-    assert [hold.rule for hold in holding([retyped, wrong], LIMITS)] == ["systolic-high"]
-    assert [hold.rule for hold in holding([before, wrong, Taken({"spo2_percent": 98}, struck=False)], LIMITS)] == ["systolic-high"]
-    assert [hold.rule for hold in holding([before, wrong, retyped._replace(struck=True)], LIMITS)] == ["systolic-high"]
-    assert holding([before, wrong, retyped], LIMITS) == []
+    assert [hold.rule for hold in holding([before, wrong], LIMITS, HOUR)] == ["systolic-high"]
+    assert [hold.rule for hold in holding([retyped, wrong], LIMITS, HOUR)] == ["systolic-high"]
+    assert [hold.rule for hold in holding([before, wrong, Taken({"spo2_percent": 98}, struck=False)], LIMITS, HOUR)] == ["systolic-high"]
+    assert [hold.rule for hold in holding([before, wrong, retyped._replace(struck=True)], LIMITS, HOUR)] == ["systolic-high"]
+    assert holding([before, wrong, retyped], LIMITS, HOUR) == []

@@ -10,8 +10,7 @@ from services.sessions.infusions.schemas import Override
 from services.sessions.infusions.standing import barred_at
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
-from services.sessions.vitals.queries import taken_between
-from services.sessions.vitals.rules import holding
+from services.sessions.vitals.queries import holds_before
 from shared.errors import Conflict, DomainError, FieldError, Forbidden, Invalid
 from shared.events.intake import Role
 from shared.web import CallContext
@@ -45,13 +44,13 @@ def refuse_barred(subject: Subject, at: datetime, now: datetime, *, starting: bo
 
 async def refuse_held(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits) -> None:
     """Raises 409 hold-criteria-met when the last readings before a start hold it and no prescriber has decided otherwise."""
-    since = at - limits.infusions.visit.reading_before_start_minutes.minutes
-    holds = holding(await taken_between(call.db, infusion.infusion_id, since, at), limits.vitals)
+    holds = await holds_before(call.db, infusion.infusion_id, at, limits)
     if not holds:
         return
     refusal = infusion.refusal(
         "hold-criteria-met",
-        "The readings before the start hold it, also one that was struck and not taken again; "
+        f"The readings of the {limits.infusions.visit.reading_before_start_minutes.value} min before the start hold it, "
+        "also one that was struck and not taken again; "
         "a prescriber may repeat the step with hold_override.",
         override="hold_override",
         rules=[hold._asdict() for hold in holds],

@@ -13,8 +13,7 @@ from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
-from services.sessions.vitals.queries import taken_between
-from services.sessions.vitals.rules import holding
+from services.sessions.vitals.queries import holds_before
 from shared.web import CallContext
 
 START_BARRED = "start-barred"
@@ -50,8 +49,7 @@ async def review_moved_start(call: CallContext, infusion: Infusion, subject: Sub
 async def _review_holds(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
     started_at = infusion.pump_started_at
     assert started_at is not None
-    since = started_at - limits.infusions.visit.reading_before_start_minutes.minutes
-    holds = holding(await taken_between(call.db, infusion.infusion_id, since, started_at), limits.vitals)
+    holds = await holds_before(call.db, infusion.infusion_id, started_at, limits)
     undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
     return await _mark(call, infusion, subject, START_HELD, undecided)
 

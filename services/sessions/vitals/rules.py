@@ -1,6 +1,7 @@
 """Which readings cannot be, which are unlikely, and which hold the start of an infusion: values in, decision out."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from services.sessions.vitals.limits import PULSE_PRESSURE, ReadingRule, VitalLimits
@@ -60,8 +61,8 @@ def unlikely(readings: Readings, limits: VitalLimits) -> list[Mark]:
     return [Mark(rule.rule, rule.reading, rule.source) for rule in limits.unlikely if _meets(rule, reckoned.get(rule.reading))]
 
 
-def holding(taken: Sequence[Taken], limits: VitalLimits) -> list[Hold]:
-    """What holds the start until a prescriber decides, by what was taken before it, in the order of time.
+def holding(taken: Sequence[Taken], limits: VitalLimits, within_minutes: Decimal) -> list[Hold]:
+    """What holds the start until a prescriber decides, by what was taken so many minutes before it at most, in the order of time.
 
     The last value of each reading counts, and a pressure that nobody took holds too. A struck reading that met a limit holds on until
     all that it had taken was taken again: to strike is to say that it was wrong, and not how the patient is.
@@ -72,7 +73,8 @@ def holding(taken: Sequence[Taken], limits: VitalLimits) -> list[Hold]:
             last |= one.readings
     met = _met(last, limits)
     if last.get("systolic_mmhg") is None:
-        met.insert(0, Hold("pressure-not-taken", "what was not measured cannot be within its limit"))
+        what = f"none was taken in the {within_minutes} min before the start, and an older one is too old"
+        met.insert(0, Hold("pressure-not-taken", f"{what}: what was not measured cannot be within its limit"))
     for place, one in enumerate(taken):
         if one.struck and not _taken_again(one, taken[place + 1 :]):
             met += [hold for hold in _met(one.readings, limits) if hold not in met]
