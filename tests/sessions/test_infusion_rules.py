@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from services.sessions.infusions import rules
 from services.sessions.infusions.limits import shipped_infusion_limits
 from services.sessions.infusions.rules import CourseMember, Observation, PumpEnd
+from services.sessions.infusions.standing import barred_at
+from services.sessions.subjects.models import Course, Patient, Subject
 from services.sessions.vitals.limits import shipped_vital_limits
 
 LIMITS = shipped_infusion_limits()
@@ -147,7 +149,21 @@ def test_a_step_is_not_dated_before_the_one_that_it_follows() -> None:
     ],
 )
 def test_patient_and_course_may_forbid_it(patient: str, course: str, starting: bool, expected: str | None) -> None:
-    assert rules.barred(patient, course, starting=starting) == expected
+    who = Patient(clinic_id=uuid4(), patient_id=uuid4(), patient_number=None, time_zone=None, version=1, status=patient, status_version=1)
+    runs = Course(
+        clinic_id=who.clinic_id,
+        course_id=uuid4(),
+        patient_id=who.patient_id,
+        status=course,
+        protocol_code="default",
+        protocol_version=1,
+        therapist_id=None,
+        coordinator_id=None,
+        version=1,
+    )
+    subject = Subject(who, runs)
+    for at in (NOON, NOON + timedelta(days=1), NOON - timedelta(days=1)):
+        assert barred_at(subject, at, NOON, starting=starting) == expected
 
 
 @pytest.mark.parametrize(("minutes", "dose", "enough"), [(60, "40", True), (59, "40", False), (1, "0", True)])

@@ -1,5 +1,6 @@
 """From findings to refusals, and who may decide otherwise: a prescriber with a reason, or whoever knows that two visits are two."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
@@ -9,6 +10,7 @@ from services.sessions.infusions.rules import FarApart, Finding, LastGiven, Obse
 from services.sessions.infusions.schemas import Override
 from services.sessions.infusions.standing import barred_at
 from services.sessions.limits import Limits
+from services.sessions.met import Met
 from services.sessions.subjects.models import Subject
 from services.sessions.vitals.queries import holds_before
 from shared.errors import Conflict, DomainError, FieldError, Forbidden, Invalid
@@ -47,13 +49,14 @@ async def refuse_held(call: CallContext, infusion: Infusion, at: datetime, overr
     holds = await holds_before(call.db, infusion.infusion_id, at, limits)
     if not holds:
         return
-    refusal = infusion.refusal(
-        "hold-criteria-met",
+    refusal = ask_override(
+        infusion,
+        holds,
+        "hold_override",
         f"The readings of the {limits.infusions.visit.reading_before_start_minutes.value} min before the start hold it, "
         "also one that was struck and not taken again; "
         "a prescriber may repeat the step with hold_override.",
-        override="hold_override",
-        rules=[hold._asdict() for hold in holds],
+        code="hold-criteria-met",
     )
     names = [hold.rule for hold in holds]
     by_prescriber(call, infusion, override, refusal, criteria=names, limits_version=limits.vitals.version)
@@ -80,15 +83,14 @@ def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override |
 
     Nobody is asked again about two times that a reason was given for.
     """
-    doubts = [doubt for doubt in found if doubt is not None and not infusion.spoke_of_times(doubt.rule, doubt.times)]
+    doubts = [doubt for doubt in found if doubt is not None and not infusion.spoke_of_times(doubt.met.rule, doubt.times)]
     if not doubts:
         return
     if override is None:
-        rules_met = [{"rule": doubt.rule, "source": doubt.source} for doubt in doubts]
         detail = f"The time is usually {doubts[0].usual}; if it is right, repeat the step with time_override."
-        raise infusion.refusal("needs-override", detail, override="time_override", source=doubts[0].source, rules=rules_met)
+        raise ask_override(infusion, [doubt.met for doubt in doubts], "time_override", detail)
     for doubt in doubts:
-        infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now, times=_kept(doubt.times))
+        infusion.note_override(doubt.met.rule, actor=call.caller.actor, reason=override.reason, at=call.now, times=_kept(doubt.times))
 
 
 def refuse_early_no_show(infusion: Infusion, now: datetime, limits: Limits) -> None:
@@ -116,11 +118,10 @@ def refuse_unlikely_weight(
         return infusion.counted_weight(weight_kg)
     if override is None:
         detail = "The weight is not like this patient's last ones; if it was measured in kilograms, repeat the step with weight_override."
-        found = [{"rule": doubt.rule, "source": doubt.source}]
-        raise infusion.refusal("needs-override", detail, override="weight_override", source=doubt.source, rules=found)
+        raise ask_override(infusion, [doubt.met], "weight_override", detail)
     counts = weight_kg if settles else doubt.counts_kg
     said = {"weight_kg": str(weight_kg), "counts_kg": str(counts), "limits_version": limits.infusions.version}
-    infusion.note_override(doubt.rule, actor=call.caller.actor, reason=override.reason, at=call.now, **said)
+    infusion.note_override(doubt.met.rule, actor=call.caller.actor, reason=override.reason, at=call.now, **said)
     return counts
 
 
@@ -136,15 +137,15 @@ def refuse_unusual_dose(
     """Raises 409 needs-override for a dose unusual by weight or by the last one, that no prescriber has given a reason for."""
     dose = limits.infusions.dose
     unlike = dose_mg > infusion.approved_mg_per_kg * weight_kg and rules.unlike_last_dose(dose_mg, last_mg, dose)
-    found = [{"rule": "dose-unlike-last", "source": dose.rise_percent.source}] if unlike else []
+    found = [Met("dose-unlike-last", dose.rise_percent.source)] if unlike else []
     detail = "The dose is far above the last one; a prescriber may repeat the step with dose_override."
     if rules.dose_needs_reason(dose_mg, weight_kg, dose, infusion.approved_mg_per_kg):
         unusual = dose.override_above_mg_per_kg
-        found.insert(0, {"rule": "dose-unusual", "source": unusual.source})
+        found.insert(0, Met("dose-unusual", unusual.source))
         detail = f"The dose is above {unusual.value} mg/kg; a prescriber may repeat the step with dose_override."
     if not found:
         return
-    refusal = infusion.refusal("needs-override", detail, override="dose_override", source=found[0]["source"], rules=found)
+    refusal = ask_override(infusion, found, "dose_override", detail)
     approved = (dose_mg / weight_kg).quantize(Decimal("0.0001"), ROUND_UP)
     by_prescriber(call, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
 
@@ -154,12 +155,18 @@ def refuse_short_observation(
 ) -> None:
     """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided about these times."""
     times = (observation.pump_ended_at, observation.discharged_at)
-    if rules.observed_long_enough(observation, limits.infusions) or infusion.spoke_of_times("observation-not-over", times):
-        return
     needed = limits.infusions.visit.observation_minutes
+    met = Met("observation-not-over", needed.source)
+    if rules.observed_long_enough(observation, limits.infusions) or infusion.spoke_of_times(met.rule, times):
+        return
     detail = f"Discharge is due {needed.value} min after the pump ended; a prescriber may repeat the step with observation_override."
-    refusal = infusion.refusal("observation-not-over", detail, override="observation_override", source=needed.source)
+    refusal = ask_override(infusion, [met], "observation_override", detail, code=met.rule)
     by_prescriber(call, infusion, override, refusal, limits_version=limits.infusions.version, times=_kept(times))
+
+
+def ask_override(infusion: Infusion, met: Sequence[Met], override: str, detail: str, *, code: str = "needs-override") -> Conflict:
+    """The 409 that names what was met, and the member of the body that answers it."""
+    return infusion.refusal(code, detail, override=override, source=met[0].source, rules=[one._asdict() for one in met])
 
 
 def by_prescriber(call: CallContext, infusion: Infusion, override: Override | None, refusal: DomainError, **details: object) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.sessions.infusions.limits import DoseLimits, InfusionLimits, TimeLimits, WeightLimits
+from services.sessions.met import Met
 
 
 class Finding(NamedTuple):
@@ -50,18 +51,16 @@ class LastGiven:
 
 
 class Doubt(NamedTuple):
-    """A weight that is possible and unlikely: the rule, where its limit comes from, and the weight that counts until it is settled."""
+    """A weight that is possible and unlikely, by which rule, and the weight that counts until it is settled."""
 
-    rule: str
-    source: str
+    met: Met
     counts_kg: Decimal
 
 
 class FarApart(NamedTuple):
-    """Two times that are possible and unlikely so far apart: the rule, where its limit comes from, what is usual, and the times."""
+    """Two times that are possible and unlikely so far apart, by which rule, what is usual, and the times."""
 
-    rule: str
-    source: str
+    met: Met
     usual: str
     times: tuple[datetime, datetime]
 
@@ -97,10 +96,10 @@ def unlikely_weight(weight_kg: Decimal, last: LastGiven, limits: WeightLimits) -
         if limits.usual_lowest.value <= weight_kg <= limits.usual_highest.value:
             return None
         source = (limits.usual_lowest if weight_kg < limits.usual_lowest.value else limits.usual_highest).source
-        return Doubt("weight-unusual", source, min(weight_kg, limits.usual_highest.value))
+        return Doubt(Met("weight-unusual", source), min(weight_kg, limits.usual_highest.value))
     if abs(weight_kg - last.weight_kg) * 100 <= limits.change_percent.value * last.weight_kg:
         return None
-    return Doubt("weight-unlike-last", limits.change_percent.source, min(weight_kg, last.weight_kg))
+    return Doubt(Met("weight-unlike-last", limits.change_percent.source), min(weight_kg, last.weight_kg))
 
 
 def unlike_last_dose(dose_mg: Decimal, last_mg: Decimal | None, limits: DoseLimits) -> bool:
@@ -194,9 +193,9 @@ def far_from_booking(scheduled_at: datetime, arrived_at: datetime, limits: TimeL
     """arrival-far-from-booking: the patient came on another day than the visit was booked for."""
     early, late, times = limits.arrival_before_hours, limits.arrival_after_hours, (scheduled_at, arrived_at)
     if arrived_at < scheduled_at - early.hours:
-        return FarApart("arrival-far-from-booking", early.source, f"at most {early.value} h before the booked time", times)
+        return FarApart(Met("arrival-far-from-booking", early.source), f"at most {early.value} h before the booked time", times)
     if arrived_at > scheduled_at + late.hours:
-        return FarApart("arrival-far-from-booking", late.source, f"at most {late.value} h after the booked time", times)
+        return FarApart(Met("arrival-far-from-booking", late.source), f"at most {late.value} h after the booked time", times)
     return None
 
 
@@ -205,7 +204,7 @@ def long_after_arrival(arrived_at: datetime | None, started_at: datetime, limits
     limit = limits.start_after_arrival_hours
     if arrived_at is None or started_at <= arrived_at + limit.hours:
         return None
-    return FarApart("start-long-after-arrival", limit.source, f"at most {limit.value} h after the arrival", (arrived_at, started_at))
+    return FarApart(Met("start-long-after-arrival", limit.source), f"at most {limit.value} h after the arrival", (arrived_at, started_at))
 
 
 def long_after_pump(pump_ended_at: datetime, departed_at: datetime, limits: TimeLimits) -> FarApart | None:
@@ -214,7 +213,7 @@ def long_after_pump(pump_ended_at: datetime, departed_at: datetime, limits: Time
     if departed_at <= pump_ended_at + limit.hours:
         return None
     times = (pump_ended_at, departed_at)
-    return FarApart("departure-long-after-pump", limit.source, f"at most {limit.value} h after the pump ended", times)
+    return FarApart(Met("departure-long-after-pump", limit.source), f"at most {limit.value} h after the pump ended", times)
 
 
 def wrong_with_pump(
@@ -227,15 +226,6 @@ def wrong_with_pump(
         impossible_fact_time(pump.pump_ended_at, now, limits.times, f"{below}/pump_ended_at"),
         impossible_interval(started_at, pump.pump_ended_at, pump.dose_given_mg, limits.times, f"{below}/pump_ended_at"),
     ]
-
-
-def barred(patient_status: str, course_status: str, *, starting: bool) -> str | None:
-    """The code of what forbids a booking or, ``starting``, an infusion; None when nothing does. A held course may be booked for."""
-    if patient_status != "active":
-        return f"patient-{patient_status}"
-    if course_status == "active" or (course_status == "on-hold" and not starting):
-        return None
-    return f"course-{course_status}"
 
 
 def observed_long_enough(observation: Observation, limits: InfusionLimits) -> bool:

@@ -7,7 +7,6 @@ entered afterwards. What takes place now or later is judged by now.
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from services.sessions.infusions.rules import barred
 from services.sessions.subjects.models import SPANS, CourseStatus, PatientStatus, Subject
 
 ALLOWING = frozenset({CourseStatus.ACTIVE, CourseStatus.ON_HOLD})
@@ -22,13 +21,14 @@ class Difference(NamedTuple):
 
 
 def barred_at(subject: Subject, at: datetime, now: datetime, *, starting: bool) -> str | None:
-    """The code of what forbids a booking for, or with ``starting`` a start at, that moment; None where nothing does."""
-    patient, course = subject.patient, subject.course
-    if at >= now:
-        return barred(patient.status, course.status, starting=starting)
-    if not patient.was_active(at):
+    """The code of what forbids a booking for, or with ``starting`` a start at, that moment; None where nothing does.
+
+    A held course may be booked for. What takes place now or later is judged by today's status.
+    """
+    patient, course, past = subject.patient, subject.course, at < now
+    if not (patient.was_active(at) if past else patient.status == PatientStatus.ACTIVE):
         return "patient-was-not-active" if patient.status == PatientStatus.ACTIVE else f"patient-{patient.status}"
-    if course.ran_at(at) or (course.status in ALLOWING and not starting):
+    if (course.ran_at(at) if past else course.status == CourseStatus.ACTIVE) or (course.status in ALLOWING and not starting):
         return None
     return "course-did-not-run" if course.status == CourseStatus.ACTIVE else f"course-{course.status}"
 

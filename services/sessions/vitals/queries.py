@@ -8,13 +8,14 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.limits import Limits
+from services.sessions.met import Met
 from services.sessions.vitals.models import VitalSigns
-from services.sessions.vitals.rules import Hold, Taken, holding
+from services.sessions.vitals.rules import Taken, holding
 from shared.db import clinic_of
 from shared.errors import NotFound
 
 
-async def holds_before(db: AsyncSession, infusion_id: UUID, started_at: datetime, limits: Limits) -> list[Hold]:
+async def holds_before(db: AsyncSession, infusion_id: UUID, started_at: datetime, limits: Limits) -> list[Met]:
     """What holds a start at that moment by the readings that are not too old for it then."""
     within = limits.infusions.visit.reading_before_start_minutes
     return holding(await _taken_between(db, infusion_id, started_at - within.minutes, started_at), limits.vitals, within.value)

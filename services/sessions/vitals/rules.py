@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from services.sessions.met import Met
 from services.sessions.vitals.limits import PULSE_PRESSURE, ReadingRule, VitalLimits
 
 Readings = Mapping[str, int | None]
@@ -33,13 +34,6 @@ class Mark(NamedTuple):
     source: str
 
 
-class Hold(NamedTuple):
-    """Why a start is held: the rule and where its limit comes from."""
-
-    rule: str
-    source: str
-
-
 def impossible(readings: Readings, limits: VitalLimits) -> list[Impossible]:
     """vital-out-of-range for every impossible reading; required when nothing was read, or half a pressure; pressure-swapped."""
     taken = {name: value for name, value in readings.items() if value is not None}
@@ -61,7 +55,7 @@ def unlikely(readings: Readings, limits: VitalLimits) -> list[Mark]:
     return [Mark(rule.rule, rule.reading, rule.source) for rule in limits.unlikely if _meets(rule, reckoned.get(rule.reading))]
 
 
-def holding(taken: Sequence[Taken], limits: VitalLimits, within_minutes: Decimal) -> list[Hold]:
+def holding(taken: Sequence[Taken], limits: VitalLimits, within_minutes: Decimal) -> list[Met]:
     """What holds the start until a prescriber decides, by what was taken so many minutes before it at most, in the order of time.
 
     The last value of each reading counts, and a pressure that nobody took holds too. A struck reading that met a limit holds on until
@@ -74,15 +68,15 @@ def holding(taken: Sequence[Taken], limits: VitalLimits, within_minutes: Decimal
     met = _met(last, limits)
     if last.get("systolic_mmhg") is None:
         what = f"none was taken in the {within_minutes} min before the start, and an older one is too old"
-        met.insert(0, Hold("pressure-not-taken", f"{what}: what was not measured cannot be within its limit"))
+        met.insert(0, Met("pressure-not-taken", f"{what}: what was not measured cannot be within its limit"))
     for place, one in enumerate(taken):
         if one.struck and not _taken_again(one, taken[place + 1 :]):
             met += [hold for hold in _met(one.readings, limits) if hold not in met]
     return met
 
 
-def _met(readings: Readings, limits: VitalLimits) -> list[Hold]:
-    return [Hold(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
+def _met(readings: Readings, limits: VitalLimits) -> list[Met]:
+    return [Met(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
 
 
 def _taken_again(one: Taken, later: Sequence[Taken]) -> bool:
