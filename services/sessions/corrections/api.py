@@ -12,9 +12,9 @@ from services.sessions.corrections.schemas import (
     WithdrawEnteredInError,
 )
 from services.sessions.infusions import reviews
-from services.sessions.infusions.api import taken
+from services.sessions.infusions.answers import InfusionOut, taken
 from services.sessions.infusions.queries import get_infusion
-from services.sessions.infusions.schemas import InfusionOut, SettleReview
+from services.sessions.infusions.schemas import SettleReview
 from services.sessions.limits import Limits
 from services.sessions.roles import CLINICAL, DECIDES, DESK, RECORD
 from shared.web import Call, Listing, Page, Router, access, page_of

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
+from services.sessions.infusions.answers import InfusionOut
 from services.sessions.infusions.quantities import Kilograms, Milligrams, MilligramsPerMillilitre, Millilitres
 from services.sessions.infusions.records import InfusionVersion
-from services.sessions.infusions.schemas import InfusionOut, Override, Reason
+from services.sessions.infusions.schemas import Override, Reason
 from services.sessions.infusions.states import InfusionState
 from shared.web.schemas import Answer, Body, Moment
 

@@ -6,14 +6,12 @@ from uuid import UUID
 from fastapi import Query
 
 from services.sessions.infusions import commands, queries
-from services.sessions.infusions.models import Infusion
+from services.sessions.infusions.answers import EndedInfusion, InfusionOut, shown, taken
 from services.sessions.infusions.schemas import (
     CancelInfusion,
     CheckIn,
     CompleteInfusion,
-    EndedInfusion,
     EndPump,
-    InfusionOut,
     LeaveAgainstAdvice,
     NotDone,
     RescheduleInfusion,
@@ -24,8 +22,8 @@ from services.sessions.infusions.schemas import (
 )
 from services.sessions.infusions.states import InfusionState
 from services.sessions.limits import Limits
-from services.sessions.roles import CARE, CHAIR, DESK, sees_clinical
-from shared.web import Call, CallContext, Listing, Moment, Page, Router, access, page_of, service_access
+from services.sessions.roles import CARE, CHAIR, DESK
+from shared.web import Call, Listing, Moment, Page, Router, access, page_of, service_access
 
 
 def visit_routes(limits: Limits) -> Router:
@@ -161,14 +159,3 @@ def audit_routes() -> Router:
         return found.listing(EndedInfusion.of)
 
     return router
-
-
-def shown(call: CallContext, infusion: Infusion) -> InfusionOut:
-    """The record as this caller may see it."""
-    return InfusionOut.of(infusion.model_dump(), clinical=sees_clinical(call.caller))
-
-
-def taken(call: CallContext, step: commands.Taken) -> InfusionOut:
-    """The record after a step, as this caller may see it, with what is otherwise today."""
-    today = [difference._asdict() for difference in step.differs_today]
-    return InfusionOut.of(step.infusion.model_dump(), clinical=sees_clinical(call.caller), differs_today=today)
