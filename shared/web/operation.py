@@ -5,11 +5,10 @@ store, audit, commit, and only then answer. A dependency could not do this: Fast
 How a caller is known, which bodies are read and in which language is answered are parts that can be exchanged; this order is not.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,10 +19,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import failpoints, telemetry
 from shared.db import clinic_of
-from shared.errors import Conflict, DomainError, Forbidden, Unauthorized
+from shared.errors import Conflict, DomainError
 from shared.security.access import Undeclared, access_of
-from shared.security.audit import AuditEvent, append, append_about
-from shared.security.caller import KINDS, Caller, acting, refuse_client
+from shared.security.audit import append
+from shared.security.caller import KINDS, acting, refuse_client
 from shared.web import asked, frame, idempotency
 from shared.web.answers import AfterCommit, AnswerCodec
 from shared.web.asked import Asked, Wanted
@@ -34,6 +33,7 @@ from shared.web.marks import marks_of
 from shared.web.openapi import IfMatch, describe, property_names, query_names
 from shared.web.own_page import require_own_page
 from shared.web.problems import PROBLEMS, refusal_of
+from shared.web.recording import Recording, SoFar
 from shared.web.strict_parameters import parameters_of, refuse_loose, repeatable_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: the send and throw types of a coroutine
@@ -41,8 +41,6 @@ _SAFE = frozenset({"GET", "HEAD"})
 _PAGING = frozenset({"limit", "cursor"})
 _COLLISIONS = frozenset({"23503", "23505", "23P01"})
 """Foreign key, unique and exclusion violations."""
-_SAY_SOMETHING = frozenset({404, 409, 412, 422})
-"""Not found, a state, a version, a reference: nothing was looked up for what is refused by its form alone."""
 
 
 class Operation(APIRoute):
@@ -66,6 +64,7 @@ class Operation(APIRoute):
         self.known_names = property_names(self) | self.query_names
         self.parameters = parameters_of(self.dependant)
         self._wanted = self._wanted_of_requests()
+        self._recording = Recording(self.name, self.access, self.path_format)
         describe(self)
 
     def _refuse_half_declared(self) -> None:
@@ -103,7 +102,8 @@ class Operation(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                return await (strictly(request) if self.access.kind is None else self._answered(strictly, request))
+                response = await (strictly(request) if self.access.kind is None else self._answered(strictly, request))
+                return await response.make() if isinstance(response, AfterCommit) else response
             except (DomainError, RequestValidationError) as refused:
                 return self.answer_codec.refused(marks_of(request.scope), refusal_of(refused, self.known_names))
 
@@ -111,25 +111,25 @@ class Operation(APIRoute):
 
     async def _answered(self, inner: Handler, request: Request) -> Response:
         ground = self.credential.ground(request)
-        so_far = _SoFar()
+        so_far = SoFar()
         try:
             so_far.caller = await self.credential.caller(request)
-            if so_far.caller is None and self.method not in _SAFE:
-                require_own_page(request, ground.public_url)
-            elif so_far.caller is not None:
+            if so_far.caller is not None:
                 self.access.check(so_far.caller)
+            if self.access.kind not in KINDS and self.method not in _SAFE:
+                require_own_page(request, ground.public_url)
             so_far.what = await asked.read(request, so_far.caller, self._wanted)
             return await self._run(inner, request, ground, so_far.what, so_far)
         except IntegrityError as error:
             collision = _collision(error, self.name)
             if isinstance(collision, DomainError):
-                await self._record_refusal(request, ground, collision, so_far)
+                await self._recording.refusal(request, ground, collision, so_far)
             raise collision from error
         except DomainError as refused:
-            await self._record_refusal(request, ground, refused, so_far)
+            await self._recording.refusal(request, ground, refused, so_far)
             raise
 
-    async def _run(self, inner: Handler, request: Request, ground: Ground, what: Asked, so_far: "_SoFar") -> Response:
+    async def _run(self, inner: Handler, request: Request, ground: Ground, what: Asked, so_far: SoFar) -> Response:
         async with ground.database.transaction() as db:
             admitted = await self.credential.admit(db, request, what)
             so_far.caller, so_far.patient_id = admitted.caller, admitted.patient_id
@@ -145,7 +145,7 @@ class Operation(APIRoute):
                 claim = None
             await self._close(request, call, claim, response)
         failpoints.hit("api.after_commit")
-        return await response.make() if isinstance(response, AfterCommit) else response
+        return response
 
     def _admitted(self, request: Request, ground: Ground, what: Asked, admitted: Admitted, db: AsyncSession) -> CallContext:
         """The call, of a caller who may. Raises Unauthorized or Forbidden."""
@@ -158,7 +158,7 @@ class Operation(APIRoute):
         if self.access.action == "R" and self.access.phi == "none":
             return
         entered = clinic_of(call.db)
-        row = self._audit_event(request, call.caller, entered, response.status_code, call)
+        row = self._recording.row(request, call.caller, entered, response.status_code, call)
         kept = self._kept(request, call, claim, response) if claim else None
         if entered != call.clinic_id:
             await frame.close_frame_from_outside(call.db, row, kept)
@@ -170,60 +170,6 @@ class Operation(APIRoute):
     def _kept(self, request: Request, call: CallContext, claim: idempotency.Claim, response: Response) -> frame.Kept:
         answers = surroundings_of(request.app).answers
         return frame.Kept(call.clinic_id, claim, f"{self.method} {self.path_format}", response, answers)
-
-    def _audit_event(self, request: Request, caller: Caller, clinic_id: UUID, outcome: int, call: CallContext | None = None) -> AuditEvent:
-        return AuditEvent(
-            clinic_id=clinic_id,
-            client_id=caller.client_id,
-            practitioner_id=caller.practitioner_id,
-            operation=self.name,
-            action=self.access.action,
-            phi=self.access.phi,
-            patient_id=call.patient_id if call else None,
-            patient_ids=call.patient_ids if call else (),
-            subject=(call.location or call.subject if call else None) or _subject(self.path_format, request.path_params),
-            outcome=outcome,
-            request_id=marks_of(request.scope).request_id,
-            purpose=call.purpose if call else None,
-        )
-
-    async def _record_refusal(self, request: Request, ground: Ground, refused: DomainError, so_far: "_SoFar") -> None:
-        """In a transaction of its own, for the request's was rolled back, with the person who was named, whoever that is.
-
-        A refusal that cannot be recorded stays a refusal.
-        """
-        caller = so_far.caller or getattr(refused, "caller", None)
-        if caller is None or not self._leaves_a_trail(refused, so_far):
-            return
-        try:
-            clinic_id = asked.clinic_of(request, caller)
-            if caller.kind in KINDS:
-                caller = replace(caller, practitioner_id=asked.named_practitioner(request))
-            row = self._audit_event(request, caller, clinic_id, refused.status, so_far.call)
-            named = row.patient_id or so_far.patient_id or asked.patient_of(request, so_far.what.document if so_far.what else None)
-            record = asked.record_of(request, ground.records) if named is None else None
-            row = replace(row, patient_id=named, patient_ids={*row.patient_ids, *refused.showed})
-            async with ground.database.transaction(clinic_id) as db:
-                await (append(db, row) if record is None else append_about(db, row, record))
-        except DomainError as error:
-            telemetry.logger("audit").error("audit.refusal_not_recorded", code=error.code, operation=self.name, client_id=caller.client_id)
-
-    def _leaves_a_trail(self, refused: DomainError, so_far: "_SoFar") -> bool:
-        """Who may not is always recorded; of the other refusals those that may say something of a patient, or of there being none."""
-        if isinstance(refused, Unauthorized | Forbidden):
-            return True
-        return so_far.call is not None and self.access.phi != "none" and refused.status in _SAY_SOMETHING
-
-
-@dataclass(slots=True)
-class _SoFar:
-    """How far a request has come, for the record if it is refused."""
-
-    caller: Caller | None = None
-    what: Asked | None = None
-    call: CallContext | None = None
-    patient_id: UUID | None = None
-    """Whom the credential named."""
 
 
 class Router(APIRouter):
@@ -270,14 +216,3 @@ def _collision(error: IntegrityError, operation: str) -> Exception:
     if sqlstate in _COLLISIONS:
         return Conflict("collision", "The change collides with another one; read again before you repeat it.")
     return error
-
-
-def _subject(path_format: str, parameters: Mapping[str, object]) -> str:
-    """The path with its ids; whatever is not an id stays a placeholder, for a caller may have typed anything there."""
-    subject = path_format
-    for name, value in parameters.items():
-        try:
-            subject = subject.replace(f"{{{name}}}", str(UUID(str(value))))
-        except ValueError:
-            continue
-    return subject

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database, enter_clinic
-from shared.errors import Conflict, DomainError, NotFound
+from shared.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.security.caller import Caller, Kind
 from shared.web import (
     FHIR_JSON,
@@ -138,6 +138,8 @@ def _pages_of_patients(database: Database, clinic_id: UUID) -> Router:
         note_id = call.opens.note_id
 
         async def told() -> Response:
+            if title == "away":
+                raise Unavailable
             async with database.transaction(clinic_id) as db:
                 committed = (await db.exec(select(Note.title).where(col(Note.note_id) == note_id))).one()
             return Response(committed, status_code=303, headers={"location": f"/p/{link}"})

@@ -80,6 +80,14 @@ async def test_what_a_page_refuses_changes_nothing_and_is_told_as_a_page(
     assert [row["outcome"] for row in await trail(edges, request_id)] == outcomes
 
 
+async def test_what_fails_after_the_commit_is_no_refusal_of_what_was_done(edges: Client) -> None:
+    note_id, _ = await written(edges)
+    request_id = str(uuid4())
+    answer = await edges.http.post(f"/p/{note_id}", content="title=away", headers={**FORM, "X-Request-Id": request_id})
+    assert (answer.status_code, answer.text, await titles(edges, note_id)) == (503, "<p>unavailable</p>", ["away"])
+    assert [row["outcome"] for row in await trail(edges, request_id)] == [201]
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "status", "code"),
     [
