@@ -21,6 +21,8 @@ HEADER_SECONDS = 10.0
 """From the connection, or from the first byte of a further request, to the end of the headers."""
 MAX_CONNECTIONS = 512
 """Well below the 1,024 files that a process may have open by default: databases and Kafka need some."""
+ACCEPTED_AT_ONCE = 64
+"""As many are accepted in one turn of the loop, and two turns go by before one that has to give way has freed its file."""
 
 Refusal = tuple[int, str, str]
 """Status, code and detail."""
@@ -47,15 +49,16 @@ class BoundedConnection(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self.idle_since = self.loop.time()
         self._header_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._start_header_timer()
-        if len(self.connections) > MAX_CONNECTIONS:
-            self._make_room()
+        self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
+        self._stop_rest_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -103,12 +106,16 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_headers = True
+        self._stop_rest_timer()
         if self._refusal is None:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        """What is answered before its body has come, as what leads nowhere, has no longer for the rest than headers have."""
         self.idle_since = self.loop.time()
         super().on_response_complete()
+        if not self._in_headers:
+            self._rest_timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
     @property
     def idle(self) -> bool:
@@ -116,7 +123,11 @@ class BoundedConnection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # none before the first request
 
     def _make_room(self) -> None:
-        others = [one for one in self.connections if isinstance(one, BoundedConnection) and one.idle and one is not self]
+        """One that is closing leaves ``connections`` in a later turn of the loop: it neither counts nor can it give way again."""
+        held = [one for one in self.connections if isinstance(one, BoundedConnection) and not one.transport.is_closing()]
+        if len(held) <= MAX_CONNECTIONS:
+            return
+        others = [one for one in held if one.idle and one is not self]
         if others:
             min(others, key=lambda one: one.idle_since).transport.close()
         else:
@@ -129,6 +140,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _stop_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _too_slow(self) -> None:
         """Who has said nothing yet, as browsers that connect ahead, is told nothing either."""

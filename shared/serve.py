@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shared import telemetry
-from shared.connections import BoundedConnection
+from shared.connections import ACCEPTED_AT_ONCE, BoundedConnection
 from shared.listeners import Listeners
 from shared.service import Service
 
@@ -102,6 +102,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
         date_header=True,
         proxy_headers=False,
         timeout_keep_alive=20,
+        backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         ws="none",
     )

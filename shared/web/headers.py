@@ -29,6 +29,22 @@ SAFE_HEADERS: Mapping[str, str] = {
 """Set on every answer that does not set them itself."""
 
 
+ONCE = frozenset(
+    {
+        b"authorization",
+        b"afterglow-practitioner",
+        b"afterglow-clinic",
+        b"idempotency-key",
+        b"if-match",
+        b"if-none-match",
+        b"content-type",
+        b"content-encoding",
+        b"origin",
+        b"sec-fetch-site",
+    }
+)
+"""Headers that decide something. Where one comes twice, a proxy or a program has added its own, and either could be the right one."""
+
 NET_BODY_BYTES = 2 * MAX_BODY_BYTES
 """The net under the limit of ``strict_json``, for whatever would read a body by another way."""
 
@@ -74,6 +90,8 @@ class Outermost:
         try:
             if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
                 await _too_long(marks)(scope, receive, answer)
+            elif (repeated := _repeated(scope)) is not None:
+                await problem(marks, 400, "header-malformed", f"The header {repeated} may be there once.")(scope, receive, answer)
             else:
                 await self._app(scope, _limited(receive), answer)
         except Exception as error:  # whatever the product did not foresee: the caller gets a 500 that says nothing of it
@@ -104,6 +122,12 @@ class _Answer:
         elif self._bare and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
+
+
+def _repeated(scope: Scope) -> str | None:
+    """The name of a header that comes twice and may not."""
+    names = [name for name, _ in scope["headers"] if name in ONCE]
+    return next((name.decode().title() for name in names if names.count(name) > 1), None)
 
 
 def _too_long(marks: Marks) -> Response:

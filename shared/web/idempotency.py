@@ -81,6 +81,12 @@ def claim_of(request: Request, body: bytes) -> Claim:
     return Claim(given.strip('"'), _hash(part.encode() if isinstance(part, str) else part for part in parts))
 
 
+def _answer_lost(stored: Stored) -> Conflict:
+    lost = Conflict("idempotency-answer-lost", "This was done, and its answer can no longer be read: read the record.")
+    lost.showed = [stored.patient_id] if stored.patient_id else []
+    return lost
+
+
 def settle(claim: Claim, *, claimed: bool, stored: Stored | None) -> Response | None:
     """The first answer again, or None when this request is the first. Raises Invalid (422) or Conflict (409).
 
@@ -90,7 +96,7 @@ def settle(claim: Claim, *, claimed: bool, stored: Stored | None) -> Response | 
         if stored.request_hash != claim.request_hash:
             raise Invalid("idempotency-key-reused", "This Idempotency-Key was used for another request.")
         if stored.body is None:
-            raise Conflict("idempotency-answer-lost", "This was done, and its answer can no longer be read: read the record.")
+            raise _answer_lost(stored)
         headers = {**stored.headers, "Idempotency-Replayed": "true"}
         return Response(stored.body, status_code=stored.status, headers=headers)
     if not claimed:

@@ -95,8 +95,10 @@ async def test_somebody_who_is_registered_already_is_asked_about_with_the_record
     assert again.json()["possible_duplicates"] == [{"patient_id": first["patient_id"], "patient_number": "P-000001"}]
     assert again.json()["override"] == "duplicate_confirmation"
     async with intake.service.database.transaction(clinic.clinic_id) as db:
-        shown = await db.execute(text("SELECT patient_ids::text[] FROM audit_event WHERE operation = 'register_patient' AND outcome = 409"))
-        assert shown.scalars().all() == [[first["patient_id"]]], "the trail says whose record was shown"
+        shown = await db.execute(
+            text("SELECT patient_id, patient_ids::text[] FROM audit_event WHERE operation = 'register_patient' AND outcome = 409")
+        )
+        assert [tuple(row) for row in shown] == [(None, [first["patient_id"]])], "whose record was shown, and nobody who is not there"
     assert not {"marisol", "Quarterstaff", "new@example.org", "1988-04-17"} & set(again.text.replace('"', " ").split())
     assert clinic.clinic_id is not None
     assert await intake.count("patient", clinic.clinic_id) == 1

@@ -250,3 +250,47 @@ async def test_where_all_connections_work_a_new_one_is_told_so(monkeypatch: pyte
         assert (refused.status, refused.code) == (503, "too-many-connections")
         gate.open.set()
         assert [(await line.answer()).body for line in working] == [b"worked"] * 3
+
+
+async def test_of_a_burst_no_more_stay_than_the_bound_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are accepted in one turn of the loop have to give way each for another."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 8)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 60)
+    async with listening() as connect:
+        burst = await asyncio.gather(*(connect() for _ in range(100)))
+
+        async def left() -> int:
+            return sum(not line.reader.at_eof() for line in burst)
+
+        await eventually(left, lambda count: count <= 8)
+        newest = await connect()
+        await newest.send(GET + b"\r\n")
+        assert (await newest.answer()).status == 200
+
+
+async def test_what_is_answered_before_its_body_has_come_is_not_kept_open_by_a_byte_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    async with listening() as connect:
+        line = await connect()
+        await line.send(b"POST /nowhere HTTP/1.1\r\nHost: here\r\nContent-Length: 60000\r\n\r\na")
+        assert (await line.answer()).status == 404
+        dripping = asyncio.create_task(drip(line))
+        assert await line.ended()
+        dripping.cancel()
+
+
+async def test_a_body_that_comes_in_time_after_its_answer_leaves_the_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    async with listening() as connect:
+        line = await connect()
+        await line.send(b"POST /nowhere HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\na")
+        assert (await line.answer()).status == 404
+        await line.send(b"bc" + GET)
+        refused = await line.answer()
+        assert (refused.status, refused.code) == (408, "headers-too-slow"), "its own time had begun"
+
+
+async def drip(line: Line) -> None:
+    while True:
+        await line.send(b"a")
+        await asyncio.sleep(0.01)

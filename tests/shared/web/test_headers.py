@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared import telemetry
 from shared.telemetry import Metrics
-from shared.web.headers import MAX_URL_BYTES, NET_BODY_BYTES, SAFE_HEADERS, Outermost
+from shared.web.headers import MAX_URL_BYTES, NET_BODY_BYTES, ONCE, SAFE_HEADERS, Outermost
 from tests.shared.web.client import Client
 
 A_UUID = "2f1d0e62-6ad0-4b8e-9d34-1f8f0d6f7a11"
@@ -72,6 +72,18 @@ async def test_a_problem_names_the_request(client: Client) -> None:
 async def test_an_address_has_a_length(client: Client, path: str) -> None:
     answer = await client.http.get(path)
     assert (answer.status_code, answer.json()["code"], answer.json()["title"]) == (414, "uri-too-long", "Uri too long")
+
+
+@pytest.mark.parametrize("name", sorted(ONCE))
+async def test_a_header_that_decides_something_is_there_once_since_either_could_be_the_right_one(client: Client, name: bytes) -> None:
+    answer = await client.http.get("/tiny/v1/hello", headers=[(name, A_UUID.encode()), (name, str(uuid4()).encode())])
+    assert (answer.status_code, answer.json()["code"]) == (400, "header-malformed")
+    assert answer.json()["detail"] == f"The header {name.decode().title()} may be there once."
+
+
+async def test_a_header_of_proxies_may_be_there_several_times(client: Client) -> None:
+    answer = await client.http.get("/tiny/v1/hello", headers=[(b"X-Forwarded-For", b"192.0.2.1"), (b"X-Forwarded-For", b"192.0.2.2")])
+    assert answer.status_code == 200
 
 
 class Recorded:
