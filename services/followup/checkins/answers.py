@@ -22,7 +22,7 @@ from services.followup.checkins.queries import find_zone, get_locked
 from services.followup.checkins.rules import HELP_NOW, Worry, due_by, highest, worries
 from services.followup.checkins.work import OVERDUE_CALL, REVIEW, TELEPHONE_CHECK_IN, THOUGH_DEAD, Lapse, review_task
 from services.followup.tasks import commands as tasks
-from services.followup.tasks.queries import is_open
+from services.followup.tasks.queries import open_reasons
 from shared.db import clinic_of
 from shared.errors import Conflict
 from shared.events.zones import zone_of
@@ -154,12 +154,12 @@ async def _raise(
 ) -> bool:
     """Remember worries, and make one task for those that are new, or whose item is asked for ``again``; False when none is.
 
-    What was heard before is not new while a review of this check-in is open. Once somebody has closed it, it is told again; so is what
-    comes although the patient is ``recorded_dead``, unless an open review says that.
+    What was heard before is not new while a review of this check-in is open. Once somebody has closed it, it is told again. A review that
+    says that the patient was recorded as dead stands for what came then and for nothing else, and the others for nothing of that.
     """
     known = await _remember(db, check_in, found, now)
-    said_by = frozenset(THOUGH_DEAD.values()) if recorded_dead else frozenset()
-    if known and not await is_open(db, check_in.check_in_id, REVIEW, said_by):
+    though_dead = frozenset(THOUGH_DEAD.values())
+    if known and recorded_dead not in {reason in though_dead for reason in await open_reasons(db, check_in.check_in_id, REVIEW)}:
         known = set()
     fresh = [worry for worry in found if (worry.rule_id, worry.item) not in known or worry.item in again]
     level = highest(worry.level for worry in fresh)

@@ -35,7 +35,7 @@ THOUGH_DEAD = {
     ReasonCode.CALL_FOR_HELP: ReasonCode.CALL_FOR_HELP_RECORDED_DEAD,
     ReasonCode.WORRYING_ANSWERS: ReasonCode.WORRYING_ANSWERS_RECORDED_DEAD,
 }
-"""What a review is there for where the patient is recorded as dead: the record may be wrong, or somebody else holds the link."""
+"""What a review is there for where the patient was recorded as dead then: the record may be wrong, or somebody else holds the link."""
 
 
 def review_task(

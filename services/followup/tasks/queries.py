@@ -78,11 +78,10 @@ class Filters:
     """The kinds that somebody here may do; what is asked for by the reason why nobody has it is told apart by them."""
 
 
-async def is_open(db: AsyncSession, focus_id: UUID, kind: str, reasons: Collection[str] = ()) -> bool:
-    """Whether a task of this kind about this is still open; with ``reasons`` one that is there for one of these."""
+async def open_reasons(db: AsyncSession, focus_id: UUID, kind: str) -> set[str | None]:
+    """What the open tasks of this kind about this are there for; None is the reason of one that the version before wrote."""
     about = (CareTask.clinic_id == clinic_of(db), CareTask.focus_id == focus_id, CareTask.kind == kind, IS_OPEN)
-    because = [col(CareTask.reason).in_(reasons)] if reasons else []
-    return (await db.exec(select(CareTask.task_id).where(*about, *because).limit(1))).first() is not None
+    return set((await db.exec(select(CareTask.reason).where(*about).distinct())).all())
 
 
 async def is_open_of_patient(db: AsyncSession, patient_id: UUID, kind: str) -> bool:

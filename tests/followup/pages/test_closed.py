@@ -105,3 +105,13 @@ async def test_a_press_after_the_death_was_recorded_is_told_beside_an_open_one_f
     await send(client, "/c/help", {})
     await send(client, "/c/help", {})
     assert [task.reason for task in await world.tasks()] == ["call-for-help", "call-for-help-recorded-dead"]
+
+
+async def test_a_press_after_the_death_was_corrected_is_told_beside_one_that_says_dead(world: World, client: httpx.AsyncClient) -> None:
+    await signed_in(world, client)
+    await recorded_as_dead(world)
+    await send(client, "/c/help", {})
+    await world.write("UPDATE patient SET status = 'active' WHERE patient_id = :id", id=world.patient_id)
+    await send(client, "/c/help", {})
+    await send(client, "/c/help", {})
+    assert [task.reason for task in await world.tasks()] == ["call-for-help-recorded-dead", "call-for-help"]

@@ -66,6 +66,14 @@ def sentences(wording: Wording) -> str:
     return " ".join([wording.title, wording.why, wording.to_do, wording.who_may, wording.level, wording.due, *wording.lists])
 
 
+@pytest.mark.parametrize("reason", [ReasonCode.CALL_FOR_HELP_RECORDED_DEAD, ReasonCode.WORRYING_ANSWERS_RECORDED_DEAD])
+def test_a_review_says_that_the_patient_was_recorded_as_dead_then_and_not_that_they_are(reason: ReasonCode) -> None:
+    wording = read(task(reason=reason))
+    assert "was recorded as dead" in wording.why
+    assert "is recorded as dead" not in sentences(wording)
+    assert "If the patient is alive and still recorded as dead, a clinician corrects the record of the death." in wording.to_do
+
+
 def test_a_call_for_help_is_read_by_everybody_with_its_time_where_the_patient_is() -> None:
     called = task(reason=ReasonCode.CALL_FOR_HELP, priority=Priority.STAT)
     for clinical in (False, True):
