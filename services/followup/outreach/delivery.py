@@ -62,16 +62,20 @@ class Letters:
 
 
 class ContactChanged(Exception):
-    """Events have told of a newer contact than the one that intake answered: to be asked again."""
+    """Events have told of a newer contact than the one that intake answered, or may have answered: to be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whom a message is for, and the number of its link. The zone is the one that was known when the check-in was planned."""
+    """Whom a message is for, and the number of its link. The zone is the one that was known when the check-in was planned.
+
+    ``known_way`` is the newest way that was known before intake was asked.
+    """
 
     patient_id: UUID
     known_zone: str
     issue: int
+    known_way: int
 
 
 async def wanted(db: AsyncSession, claim: Claim, now: datetime) -> Wanted | None:
@@ -79,7 +83,8 @@ async def wanted(db: AsyncSession, claim: Claim, now: datetime) -> Wanted | None
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    return Wanted(message.patient_id, check_in.patient_time_zone, message.issue)
+    known_way = await contact_version_of(db, message.patient_id)
+    return Wanted(message.patient_id, check_in.patient_time_zone, message.issue, known_way)
 
 
 async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> None:
@@ -91,7 +96,9 @@ async def hold(db: AsyncSession, claim: Claim, held: Held, now: datetime) -> Non
     await db.execute(_POSTPONE, {"message_id": message.message_id, "leaves_at": held.until})
 
 
-async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters) -> Outgoing | None:
+async def prepare(
+    db: AsyncSession, claim: Claim, recipient: Recipient, now: datetime, letters: Letters, *, known_way: int
+) -> Outgoing | None:
     """The last look before a message leaves, and its link; None when it must not leave any more. Raises ContactChanged.
 
     What may have left to an earlier address is never sent again with that link: the next one is queued, with a link of its own.
@@ -99,7 +106,7 @@ async def prepare(db: AsyncSession, claim: Claim, recipient: Recipient, now: dat
     check_in, message = await _load(db, claim)
     if await _settled(db, check_in, message, now):
         return None
-    way = await _way(db, message.patient_id, recipient)
+    way = await _way(db, message.patient_id, recipient, known_way)
     may_have_left = message.handed_over_at is not None
     if may_have_left and await call_back(db, [check_in], way, now):
         return None
@@ -146,13 +153,14 @@ async def _came_through(db: AsyncSession, message: Message, now: datetime) -> No
     await forget(db, [message.message_id])
 
 
-async def _way(db: AsyncSession, patient_id: UUID, recipient: Recipient) -> int:
+async def _way(db: AsyncSession, patient_id: UUID, recipient: Recipient, known_before: int) -> int:
     """The count of the way that intake answered. Raises ContactChanged where a newer one is known.
 
-    Where intake, of the release before, does not count, its answer is the newest way: it reads the address that holds at this moment.
+    Where intake, of the release before, does not count, its answer is the way that was known before it was asked: it reads the address that
+    holds at that moment, and a newer way that was heard of meanwhile may have come after it.
     """
     known = await contact_version_of(db, patient_id)
-    way = known if recipient.contact_version is None else recipient.contact_version
+    way = known_before if recipient.contact_version is None else recipient.contact_version
     if way < known:
         raise ContactChanged
     return way

@@ -132,7 +132,7 @@ class Outreach:
         if isinstance(recipient, Unreachable):
             return await self._give_up(claim, recipient)
         async with self._database.transaction(claim.clinic_id) as db:
-            outgoing = await delivery.prepare(db, claim, recipient, self._clock.now(), self._letters)
+            outgoing = await delivery.prepare(db, claim, recipient, self._clock.now(), self._letters, known_way=wanted.known_way)
         if outgoing is None:
             return "called-off"
         failpoints.hit("outreach.before_send")

@@ -146,6 +146,19 @@ async def test_an_address_that_changes_while_intake_answers_is_asked_for_again(w
     assert addressees(world) == [RIGHT]
 
 
+async def test_an_address_that_an_intake_without_a_count_answered_before_it_changed_is_asked_for_again(world: World) -> None:
+    """A replica of the release before answers, and a new one corrects the address, of which is heard before the message leaves."""
+    await world.opened()
+    world.known(world.patient_id, contact_version=None)
+    asking = Interrupted(world.contacts, after=lambda: corrected(world, contact_version=None))
+    await world.another_outreach(contacts=asking).send_due()
+    assert world.outbox() == [], "its link would have counted as the newest, and never been closed"
+    await lease_ends(world)
+    await world.outreach.send_due()
+    assert addressees(world) == [RIGHT]
+    assert await link_states(world) == ["open"]
+
+
 async def test_an_address_that_changes_while_the_message_leaves_kills_its_link(world: World) -> None:
     await world.opened()
     leaving = Interrupted(world.channel, before=lambda: corrected(world))
