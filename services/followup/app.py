@@ -142,7 +142,7 @@ def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
         intake.PatientDeceased: each(partial(on.on_patient_deceased, means)),
         intake.PatientWithdrawn: each(partial(on.on_patient_withdrawn, means)),
         intake.ConsentChanged: each(partial(on.on_consent_changed, means)),
-        intake.ConsentSigned: each(on.on_consent_signed),
+        intake.ConsentSigned: each(partial(on.on_consent_signed, means)),
         intake.ConsentRevoked: each(partial(on.on_consent_revoked, means)),
         intake.CourseChanged: each(partial(on.on_course_changed, means)),
     }

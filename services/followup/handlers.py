@@ -1,6 +1,7 @@
 """What this service does about each event it consumes: one function per event, as thin as a route."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -11,7 +12,7 @@ from services.followup.plans import commands as plans
 from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
 from services.followup.subjects import commands as subjects
-from services.followup.subjects.commands import StatusNews
+from services.followup.subjects.commands import ConsentNews, StatusNews
 from services.followup.subjects.models import PatientStatus
 from services.followup.tasks import owners
 from services.followup.tasks.policy import CancelCause
@@ -98,34 +99,47 @@ async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Deliver
 async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
     """Without consent to treatment nothing is asked automatically any more; with one, follow-up of later infusions goes on as usual.
 
-    The integration session stays on offer.
+    The integration session stays on offer. When consent is signed again, one call covers what was called off.
     """
     event = delivery.event
-    if event.consent_type == TREATMENT and await subjects.note_treatment_standing(db, event):
+    if event.consent_type == TREATMENT:
+        news = await subjects.note_treatment_standing(db, event)
         whose = Whose(event.patient_id, "", "Patient", event.patient_id, caused_by=delivery.event_id)
         # The number is below zero because those from zero on are versions of the patient, under which a death is reviewed.
-        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=-event.consent_standing)
+        await _on_consent(means, db, news, whose, ordinal=-event.consent_standing)
 
 
-async def on_consent_signed(db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
+async def on_consent_signed(means: Means, db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
     """From an intake of the release before; it counts only as long as nobody has told how the patient's consent stands."""
     event = delivery.event
     if event.consent_type == TREATMENT:
-        await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
+        news = await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
+        await _on_consent(means, db, news, _of_consent(event.patient_id, event.consent_id, delivery.event_id), ordinal=0)
 
 
 async def on_consent_revoked(means: Means, db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
     """From an intake of the release before, which tells no decision: it ends what stood until then, and nothing that was signed since."""
     event = delivery.event
-    if event.consent_type == TREATMENT and await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at):
-        whose = Whose(event.patient_id, "", "Consent", event.consent_id, caused_by=delivery.event_id)
-        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=0)
+    if event.consent_type == TREATMENT:
+        news = await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at)
+        await _on_consent(means, db, news, _of_consent(event.patient_id, event.consent_id, delivery.event_id), ordinal=0)
 
 
 async def on_course_changed(means: Means, db: AsyncSession, delivery: Delivery[CourseChanged]) -> None:
     """Know whether the course runs; its weekly check-ins end with it and go on when it is taken up again."""
     if await subjects.note_course(db, delivery.event):
         await weeks.take_up(db, means, delivery.event.course_id)
+
+
+def _of_consent(patient_id: UUID, consent_id: UUID, event_id: UUID) -> Whose:
+    return Whose(patient_id, "", "Consent", consent_id, caused_by=event_id)
+
+
+async def _on_consent(means: Means, db: AsyncSession, news: ConsentNews | None, whose: Whose, *, ordinal: int) -> None:
+    if news is ConsentNews.REVOKED:
+        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=ordinal)
+    elif news is ConsentNews.SIGNED_AGAIN:
+        await returns.take_up_after_consent(db, means, whose, ordinal=ordinal)
 
 
 async def _on_status(

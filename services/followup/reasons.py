@@ -31,6 +31,7 @@ class ReasonCode(StrEnum):
     START_HELD = "start-held"
     START_BARRED = "start-barred"
     RECORDED_BY_MISTAKE = "recorded-by-mistake"
+    CONSENT_AGAIN = "consent-signed-again"
     NOT_ANSWERED = "not-answered"
     NOT_SENT_IN_TIME = "not-sent-in-time"
     ASKED_BY_TELEPHONE = "asked-by-telephone"

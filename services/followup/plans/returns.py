@@ -1,6 +1,7 @@
 """A patient was recorded as dead or as having left by mistake: follow-up goes on, and one call makes up for what was missed meanwhile.
 
-Who had left before a death by mistake has left still: only what is owed to who has left comes back.
+Who had left before a death by mistake has left still: only what is owed to who has left comes back. Consent to treatment that is signed
+again is no mistake, but what its revocation called off is made up for in the same way.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from services.followup.plans.slots import Item, Kind
 from services.followup.reasons import Reason, ReasonCode
 from services.followup.subjects.commands import lock_patients
 from services.followup.tasks import commands as tasks
+from services.followup.tasks import joining
 from services.followup.tasks.policy import CancelCause
 from services.followup.tasks.queries import is_open_of_patient
 from services.followup.tasks.rules import CancelledItem
@@ -34,9 +36,10 @@ async def make_up(db: AsyncSession, means: Means, cause: CancelCause, whose: Who
     now, reason = means.now(), REASON_OF[cause]
     standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
     whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
-    for not_so in _DEPARTURES:
-        await _close_what_is_not_so(db, whose, not_so, now)
-    missed = [*await _called_off(db, whose, _DEPARTURES), *await weeks.not_asked(db, means, whose.patient_id, since, now)]
+    for cause_not_so in _DEPARTURES:
+        await _close_what_is_not_so(db, whose, cause_not_so, now)
+    not_so = [*_DEPARTURES] if standing.treatment_revoked else [*_DEPARTURES, REASON_OF[CancelCause.TREATMENT_CONSENT_REVOKED]]
+    missed = [*await _called_off(db, whose, not_so), *await weeks.not_asked(db, means, whose.patient_id, since, now)]
     for course_id in await weeks.courses_of(db, whose.patient_id):
         await weeks.take_up(db, means, course_id)
     await _call_about(db, means, reason, whose, missed, ordinal)
@@ -57,17 +60,41 @@ async def give_back_what_is_owed(db: AsyncSession, means: Means, whose: Whose, *
     await _call_about(db, means, death, whose, owed, ordinal)
 
 
-async def _close_what_is_not_so(db: AsyncSession, whose: Whose, cause: str, now: datetime) -> None:
-    by_mistake, reason = [Kind.CANCELLATION_REVIEW.value, Kind.SAFETY_OFFER.value], ReasonCode.RECORDED_BY_MISTAKE.value
-    patient_ids = [whose.patient_id]
-    await tasks.cancel_open(db, now=now, patient_ids=patient_ids, only=by_mistake, cause=cause, reason=reason, caused_by=whose.caused_by)
+async def take_up_after_consent(db: AsyncSession, means: Means, whose: Whose, *, ordinal: int) -> None:
+    """Consent to treatment was signed again: the offer of a safety call is closed, and one call covers what the revocation called off.
+
+    The revocation was no mistake, so the weeks that passed meanwhile are not missed. Who is recorded as dead or as having left meanwhile is
+    not called; should that be a mistake, the call that makes up for it lists this as well.
+    """
+    now, revoked = means.now(), REASON_OF[CancelCause.TREATMENT_CONSENT_REVOKED]
+    standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
+    whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
+    await _close_what_is_not_so(db, whose, revoked, now, ReasonCode.CONSENT_AGAIN)
+    if means.called_off(standing) is None:
+        await _call_about(db, means, revoked, whose, await _called_off(db, whose, [revoked]), ordinal, ReasonCode.CONSENT_AGAIN)
 
 
-async def _call_about(db: AsyncSession, means: Means, cause: str, whose: Whose, missed: Sequence[CancelledItem], ordinal: int) -> None:
+async def _close_what_is_not_so(
+    db: AsyncSession, whose: Whose, cause: str, now: datetime, why: ReasonCode = ReasonCode.RECORDED_BY_MISTAKE
+) -> None:
+    only, patient_ids = [Kind.CANCELLATION_REVIEW.value, Kind.SAFETY_OFFER.value], [whose.patient_id]
+    await tasks.cancel_open(db, now=now, patient_ids=patient_ids, only=only, cause=cause, reason=why.value, caused_by=whose.caused_by)
+
+
+async def _call_about(
+    db: AsyncSession,
+    means: Means,
+    cause: str,
+    whose: Whose,
+    missed: Sequence[CancelledItem],
+    ordinal: int,
+    code: ReasonCode = ReasonCode.RECORDED_BY_MISTAKE,
+) -> None:
     if missed:
-        why = Reason(ReasonCode.RECORDED_BY_MISTAKE, {"cause": cause, "missed": [item.code for item in missed]})
-        slot, now = catch_up(why, means.protocols.default, means.now(), ordinal=ordinal), means.now()
-        await tasks.add(db, [items.new_task(whose, Item(slot), now, details=items.listed(missed, why.code.value))])
+        why, now = Reason(code, {"cause": cause, "missed": [item.code for item in missed]}), means.now()
+        slot = catch_up(why, means.protocols.default, now, ordinal=ordinal)
+        listed = items.listed(missed, cause if code is ReasonCode.CONSENT_AGAIN else code.value)
+        await joining.add(db, [items.new_task(whose, Item(slot), now, details=listed)], now)
 
 
 async def _called_off(db: AsyncSession, whose: Whose, reasons: Sequence[str]) -> Sequence[CancelledItem]:

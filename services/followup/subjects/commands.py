@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -50,6 +51,13 @@ class StatusNews:
     before: PatientStatus
     after: PatientStatus
     since: datetime | None
+
+
+class ConsentNews(StrEnum):
+    """That consent to treatment is taken back, or stands again, is not what was known."""
+
+    REVOKED = "revoked"
+    SIGNED_AGAIN = "signed-again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +142,11 @@ async def note_patient_status(
     return StatusNews(PatientStatus(changed.before), status, changed.since)
 
 
-async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bool:
+async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> ConsentNews | None:
     """Take over how a patient's consent to treatment stands, unless a newer decision is known.
 
-    Says whether that none stands any more is news: it is not where signatures and revocations had said so before. A signature dated by a
-    clock ahead stands from when that was told: a revocation after it is news.
+    That none stands any more is no news where signatures and revocations had said so before. A signature dated by a clock ahead stands from
+    when that was told: a revocation after it is news.
     """
     parameters = {
         "clinic_id": clinic_of(db),
@@ -150,31 +158,24 @@ async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> bo
         "stood": json.dumps([span.model_dump(mode="json") for span in event.stood]),
     }
     changed = (await db.execute(_TREATMENT, parameters)).first()
-    return changed is not None and changed.revoked and not changed.was_revoked
+    return None if changed is None else _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
 
 
-async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> None:
+async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> ConsentNews | None:
     """Know a signature under which treatment may go on."""
-    given = insert(Patient).values(
-        clinic_id=clinic_of(db),
-        patient_id=patient_id,
-        version=0,
-        status=PatientStatus.ACTIVE,
-        status_version=0,
-        treatment_signed_at=signed_at,
-    )
-    latest = {"treatment_signed_at": func.greatest(Patient.treatment_signed_at, given.excluded.treatment_signed_at)}
-    await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=latest))
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "signed_at": signed_at}
+    changed = (await db.execute(_SIGNED, parameters)).one()
+    return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
 
 
-async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> bool:
-    """Know a revocation; it takes back what was signed up to then. Says whether that no consent stands any more is news.
+async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> ConsentNews | None:
+    """Know a revocation; it takes back what was signed up to then.
 
-    It is none where the decision that was told knew of the revocation. An intake of the release before tells no decision.
+    It is no news where the decision that was told knew of the revocation. An intake of the release before tells no decision.
     """
     parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "revoked_at": revoked_at}
     changed = (await db.execute(_REVOKED, parameters)).one()
-    return bool(changed.revoked and not changed.was_revoked)
+    return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
 
 
 async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
@@ -213,6 +214,12 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
         )
         for row in noted
     }
+
+
+def _consent_news(*, was_revoked: bool, revoked: bool) -> ConsentNews | None:
+    if revoked == was_revoked:
+        return None
+    return ConsentNews.REVOKED if revoked else ConsentNews.SIGNED_AGAIN
 
 
 def _revoked(row: str) -> str:
@@ -282,6 +289,15 @@ _STATUS = text(
       AND (known.status <> 'deceased' OR known.status_version < :death_corrected)
     RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since
     """
+)
+_SIGNED = text(
+    f"""
+    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, treatment_signed_at)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:signed_at AS timestamptz))
+    ON CONFLICT (clinic_id, patient_id) DO UPDATE
+    SET treatment_signed_at = greatest(known.treatment_signed_at, EXCLUDED.treatment_signed_at)
+    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+    """  # noqa: S608 - columns of our own
 )
 _REVOKED = text(
     f"""

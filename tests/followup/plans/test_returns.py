@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -394,6 +395,40 @@ async def test_what_a_death_called_off_of_who_is_then_said_to_have_left_is_in_th
     await back_to_withdrawn(clinic, visit, 3)
     assert await calls(clinic, visit) == [], "who has left is not asked"
     await clinic.patient(visit, version=4, status="active", death_corrected=3)
+    [call] = await calls(clinic, visit)
+    assert {"C24", "C72", "integration-session"} <= set(listed(call))
+
+
+async def test_consent_that_is_signed_again_closes_the_offer_and_one_call_covers_what_was_called_off(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), clinic.consent(visit, "revoked"), clinic.consent(visit, "active", version=2))
+    assert await open_of(clinic, visit) == ["catch-up-call", "integration-session"]
+    [call] = await calls(clinic, visit)
+    assert listed(call) == ["C24", "C72"]
+    read = (await clinic.get(f"tasks/{call['task_id']}")).json()
+    assert "Consent to treatment had been taken back, and was signed again. Called off meanwhile: 24-hour check-in" in read["why"]
+    assert "24-hour check-in: consent to treatment was taken back" in read["lists"]
+    await clinic.tell(clinic.consent(visit, "revoked", version=3), clinic.consent(visit, "active", version=4))
+    assert len(await calls(clinic, visit)) == 1
+
+
+async def test_consent_of_an_intake_of_the_release_before_that_is_signed_again_closes_the_offer(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    told: Json = {"patient_id": visit.patient_id, "consent_type": "treatment", "consent_id": uuid4()}
+    await clinic.tell(visit.told(), people.ConsentRevoked(occurred_at=clinic.clock.now(), **told))
+    clinic.clock.advance(timedelta(minutes=1))
+    now = clinic.clock.now()
+    await clinic.tell(people.ConsentSigned(occurred_at=now, consent_version="2", signed_at=now, valid_until=now + WEEK, **told))
+    assert await open_of(clinic, visit) == ["catch-up-call", "integration-session"]
+
+
+async def test_who_signs_again_after_leaving_by_mistake_is_called_about_both_once_they_are_back(clinic: Clinic) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(), clinic.consent(visit, "revoked"), withdrawal(visit), clinic.consent(visit, "active", version=2))
+    assert await calls(clinic, visit) == []
+    assert await offers_of(clinic, visit) == ["cancelled", "requested"], "the offer after the withdrawal stays"
+    await correct(clinic, visit)
+    assert await open_of(clinic, visit) == ["catch-up-call"]
     [call] = await calls(clinic, visit)
     assert {"C24", "C72", "integration-session"} <= set(listed(call))
 
