@@ -143,9 +143,12 @@ async def move(db: AsyncSession, infusion_id: UUID, slots: Sequence[CheckInTimes
     return kept
 
 
-async def locked(db: AsyncSession, whose: ColumnElement[bool], statuses: frozenset[CheckInStatus] | set[CheckInStatus]) -> list[CheckIn]:
-    """Check-ins in one of these states, locked in the order of their ids until the end of the transaction."""
-    query = select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), whose, col(CheckIn.status).in_(statuses))
+async def locked(
+    db: AsyncSession, whose: ColumnElement[bool], statuses: frozenset[CheckInStatus] | set[CheckInStatus] | None = None
+) -> list[CheckIn]:
+    """Check-ins in one of these states, or in any, locked in the order of their ids until the end of the transaction."""
+    states = [] if statuses is None else [col(CheckIn.status).in_(statuses)]
+    query = select(CheckIn).where(CheckIn.clinic_id == clinic_of(db), whose, *states)
     query = query.order_by(col(CheckIn.check_in_id)).with_for_update()
     return list((await db.exec(query.execution_options(populate_existing=True))).all())
 

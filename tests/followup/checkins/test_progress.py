@@ -1,9 +1,14 @@
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
+
+import pytest
+import pytest_asyncio
 
 from services.followup.outreach.corrections import ask_anew
 from services.followup.subjects.commands import lock_patients
 from tests.followup.checkins.world import World
+from tests.support.databases import Databases
 
 HOUR = timedelta(hours=1)
 
@@ -155,3 +160,39 @@ async def test_a_patient_who_is_called_about_it_anyhow_is_not_called_twice(world
     await world.outreach.send_due()
     await world.until(new.expires_at)
     assert [task.kind for task in await world.tasks()] == ["staff-check-in"]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def states_of_a_later_release(world: World, databases: Databases) -> AsyncIterator[None]:
+    """A later release may write states that this one does not know; its migration has let them in."""
+    [known] = await world.read(
+        "SELECT current_database() AS base, pg_get_constraintdef(oid) AS states FROM pg_constraint WHERE conname = 'ck_check_in_status'"
+    )
+    admin = await databases.server.admin(known.base)
+    await admin.execute("ALTER TABLE check_in DROP CONSTRAINT ck_check_in_status")
+    yield
+    await admin.execute(f"ALTER TABLE check_in ADD CONSTRAINT ck_check_in_status {known.states} NOT VALID")
+    await admin.close()
+
+
+@pytest.mark.usefixtures("states_of_a_later_release")
+@pytest.mark.parametrize("timer", ["check-in-overdue", "check-in-expire"])
+async def test_a_check_in_in_a_state_of_a_later_release_keeps_its_timers_for_a_process_that_knows_it(world: World, timer: str) -> None:
+    new = await world.opened("C24")
+    known = await world.status(new.check_in_id)
+    await world.write("UPDATE check_in SET status = 'later-state' WHERE check_in_id = :id", id=new.check_in_id)
+    await world.until(new.expires_at)
+    kept = "SELECT 1 FROM platform.timer WHERE subject_id = :id AND kind = :kind AND state = 'armed'"
+    assert await world.read(kept, id=new.check_in_id, kind=timer)
+    await world.write("UPDATE check_in SET status = :known WHERE check_in_id = :id", known=known, id=new.check_in_id)
+    await world.until(new.expires_at + 4 * HOUR)
+    assert await world.status(new.check_in_id) == "expired"
+
+
+async def test_a_check_in_of_a_kind_that_a_later_release_asks_waits_for_it_and_holds_up_no_other(world: World) -> None:
+    later, other = await world.requested("C48"), await world.requested("C24")
+    await world.until(other.opens_at)
+    assert await world.status(other.check_in_id) == "open"
+    assert await world.status(later.check_in_id) == "planned"
+    armed = "SELECT 1 FROM platform.timer WHERE subject_id = :id AND state = 'armed'"
+    assert await world.read(armed, id=later.check_in_id)
