@@ -20,6 +20,12 @@ async def test_an_answer_that_comes_while_the_next_call_is_settled_calls_that_on
     [check_in] = await world.read("SELECT check_in_id, due_at FROM check_in")
     await world.until(check_in.due_at + world.setup.policy.call_delay("C24"))
     worker = Worker(uuid4(), frozenset({"coordinator"}), "Practitioner/of-a-test")
+    await world.write(
+        "INSERT INTO platform.practitioner (clinic_id, practitioner_id, version, active, roles) "
+        "VALUES (:clinic_id, :person, 1, true, ARRAY['coordinator'])",
+        clinic_id=world.clinic_id,
+        person=worker.practitioner_id,
+    )
     await world.write("UPDATE care_task SET status = 'accepted', owner_id = :owner_id", owner_id=worker.practitioner_id)
     [call] = await world.tasks("check-in-overdue-call")
     now = world.clock.now()
