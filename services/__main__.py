@@ -12,6 +12,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed for this Python. Run: make setup. Then: .venv/bin/python -m services")
 
 from services import secrets as secret_files
+from services.documents.cli import documents
 from services.pipeline.cli import pipeline
 from shared import telemetry
 from shared.listeners import EXIT_IN_USE, PortTaken
@@ -27,6 +28,7 @@ cli = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 cli.add_typer(pipeline)
+cli.add_typer(documents)
 Folder = Annotated[Path, typer.Option(help="Data folder: database, secrets and, in a demo, messages.", envvar="AFTERGLOW_FOLDER")]
 
 

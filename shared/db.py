@@ -164,8 +164,8 @@ async def enter_clinic(db: AsyncSession, clinic_id: UUID) -> None:
     """Put the rest of this transaction inside one clinic: row-level security shows and accepts only its rows."""
     if db.info.get("clinic_id") not in (None, clinic_id):
         await db.flush()  # what was changed in the clinic that we leave would be hidden from a later flush
-    await db.execute(text("SELECT set_config('app.clinic_id', :clinic_id, true)"), {"clinic_id": str(clinic_id)})
-    note_clinic(db, clinic_id)
+    entered = await db.execute(_ENTER, {"clinic_id": str(clinic_id)})
+    note_clinic(db, clinic_id, entered.one().stamp)
 
 
 async def let_go(db: AsyncSession) -> None:
@@ -198,9 +198,15 @@ async def _beat(db: AsyncSession, done: asyncio.Event, every_seconds: float) -> 
             await db.execute(text("SELECT 1"))
 
 
-def note_clinic(db: AsyncSession, clinic_id: UUID) -> None:
-    """Remember the clinic of a transaction that was entered by another statement."""
+def note_clinic(db: AsyncSession, clinic_id: UUID, stamp: int | None) -> None:
+    """Remember the clinic of a transaction that was entered by another statement, and the stamp of its clinical documents."""
     db.info["clinic_id"] = clinic_id
+    db.info["documents_stamp"] = stamp or 0
+
+
+def documents_stamp(db: AsyncSession) -> int:
+    """Grows with each change of which clinical documents count in this transaction's clinic; 0 where only defaults do."""
+    return int(db.info["documents_stamp"])
 
 
 def clinic_of(db: AsyncSession) -> UUID:
@@ -209,6 +215,14 @@ def clinic_of(db: AsyncSession) -> UUID:
     if clinic_id is None:
         raise LookupError("this transaction has entered no clinic")
     return UUID(str(clinic_id))
+
+
+_ENTER = text(
+    """
+    SELECT set_config('app.clinic_id', :clinic_id, true),
+        (SELECT stamp FROM platform.document_stamp WHERE clinic_id = CAST(:clinic_id AS uuid)) AS stamp
+    """
+)
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:  # Any: the send and throw types of a coroutine

@@ -20,6 +20,7 @@ _SCOPES = (
     "system/Task.ru",
     "system/QuestionnaireResponse.r",
     "system/Audit.r",
+    "system/Document.cru",
 )
 
 

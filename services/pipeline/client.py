@@ -1,9 +1,9 @@
-"""The operator's side of the APIs: the key from the installation's secrets, its token, and refusals that say what to do next."""
+"""The caller's side of the APIs, from the command line: a key, its token, and refusals that say what to do next."""
 
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,8 +31,9 @@ _ADVICE_BY_CODE = {
     "state": "Nothing is left to do. To see by whom: afterglow pipeline show",
     "unavailable": "Wait until the service's database answers, then run this again.",
 }
+_WHERE_SECRETS_ARE = "Name the installation's secrets folder: --secrets deploy/secrets, or <data folder>/secrets"
 _MEND = "Mend what is named, then run this again. What there is: the same command with --help"
-_OPTIONS = {"from_id": "--from", "to_id": "--to"}
+_OPTIONS = {"from_id": "--from", "to_id": "--to", "active_from": "--from", "content": "the text"}
 """Members of a body that are typed by another name."""
 
 
@@ -46,13 +47,25 @@ class Failed(Exception):
         self.code = code
 
 
-class Operator:
-    """The operator of one installation, as its services know them."""
+class Caller:
+    """A registered client of one installation, as its services know it."""
 
-    def __init__(self, url: str, secrets: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        key: ECKey,
+        scopes: Sequence[str],
+        *,
+        verify: ssl.SSLContext | bool,
+        named: Mapping[str, str] | None = None,
+        advice: Mapping[str, str] | None = None,
+    ) -> None:
+        """``named``: headers that say for whom it acts. ``advice``: what to do next, by the code of a refusal."""
         self._url = url.rstrip("/")
-        self._key = _key(secrets)
-        self._http = httpx.Client(base_url=self._url, timeout=60, trust_env=False, verify=_trust(self._url, secrets))
+        self._client_id, self._key, self._scopes = client_id, key, scopes
+        self._named, self._advice = dict(named or {}), dict(advice or {})
+        self._http = httpx.Client(base_url=self._url, timeout=60, trust_env=False, verify=verify)
         self._token = ""
         self._token_until = 0.0
 
@@ -88,11 +101,13 @@ class Operator:
             answer = self._sent(method, path, headers or {}, options)
         if answer.is_success:
             return answer.json()  # type: ignore[no-any-return]  # JSON is Any
-        raise _refused(path, answer)
+        raise _refused(path, answer, self._advice)
 
     def _sent(self, method: str, path: str, headers: Mapping[str, str], options: Mapping[str, Any]) -> httpx.Response:  # Any: as above
         try:
-            return self._http.request(method, path, headers={**headers, "Authorization": f"Bearer {self._access_token()}"}, **options)
+            return self._http.request(
+                method, path, headers={**self._named, **headers, "Authorization": f"Bearer {self._access_token()}"}, **options
+            )
         except (httpx.TransportError, ssl.SSLError) as error:
             raise self._unreachable(error) from None
 
@@ -109,7 +124,7 @@ class Operator:
     def _exchange(self, audience: str) -> str:
         """A token for an assertion; it is asked for where intake is reached, in the name of the address that intake goes by."""
         now = time.time()
-        form = token_request(OPERATOR_CLIENT, self._key, audience=audience, scopes=_SCOPES)
+        form = token_request(self._client_id, self._key, audience=audience, scopes=self._scopes)
         answer = self._http.post("/intake/oauth/token", data=form)
         if answer.is_success:
             given = answer.json()
@@ -117,9 +132,11 @@ class Operator:
             return str(given["access_token"])
         refused = answer.json().get("error", "") if answer.status_code == 400 else ""
         if refused == "invalid_scope":
-            raise Failed("intake does not let this operator look after the pipeline.", _ADVICE[403], status=403)
+            raise Failed(
+                f"intake does not give this client the scope {self._scopes[0]}.", self._advice.get("scope", _ADVICE[403]), status=403
+            )
         if refused:
-            raise Failed("intake does not accept the operator's key.", _ADVICE[401], status=401)
+            raise Failed("intake does not accept this key.", self._advice.get("key", _ADVICE[401]), status=401)
         raise Failed(
             f"intake gave no token ({answer.status_code}).", "Its log says why; its database may be away.", status=answer.status_code
         )
@@ -136,18 +153,25 @@ class Operator:
         return Failed(f"Nothing answers at {self._url}.", "Start it (make up, or make run), or say where it is: --url")
 
 
-def _key(secrets: Path) -> ECKey:
-    name = f"{OPERATOR_CLIENT}-client-key.json"
+class Operator(Caller):
+    """The operator of one installation."""
+
+    def __init__(self, url: str, secrets: Path) -> None:
+        key = private_key(secrets / f"{OPERATOR_CLIENT}-client-key.json", _WHERE_SECRETS_ARE)
+        super().__init__(url, OPERATOR_CLIENT, key, _SCOPES, verify=trust(url, secrets), advice=_ADVICE_BY_CODE)
+
+
+def private_key(file: Path, where: str) -> ECKey:
+    """Raises Failed, which says ``where`` it should be."""
     try:
-        return ECKey.import_key(json.loads(read(secrets, name)))
+        return ECKey.import_key(json.loads(read(file.parent, file.name)))
     except OSError as error:
-        advice = "Name the installation's secrets folder: --secrets deploy/secrets, or <data folder>/secrets"
-        raise Failed(f"{secrets / name} cannot be read ({type(error).__name__}).", advice) from None
+        raise Failed(f"{file} cannot be read ({type(error).__name__}).", where) from None
     except (ValueError, JoseError):
-        raise Failed(f"{secrets / name} is not a private key.", "Take it from a backup of the secrets folder.") from None
+        raise Failed(f"{file} is not a private key.", "Take it from a backup of the secrets folder.") from None
 
 
-def _trust(url: str, secrets: Path) -> ssl.SSLContext | bool:
+def trust(url: str, secrets: Path) -> ssl.SSLContext | bool:
     """The system's authorities and, where there is one, that of the compose gateway."""
     certificate = secrets / GATEWAY_CERTIFICATE
     if not url.startswith("https://") or not certificate.exists():
@@ -157,9 +181,9 @@ def _trust(url: str, secrets: Path) -> ssl.SSLContext | bool:
     return context
 
 
-def _refused(path: str, answer: httpx.Response) -> Failed:
+def _refused(path: str, answer: httpx.Response, by_code: Mapping[str, str]) -> Failed:
     code, fields = _code(answer), _fields(answer)
-    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(answer.status_code) or (_MEND if fields else _look_up(answer))
+    advice = by_code.get(code) or _ADVICE.get(answer.status_code) or (_MEND if fields else _look_up(answer))
     told = " ".join(part for part in (f"{path}: {answer.status_code} {code}.", _detail(answer), *fields) if part)
     return Failed(told, advice, status=answer.status_code, code=code)
 

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from services.sessions import handlers
 from services.sessions.corrections.api import correction_routes
 from services.sessions.infusions.api import audit_routes, step_routes, visit_routes
-from services.sessions.limits import Limits, shipped_limits
-from services.sessions.roles import AUDITORS
+from services.sessions.limits import LimitsInForce
+from services.sessions.roles import AUDITORS, DOCUMENTS
 from services.sessions.settings import Settings
 from services.sessions.vitals.api import vital_routes
+from services.sessions.vitals.limits import VITAL_SIGNS
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
 from shared.dispatch import Handler, each
+from shared.documents.api import with_documents
+from shared.documents.in_force import Documents
 from shared.events import Event, followup, intake
 from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed, on_practitioner_changed
@@ -39,6 +42,7 @@ SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     """The service, wired and not yet running."""
+    documents = Documents([VITAL_SIGNS])
     service = Service(
         name="sessions",
         settings=settings,
@@ -46,13 +50,13 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         bus=bus,
         clock=clock,
         metrics=Metrics("sessions"),
-        routers=routes(shipped_limits()),
+        routers=routes(LimitsInForce(documents)),
         subscriptions=SUBSCRIPTIONS,
         records={"infusion_id": "infusion"},
     )
-    return with_trail(with_pipeline(service), readers=AUDITORS)
+    return with_trail(with_pipeline(with_documents(service, documents, DOCUMENTS)), readers=AUDITORS)
 
 
-def routes(limits: Limits) -> list[Router]:
-    """All routes, judged by these limits."""
+def routes(limits: LimitsInForce) -> list[Router]:
+    """All routes, judged by the limits of whichever clinic asks."""
     return [visit_routes(limits), step_routes(limits), audit_routes(), vital_routes(limits), correction_routes(limits)]

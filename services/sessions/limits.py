@@ -1,9 +1,13 @@
-"""All clinical limits of this service as one thing to hand over."""
+"""All clinical limits of this service as one thing to hand over, and which ones a clinic has at a moment."""
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sessions.infusions.limits import InfusionLimits, shipped_infusion_limits
-from services.sessions.vitals.limits import VitalLimits, shipped_vital_limits
+from services.sessions.vitals.limits import VITAL_SIGNS, VitalLimits
+from shared.documents.in_force import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,14 @@ class Limits:
     vitals: VitalLimits
 
 
-def shipped_limits() -> Limits:
-    """The limits that come with the product; a clinic signs them off or has its own."""
-    return Limits(shipped_infusion_limits(), shipped_vital_limits())
+class LimitsInForce:
+    """The limits of whichever clinic asks."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._infusions = shipped_infusion_limits()
+
+    async def at(self, db: AsyncSession, at: datetime, now: datetime) -> Limits:
+        """Those that counted at that moment; of what is ahead nothing is known yet, so they are those of now."""
+        vitals = await self._documents.in_force(db, VITAL_SIGNS, min(at, now))
+        return Limits(self._infusions, vitals)

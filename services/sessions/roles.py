@@ -1,5 +1,6 @@
 """Who does what in this service, by role. A coordinator books and sees when, not what was given and why."""
 
+from shared.documents.roles import DocumentRoles
 from shared.events.intake import Role
 from shared.security.caller import Caller
 
@@ -25,6 +26,13 @@ CARE = CLINICAL | {Role.COORDINATOR, Role.THERAPIST}
 
 AUDITORS = frozenset({Role.AUDITOR})
 """Read the trail of who saw and did what, and nothing else."""
+
+DOCUMENTS = DocumentRoles(
+    read=frozenset(Role) - AUDITORS,
+    write=frozenset({Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, Role.CLINIC_ADMIN}),
+    sign=frozenset({Role.MEDICAL_DIRECTOR}),
+)
+"""Clinical documents hold nothing of a patient. Whoever writes a version does not sign it; a medical director does."""
 
 
 def sees_clinical(caller: Caller) -> bool:

@@ -37,7 +37,7 @@ async def open_frame(
     """Enter the clinic and read what decides about the request, in one round trip."""
     parameters = {"clinic_id": str(clinic_id), "client_id": client_id, "practitioner_id": practitioner_id}
     row = (await db.execute(_OPEN, {**parameters, "key": claim.key if claim else None})).one()
-    note_clinic(db, clinic_id)
+    note_clinic(db, clinic_id, row.documents_stamp)
     standing = Standing(row.client_clinic_id, row.client_active, row.may_act, row.practitioner_active, row.roles or (), row.clinic_active)
     if claim is None or row.request_hash is None:
         return Opened(standing, bool(row.claimed), None)
@@ -91,6 +91,7 @@ _OPEN = text(
     WITH entered AS MATERIALIZED (SELECT CAST(set_config('app.clinic_id', :clinic_id, true) AS uuid) AS clinic_id)
     SELECT client.clinic_id AS client_clinic_id, client.active AS client_active, client.may_act,
            practitioner.active AS practitioner_active, practitioner.roles, clinic.active AS clinic_active,
+           documents.stamp AS documents_stamp,
            CASE WHEN CAST(:key AS text) IS NOT NULL
                 THEN pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', entered.clinic_id, :client_id, :key), 0)) END AS claimed,
            stored.request_hash, stored.status, stored.headers, stored.body, stored.sealed, stored.patient_id
@@ -98,6 +99,7 @@ _OPEN = text(
     LEFT JOIN platform.client AS client ON client.client_id = :client_id
     LEFT JOIN platform.practitioner AS practitioner
            ON practitioner.clinic_id = entered.clinic_id AND practitioner.practitioner_id = CAST(:practitioner_id AS uuid)
+    LEFT JOIN platform.document_stamp AS documents ON documents.clinic_id = entered.clinic_id
     LEFT JOIN LATERAL (SELECT active FROM public.clinic WHERE clinic_id = entered.clinic_id OFFSET 0) AS clinic ON true
     LEFT JOIN LATERAL (
         SELECT request_hash, status, headers::text AS headers, body, sealed, patient_id FROM public.idempotency_key

@@ -18,7 +18,7 @@ FOLLOW_UP = [
     "INSERT platform.inbox",  # which of these events are new
     "INSERT platform.key_clinic",  # whose the keys are
     "SELECT platform.parked",  # whether an earlier event of a key waits for a person
-    "SELECT set_config",  # enters the clinic
+    "SELECT platform.document_stamp",  # enters the clinic, and learns whether its clinical documents have changed
     "INSERT patient",  # locks the patients
     "INSERT infusion",  # what is known of the infusions
     "INSERT plan",

@@ -36,6 +36,7 @@ _UNSAID = frozenset(
         ("systolic_mmhg", "required"),  # a pressure has two values
         ("diastolic_mmhg", "required"),
         ("pump_end", "required"),  # while the pump runs
+        *(("content", code) for code in problems.FORM_CODES),  # a document inside a text
     }
 )
 """Refusals for form that the description does not foretell: the last step of the pointer, and the code."""

@@ -22,7 +22,7 @@ from shared.service import Service
 Json = dict[str, Any]  # Any: a decoded JSON document
 
 NURSE, PRESCRIBER, COORDINATOR, DIRECTOR, THERAPIST = "infusion-nurse", "prescriber", "coordinator", "medical-director", "therapist"
-SCOPE = "system/Procedure.cru system/Observation.cr"
+SCOPE = "system/Procedure.cru system/Observation.cr system/Document.cru"
 KEY = ECKey.generate_key("P-256", {"kid": "for-tests"})
 
 CALM: Json = {

@@ -14,10 +14,10 @@ from services.sessions.infusions.limits import shipped_infusion_limits
 from services.sessions.infusions.rules import CourseMember, Observation, PumpEnd
 from services.sessions.infusions.standing import barred_at
 from services.sessions.subjects.models import Course, Patient, Subject
-from services.sessions.vitals.limits import shipped_vital_limits
+from services.sessions.vitals.limits import VITAL_SIGNS
 
 LIMITS = shipped_infusion_limits()
-VITALS = shipped_vital_limits()
+VITALS = VITAL_SIGNS.default
 NOON = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 
 

@@ -4,10 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from services.sessions.vitals.limits import ReadingRule, VitalLimits, shipped_vital_limits
+from services.sessions.vitals.limits import VITAL_SIGNS
 from services.sessions.vitals.rules import Taken, holding, impossible, unlikely
+from shared.documents.checking import checked
+from shared.documents.kinds import FIRST_OF_A_CLINIC
+from shared.errors import Invalid
 
-LIMITS = shipped_vital_limits()
+LIMITS = VITAL_SIGNS.default
 HOUR = Decimal(60)
 CALM: dict[str, int | None] = {
     "systolic_mmhg": 120,
@@ -126,15 +129,6 @@ def test_a_pressure_that_nobody_took_holds_the_start() -> None:
     assert "in the 60 min before the start, and an older one is too old" in hold.source
 
 
-def test_a_hold_rule_names_one_side_of_a_known_reading() -> None:
-    with pytest.raises(ValueError, match="either above or below"):
-        ReadingRule(rule="both", reading="spo2_percent", above=1, below=2, source="none")
-    with pytest.raises(ValueError, match="no such reading"):
-        VitalLimits(
-            code="x", version=1, status="", possible={}, unlikely=(), hold=(ReadingRule(rule="r", reading="mood", above=1, source="none"),)
-        )
-
-
 def test_what_a_struck_reading_had_taken_is_enough_to_be_taken_again() -> None:
     before = Taken(CALM, struck=False)
     wrong = Taken({"systolic_mmhg": 180, "diastolic_mmhg": 80}, struck=True)
@@ -144,3 +138,37 @@ def test_what_a_struck_reading_had_taken_is_enough_to_be_taken_again() -> None:
     assert [hold.rule for hold in holding([before, wrong, Taken({"spo2_percent": 98}, struck=False)], LIMITS, HOUR)] == ["systolic-high"]
     assert [hold.rule for hold in holding([before, wrong, retyped._replace(struck=True)], LIMITS, HOUR)] == ["systolic-high"]
     assert holding([before, wrong, retyped], LIMITS, HOUR) == []
+
+
+WITHOUT_HEAD = VITAL_SIGNS.default_text.replace("version: 2\n", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "code", "line"),
+    [
+        ("reading: systolic_mmhg, above: 140", "reading: systolic_mmhg, above: 140, below: 90", "one-side", "systolic-high"),
+        ("reading: systolic_mmhg, above: 140", "reading: systolic_mmhg", "one-side", "systolic-high"),
+        ("reading: systolic_mmhg, above: 140", "reading: mood, above: 140", "not-one-of", "systolic-high"),
+        ("reading: systolic_mmhg, above: 140", "reading: pulse_pressure_mmhg, above: 140", "not-a-reading", "systolic-high"),
+        ("reading: systolic_mmhg, above: 140", "reading: systolic_mmhg, above: 1400", "out-of-reach", "systolic-high"),
+        ("reading: systolic_mmhg, below: 90", "reading: systolic_mmhg, below: 9", "out-of-reach", "systolic-low"),
+        ("rule: diastolic-high", "rule: systolic-high", "rule-twice", "reading: diastolic_mmhg, above: 90"),
+        ("lowest: 20, highest: 350", "lowest: 350, highest: 20", "out-of-order", "systolic_mmhg: {"),
+        ("  spo2_percent: {", "  mood: {", "reading-missing", "possible:"),
+        ('above: 140, source: "esketamine label: consider delaying above 140/90 mmHg"', "above: 140", "required", "systolic-high"),
+    ],
+)
+def test_limits_that_could_not_hold_as_they_are_meant_are_refused_by_line(written: str, instead: str, code: str, line: str) -> None:
+    text = WITHOUT_HEAD.replace(written, instead)
+    number = next(number for number, read in enumerate(text.splitlines(), 1) if line in read and not read.startswith("#"))
+    with pytest.raises(Invalid) as refused:
+        checked(VITAL_SIGNS, text, FIRST_OF_A_CLINIC)
+    found = {(error.code, error.detail.partition(":")[0]) for error in refused.value.errors}
+    assert (code, f"Line {number}") in found
+
+
+def test_a_hold_list_without_a_rule_is_refused() -> None:
+    text = WITHOUT_HEAD.partition("\nhold:")[0] + "\nhold: []\n"
+    with pytest.raises(Invalid) as refused:
+        checked(VITAL_SIGNS, text, FIRST_OF_A_CLINIC)
+    assert [error.code for error in refused.value.errors] == ["too-short"]

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.sessions.infusions.states import InfusionState, Step
-from services.sessions.roles import CHAIR, CLINICAL, DECIDES, DESK, RECORD
+from services.sessions.roles import CHAIR, CLINICAL, DECIDES, DESK, DOCUMENTS, RECORD
 from shared.security.access import census
 from shared.service import Service
 from shared.web import application
@@ -90,12 +90,21 @@ def test_every_operation_says_who_may_call_it(service: Service) -> None:
         "POST /sessions/v1/infusions/{infusion_id}/review",
         "GET /sessions/v1/ended-infusions",
         "GET /sessions/v1/audit-events",
+        "GET /sessions/v1/documents",
+        "POST /sessions/v1/documents",
+        "GET /sessions/v1/documents/versions",
+        "GET /sessions/v1/documents/{code}/versions/{version}",
+        "POST /sessions/v1/documents/{code}/versions/{version}/sign-off",
+        "POST /sessions/v1/documents/{code}/versions/{version}/activate",
     }
     assert steps <= operations.keys()
-    assert all(declared.phi in ("read", "write") for declared in operations.values())
+    assert all(declared.phi in ("read", "write") for name, declared in operations.items() if "/documents" not in name)
     for name, declared in operations.items():
         if name.startswith("POST "):
-            assert (declared.naming, declared.roles in (DESK, CHAIR, RECORD, DECIDES)) == ("required", True), name
+            assert (declared.naming, declared.roles in (DESK, CHAIR, RECORD, DECIDES, DOCUMENTS.write, DOCUMENTS.sign)) == (
+                "required",
+                True,
+            ), name
     assert CLINICAL.isdisjoint({"coordinator", "therapist", "clinic-admin", "auditor"})
 
 

@@ -39,7 +39,7 @@ Json = dict[str, Any]  # Any: a decoded JSON document
 
 CLINIC_SCOPES = (
     "system/Practitioner.cru", "system/Patient.cru", "system/Consent.cru", "system/CarePlan.cru", "system/Procedure.cru",
-    "system/Observation.cr", "system/Task.ru", "system/QuestionnaireResponse.r", "system/Audit.r",
+    "system/Observation.cr", "system/Task.ru", "system/QuestionnaireResponse.r", "system/Audit.r", "system/Document.cru",
 )  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 import hmac
 import json
+import re
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -44,6 +45,19 @@ def operations(house: House) -> list[Op]:
             method, path = name.split(" ")
             found.append(Op(service, method, path, access, document["paths"].get(path, {}).get(method.lower(), {})))
     return found
+
+
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+def known_ids(op: Op, ids: Mapping[str, Sequence[str]], name: str) -> Sequence[str]:
+    """What there is by this name; each service has documents of its own, by their codes."""
+    return ids.get(f"{op.service}.{name}", ids.get(name, ()))
+
+
+def address_of(op: Op, ids: Mapping[str, Sequence[str]]) -> str:
+    """Its path with the first id by each name, or with one that there is not."""
+    return PLACE.sub(lambda place: next(iter(known_ids(op, ids, place[1])), str(uuid4())), op.path)
 
 
 def code_of(answer: httpx.Response) -> str:

@@ -1,6 +1,5 @@
 """Every operation of clinic systems, called for everybody: each gets what the table says, and a refusal names who was refused."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,11 @@ from tests.conftest import NEW_YORK_MORNING
 from tests.support.databases import Databases
 from tests.support.house import Clinic, House, house_on
 from tests.support.inventory import inventory
-from tests.support.operations import Issuer, Op, body_of, code_of, operations
+from tests.support.operations import PLACE, Issuer, Op, address_of, body_of, code_of, operations
 from tests.support.waiting import eventually
 from tests.trust.table import DEACTIVATED, ELSEWHERE, NOBODY, UNKNOWN, access_table
 
 TABLE = access_table()
-_PLACE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass
@@ -39,7 +37,7 @@ class World:
         """A read asks for what there is; a change of one's own clinic for what there is not, so that nothing is changed."""
         exists = op.method == "GET" or clinic == "other"
         records = self.records[clinic] if exists else {}
-        path = _PLACE.sub(lambda place: records.get(place[1], [str(uuid4())])[0], op.path)
+        path = address_of(op, records)
         query = f"?patient_id={self.records['own']['patient_id'][0]}" if op.path == "/followup/v1/check-ins" else ""
         token = self.issuer.signed(self.issuer.claims(op, self.ours.client_id, self.ours.clinic_id))
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4()), "If-Match": 'W/"1"', "X-Request-Id": request_id}
@@ -61,7 +59,7 @@ async def world(databases: Databases) -> AsyncIterator[World]:
         named = {role.value: str(await ours.hire_one(f"only-{role}", role)) for role in Role}
         named |= {DEACTIVATED: await dismissed(ours), ELSEWHERE: str(await other.hire_one("everybody", *Role)), UNKNOWN: str(uuid4())}
         await other.known()
-        records = {"own": await inventory(ours), "other": await inventory(other)}
+        records = {"own": await inventory(ours), "other": await inventory(other, documents=True)}
         yield World(house, ours, Issuer(house), named, records)
 
 
@@ -105,7 +103,7 @@ async def test_a_refusal_is_recorded_with_the_person_who_was_named(world: World)
 def clinic_operations(world: World, clinic: str) -> list[Op]:
     """Those of which the table speaks; one that it does not know fails here, and in the contract of the table."""
     found = [op for op in operations(world.house) if op.access.kind == "clinic-system"]
-    return [op for op in found if clinic == "own" or _PLACE.search(op.path)]
+    return [op for op in found if clinic == "own" or PLACE.search(op.path)]
 
 
 def answered(op: Op, clinic: str, answer: httpx.Response) -> str:

@@ -2,7 +2,8 @@
 
 from uuid import uuid4
 
-from tests.trust.world import PLACE, World
+from tests.support.operations import PLACE
+from tests.trust.world import World
 
 
 async def test_every_read_leaves_one_row_that_names_who_was_shown(world: World) -> None:

@@ -1,6 +1,5 @@
 """A clinic at work, of which each operation of clinic systems may be asked something."""
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +13,9 @@ from tests.conftest import NEW_YORK_MORNING
 from tests.support.databases import Databases
 from tests.support.house import Clinic, House, house_on
 from tests.support.inventory import inventory
-from tests.support.operations import Issuer, Op, body_of, operations
+from tests.support.operations import Issuer, Op, address_of, body_of, operations
 from tests.trust.table import access_table
 
-PLACE = re.compile(r"\{(\w+)\}")
 Row = dict[str, Any]  # Any: column values
 
 
@@ -39,7 +37,7 @@ class World:
 
     async def ask(self, op: Op, named: str | None, ids: dict[str, list[str]], *, seen: int | None = 1) -> tuple[httpx.Response, list[Row]]:
         """The answer, and the rows of the request in the trail."""
-        path = PLACE.sub(lambda place: ids.get(place[1], [str(uuid4())])[0], op.path)
+        path = address_of(op, ids)
         path += f"?patient_id={self.ids['patient_id'][0]}" if op.path == "/followup/v1/check-ins" else ""
         token = self.issuer.signed(self.issuer.claims(op, self.clinic.client_id, self.clinic.clinic_id))
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4()), "X-Request-Id": str(uuid4())}
@@ -53,11 +51,15 @@ class World:
     def somebody_for(self, op: Op) -> str | None:
         """Who may; nobody where only people may whom the clinic does not have, and the system may by itself."""
         answers = access_table()[str(op), "own"]
-        return next((str(self.clinic.staff[role]) for role in ("prescriber", "coordinator") if answers[role] == "allow"), None)
+        return next(
+            (str(self.clinic.staff[role]) for role in ("prescriber", "coordinator", "medical-director") if answers[role] == "allow"), None
+        )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(databases: Databases) -> AsyncIterator[World]:
     async with house_on(databases, FrozenClock(NEW_YORK_MORNING)) as house:
         clinic = await house.clinic()
+        await clinic.hire_one("medical-director", "medical-director")
+        await clinic.known()
         yield World(house, clinic, Issuer(house), await inventory(clinic))

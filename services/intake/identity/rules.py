@@ -23,7 +23,7 @@ def _scopes(prefix: str, **resources: str) -> frozenset[str]:
 SCOPES: Mapping[ClientKind, Mapping[str, frozenset[str]]] = {
     ClientKind.CLINIC_SYSTEM: {
         "intake": _scopes("system", Practitioner="cru", Patient="cru", Consent="cru", CarePlan="cru", Audit="r"),
-        "sessions": _scopes("system", Procedure="cru", Observation="cr", Audit="r"),
+        "sessions": _scopes("system", Procedure="cru", Observation="cr", Document="cru", Audit="r"),
         "followup": _scopes("system", Task="ru", QuestionnaireResponse="r", Audit="r"),
     },
     ClientKind.SERVICE: {"intake": _scopes("service", Directory="r"), "sessions": _scopes("service", Procedure="r")},

@@ -15,12 +15,12 @@ from services.sessions.infusions import reviews
 from services.sessions.infusions.answers import InfusionOut, taken
 from services.sessions.infusions.queries import get_infusion
 from services.sessions.infusions.schemas import SettleReview
-from services.sessions.limits import Limits
+from services.sessions.limits import LimitsInForce
 from services.sessions.roles import CLINICAL, DECIDES, DESK, RECORD
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
-def correction_routes(limits: Limits) -> Router:
+def correction_routes(limits: LimitsInForce) -> Router:
     """The routes of this slice."""
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
@@ -28,7 +28,9 @@ def correction_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
-        return taken(call, await commands.amend(call, infusion_id, body, limits))
+        return taken(
+            call, await commands.amend(call, infusion_id, body, await limits.at(call.db, body.pump_started_at or call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
@@ -52,7 +54,7 @@ def correction_routes(limits: Limits) -> Router:
     @access("system/Procedure.u", person=DESK, corrects=True, phi="write")
     async def restore_visit(infusion_id: UUID, body: RestoreVisit, call: Call) -> InfusionOut:
         """Take back a check-in, cancellation, no-show or "not done" that was a mistake. What was saved meanwhile stays readable."""
-        return taken(call, await commands.restore(call, infusion_id, body, limits))
+        return taken(call, await commands.restore(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
 
     @router.post("/infusions/{infusion_id}/review")
     @access("system/Procedure.u", person=DECIDES, corrects=True, phi="write")

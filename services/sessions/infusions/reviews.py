@@ -10,7 +10,7 @@ from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.schemas import SettleReview
 from services.sessions.infusions.standing import barred_at
 from services.sessions.infusions.states import InfusionState
-from services.sessions.limits import Limits
+from services.sessions.limits import Limits, LimitsInForce
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
 from services.sessions.vitals.queries import holds_before
@@ -22,19 +22,22 @@ START_HELD = "start-held"
 """As the readings are known now, one struck and not taken again among them, the start would have been held without a prescriber."""
 
 
-async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: Limits) -> None:
+async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: LimitsInForce) -> None:
     """Judge the check before a start again when readings of that time were added or struck; mark the record where it would be held.
+
+    The limits are those that counted at the start.
 
     A mark is a version of the record, and is told, so that it becomes somebody's work. The start is not taken back: it happened.
     """
     started_at = infusion.pump_started_at
     if started_at is None or infusion.state is InfusionState.ENTERED_IN_ERROR:
         return
-    since = started_at - limits.infusions.visit.reading_before_start_minutes.minutes
+    judged_by = await limits.at(call.db, started_at, call.now)
+    since = started_at - judged_by.infusions.visit.reading_before_start_minutes.minutes
     if not since <= measured_at <= started_at:
         return
     await call.db.flush()
-    await _review_holds(call, infusion, subject, limits)
+    await _review_holds(call, infusion, subject, judged_by)
 
 
 async def review_moved_start(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:

@@ -3,14 +3,14 @@
 from uuid import UUID
 
 from services.sessions.infusions.queries import get_infusion
-from services.sessions.limits import Limits
+from services.sessions.limits import LimitsInForce
 from services.sessions.roles import CHAIR, CLINICAL, RECORD
 from services.sessions.vitals import commands, queries
 from services.sessions.vitals.schemas import RecordVitalSigns, StrikeVitalSigns, VitalSignsOut
 from shared.web import Call, Listing, Page, Router, access, page_of
 
 
-def vital_routes(limits: Limits) -> Router:
+def vital_routes(limits: LimitsInForce) -> Router:
     """The routes of this slice."""
     router = Router(prefix="/sessions/v1", tags=["Vital signs"])
 
@@ -21,7 +21,7 @@ def vital_routes(limits: Limits) -> Router:
 
         A charting aid: it raises no alarm.
         """
-        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits), limits.vitals)
+        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")  # a correction of the visit's record, as an amendment is
@@ -32,7 +32,7 @@ def vital_routes(limits: Limits) -> Router:
         again; what was started and would be held now is marked for review.
         """
         signs = await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits)
-        return VitalSignsOut.of(signs, limits.vitals)
+        return VitalSignsOut.of(signs)
 
     @router.get("/infusions/{infusion_id}/vital-signs")
     @access("system/Observation.r", system_or_person=CLINICAL, phi="read")
@@ -41,6 +41,6 @@ def vital_routes(limits: Limits) -> Router:
         infusion = await get_infusion(call.db, infusion_id)
         call.patient(infusion.patient_id)
         found = await page_of(call, queries.vital_signs_of(call.clinic_id, infusion_id, with_struck=with_struck), page)
-        return found.listing(lambda signs: VitalSignsOut.of(signs, limits.vitals))
+        return found.listing(VitalSignsOut.of)
 
     return router

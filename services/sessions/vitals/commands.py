@@ -8,30 +8,37 @@ from services.sessions.infusions.refusals import refuse
 from services.sessions.infusions.reviews import review_start
 from services.sessions.infusions.rules import impossible_fact_time, outside_visit
 from services.sessions.infusions.states import Step
-from services.sessions.limits import Limits
+from services.sessions.limits import LimitsInForce
+from services.sessions.vitals.limits import VitalLimits
 from services.sessions.vitals.models import VitalSigns
 from services.sessions.vitals.queries import get_vital_signs
-from services.sessions.vitals.rules import Readings, impossible
+from services.sessions.vitals.rules import Readings, impossible, unlikely
 from services.sessions.vitals.schemas import RecordVitalSigns, StrikeVitalSigns
 from shared.errors import FieldError, Invalid
 from shared.web import CallContext
 
 
-async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordVitalSigns, limits: Limits) -> VitalSigns:
-    """Save the readings of one moment. Raises 409 state unless the patient is or was here, 422 for what cannot be a reading."""
+async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordVitalSigns, limits: LimitsInForce) -> VitalSigns:
+    """Save the readings of one moment, judged by the limits of that moment.
+
+    Raises 409 state unless the patient is or was here, 422 for what cannot be a reading.
+    """
     infusion, subject = await load(call, infusion_id, Step.VITAL_SIGNS)
+    times = (await limits.at(call.db, call.now, call.now)).infusions.times
     refuse(
-        impossible_fact_time(body.measured_at, call.now, limits.infusions.times, "/measured_at"),
-        outside_visit(infusion.arrived_at, infusion.departed_at, body.measured_at, limits.infusions.times, "/measured_at"),
+        impossible_fact_time(body.measured_at, call.now, times, "/measured_at"),
+        outside_visit(infusion.arrived_at, infusion.departed_at, body.measured_at, times, "/measured_at"),
     )
-    readings = body.readings()
-    _refuse_impossible(readings, limits)
+    readings, judged_by = body.readings(), (await limits.at(call.db, body.measured_at, call.now)).vitals
+    _refuse_impossible(readings, judged_by)
     signs = VitalSigns(
         clinic_id=call.clinic_id,
         infusion_id=infusion_id,
         measured_at=body.measured_at,
         recorded_at=call.now,
         actor=call.caller.actor,
+        limits_version=judged_by.version,
+        marks=[mark._asdict() for mark in unlikely(readings, judged_by)],
     )
     for name, value in readings.items():
         setattr(signs, name, value)
@@ -42,7 +49,7 @@ async def record_vital_signs(call: CallContext, infusion_id: UUID, body: RecordV
 
 
 async def strike_vital_signs(
-    call: CallContext, infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, limits: Limits
+    call: CallContext, infusion_id: UUID, vital_signs_id: UUID, body: StrikeVitalSigns, limits: LimitsInForce
 ) -> VitalSigns:
     """Strike readings as entered in error. Raises 404, 428 or 412 for the readings' version, 409 for those struck before.
 
@@ -58,7 +65,7 @@ async def strike_vital_signs(
     return signs
 
 
-def _refuse_impossible(readings: Readings, limits: Limits) -> None:
-    found = impossible(readings, limits.vitals)
+def _refuse_impossible(readings: Readings, limits: VitalLimits) -> None:
+    found = impossible(readings, limits)
     if found:
         raise Invalid(found[0].code, "A reading is missing or not possible.", errors=[FieldError(*finding) for finding in found])

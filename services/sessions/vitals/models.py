@@ -3,10 +3,12 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.sessions.tables import Table
+from services.sessions.vitals.limits import READINGS
 from shared.db import utc_column
 from shared.errors import Conflict
 
@@ -33,6 +35,9 @@ class VitalSigns(Table, table=True):
     respiratory_rate_per_min: int | None = None
     moaa_s_score: int | None = None
     """Modified Observer's Assessment of Alertness/Sedation: 5 responds readily to the name, 0 does not respond."""
+    limits_version: int | None = None
+    """Of the limits by which it was judged when it was saved, and what they marked. None for what a release before saved: its default."""
+    marks: list[dict[str, str]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     struck_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     """When it was struck as entered in error, by whom and why. It stays readable; what it holds, ``rules.holding`` says."""
     struck_by: str | None = None
@@ -52,7 +57,3 @@ class VitalSigns(Table, table=True):
         if self.struck_at is not None:
             raise Conflict("already-struck", "These readings are struck already.")
         self.struck_at, self.struck_by, self.struck_reason = at, actor, reason
-
-
-READINGS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_per_min", "spo2_percent", "respiratory_rate_per_min", "moaa_s_score")
-"""The columns that are readings."""

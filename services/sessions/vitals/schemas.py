@@ -5,7 +5,7 @@ from typing import Self
 from uuid import UUID
 
 from services.sessions.infusions.schemas import Reason
-from services.sessions.vitals.limits import VitalLimits
+from services.sessions.vitals.limits import VITAL_SIGNS
 from services.sessions.vitals.models import VitalSigns
 from services.sessions.vitals.rules import Readings, unlikely
 from shared.web.schemas import Answer, Body, Moment
@@ -50,7 +50,10 @@ class UnlikelyReading(Answer):
 
 
 class VitalSignsOut(Answer):
-    """One set of readings, and who saved it when. ``struck`` is null unless it was struck; ``version`` is for If-Match."""
+    """One set of readings, and who saved it when. ``struck`` is null unless it was struck; ``version`` is for If-Match.
+
+    ``limits_version`` names the limits by which it was marked when it was saved; null where an earlier release saved it.
+    """
 
     vital_signs_id: UUID
     version: int
@@ -64,13 +67,16 @@ class VitalSignsOut(Answer):
     spo2_percent: int | None
     respiratory_rate_per_min: int | None
     moaa_s_score: int | None
+    limits_version: int | None
     unlikely: list[UnlikelyReading]
     struck: Struck | None
 
     @classmethod
-    def of(cls, signs: VitalSigns, limits: VitalLimits) -> Self:
-        """From its row, marked by these limits."""
+    def of(cls, signs: VitalSigns) -> Self:
+        """From its row, marked as it was when it was saved."""
         struck = None if signs.struck_at is None else {"actor": signs.struck_by, "reason": signs.struck_reason, "at": signs.struck_at}
         columns = signs.model_dump(include=set(cls.model_fields))
-        marks = [mark._asdict() for mark in unlikely(signs.readings(), limits)]
+        marks = signs.marks
+        if marks is None:
+            marks = [mark._asdict() for mark in unlikely(signs.readings(), VITAL_SIGNS.default)]
         return cls.model_validate({**columns, "version": signs.version, "unlikely": marks, "struck": struck})
