@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from services.intake import policy as policies
 from services.intake.clinics import api as clinics
 from services.intake.consents import api as consents
 from services.intake.consents.commands import tell_untold as tell_consents
@@ -15,13 +14,16 @@ from services.intake.identity.tokens import SigningKeys, TokenIssuer
 from services.intake.identity.workers import Housekeeping
 from services.intake.patients import api as patients
 from services.intake.patients.commands import tell_untold as tell_patients
+from services.intake.policy import INTAKE_POLICY, PolicyInForce
 from services.intake.practitioners import api as practitioners
 from services.intake.retelling import Batch, Retelling
-from services.intake.roles import AUDITORS
+from services.intake.roles import AUDITORS, DOCUMENTS
 from services.intake.settings import Settings
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
+from shared.documents.api import with_documents
+from shared.documents.in_force import Documents
 from shared.pipeline import with_pipeline
 from shared.security.tokens import StaticJwks
 from shared.service import Service
@@ -35,7 +37,8 @@ UNTOLD: Mapping[str, Batch] = {"consents": tell_consents, "patients": tell_patie
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     """The service, ready to run. It consumes no events and verifies tokens with the keys that it signs them with."""
-    policy = policies.load()
+    documents = Documents([INTAKE_POLICY])
+    policy = PolicyInForce(documents)
     metrics = Metrics(NAME)
     database = Database(settings.database_url.get_secret_value(), name=NAME, pool_size=settings.database_pool_size)
     issuer = TokenIssuer(SigningKeys(settings.signing_keys.get_secret_value()), issuer=settings.token_issuer)
@@ -62,7 +65,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         workers={"identity": housekeeping.run, "retelling": Retelling(database, clock, metrics, UNTOLD).run},
         beginnings={"clients-unregistered": housekeeping.registering},
     )
-    return with_trail(with_pipeline(service), readers=AUDITORS)
+    return with_trail(with_pipeline(with_documents(service, documents, DOCUMENTS)), readers=AUDITORS)
 
 
 def _left_out(client_id: str, count: int) -> None:

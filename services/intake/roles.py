@@ -4,6 +4,7 @@ Coordinators work with people, consents and bookings; a clinic's administrator w
 the trail alone.
 """
 
+from shared.documents.roles import DocumentRoles
 from shared.events.intake import Role
 
 RESPONSIBLE = frozenset({Role.PRESCRIBER, Role.MENTAL_HEALTH_REVIEWER, Role.MEDICAL_DIRECTOR})
@@ -36,3 +37,10 @@ STAFF = frozenset(Role)
 
 AUDITORS = frozenset({Role.AUDITOR})
 """Read the trail of who saw and did what, and nothing else."""
+
+DOCUMENTS = DocumentRoles(
+    read=frozenset(Role) - AUDITORS,
+    write=frozenset({Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, Role.CLINIC_ADMIN}),
+    sign=frozenset({Role.MEDICAL_DIRECTOR}),
+)
+"""Clinical documents hold nothing of a patient. Whoever writes a version does not sign it; a medical director does."""

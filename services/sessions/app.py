@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.sessions import handlers
 from services.sessions.corrections.api import correction_routes
 from services.sessions.infusions.api import audit_routes, step_routes, visit_routes
+from services.sessions.infusions.limits import INFUSION_RECORD
 from services.sessions.limits import LimitsInForce
 from services.sessions.roles import AUDITORS, DOCUMENTS
 from services.sessions.settings import Settings
@@ -42,7 +43,7 @@ SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     """The service, wired and not yet running."""
-    documents = Documents([VITAL_SIGNS])
+    documents = Documents([INFUSION_RECORD, VITAL_SIGNS])
     service = Service(
         name="sessions",
         settings=settings,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.sessions.infusions.limits import InfusionLimits, shipped_infusion_limits
+from services.sessions.infusions.limits import INFUSION_RECORD, InfusionLimits
 from services.sessions.vitals.limits import VITAL_SIGNS, VitalLimits
 from shared.documents.in_force import Documents
 
@@ -23,9 +23,9 @@ class LimitsInForce:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._infusions = shipped_infusion_limits()
 
     async def at(self, db: AsyncSession, at: datetime, now: datetime) -> Limits:
         """Those that counted at that moment; of what is ahead nothing is known yet, so they are those of now."""
-        vitals = await self._documents.in_force(db, VITAL_SIGNS, min(at, now))
-        return Limits(self._infusions, vitals)
+        then = min(at, now)
+        infusions = await self._documents.in_force(db, INFUSION_RECORD, then)
+        return Limits(infusions, await self._documents.in_force(db, VITAL_SIGNS, then))

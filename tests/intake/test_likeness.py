@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from services.intake import policy
 from services.intake.identity.rules import ClientKind
 from services.intake.patients.duplicates import LOCK
 from services.intake.patients.likeness import KnownAs, likely_same
+from services.intake.policy import INTAKE_POLICY
 from tests.intake.conftest import Caller, Intake, Json, assert_refused, patient_body
 from tests.support.waiting import eventually
 
-PERCENT = policy.load().likely_duplicate.similar_names_percent
+PERCENT = INTAKE_POLICY.default.likely_duplicate.similar_names_percent
 BORN = date(1988, 4, 17)
 REASON = {"duplicate_confirmation": {"reason": "Twins."}}
 

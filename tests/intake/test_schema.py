@@ -1,17 +1,16 @@
 """The migrated database against the models, and the shipped numbers against their form."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from pydantic import ValidationError
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import SchemaItem
 
-from services.intake import policy
+from services.intake.policy import INTAKE_POLICY
 from services.intake.tables import Table
+from shared.documents.checking import checked
+from shared.documents.kinds import FIRST_OF_A_CLINIC
+from shared.errors import Invalid
 from tests.intake.conftest import Intake
 
 
@@ -41,15 +40,23 @@ async def test_every_table_of_a_clinic_forces_row_level_security(intake: Intake)
 
 
 def test_every_number_of_the_policy_has_its_source() -> None:
-    shipped = policy.load()
+    shipped = INTAKE_POLICY.default
     assert shipped.minimum_age.years == 18
     assert {shipped.consent_validity.treatment.months, shipped.consent_validity.messaging.months} == {12}
 
 
-def test_a_number_without_a_source_is_not_loaded(tmp_path: Path) -> None:
-    document = yaml.safe_load(policy.SHIPPED.read_text())
-    del document["minimum_age"]["source"]
-    changed = tmp_path / "policy.yaml"
-    changed.write_text(yaml.safe_dump(document))
-    with pytest.raises(ValidationError, match=r"minimum_age\.source"):
-        policy.load(changed)
+@pytest.mark.parametrize(
+    ("written", "instead", "code"),
+    [
+        ("  years: 18\n  source: >-", "  years: 18\n  origin: >-", "required"),
+        ("  years: 18", "  years: eighteen", "type"),
+        ("  minimum: 1\n", "  minimum: 30\n", "out-of-order"),
+        ("similar_names_percent: 85", "similar_names_percent: 8", "out-of-range"),
+    ],
+)
+def test_a_policy_with_a_mistake_is_refused_by_line(written: str, instead: str, code: str) -> None:
+    text = INTAKE_POLICY.default_text.replace("code: intake-policy\nversion: 1\n", "")
+    with pytest.raises(Invalid) as refused:
+        checked(INTAKE_POLICY, text.replace(written, instead), FIRST_OF_A_CLINIC)
+    assert code in [error.code for error in refused.value.errors]
+    assert all(error.detail.startswith("Line ") for error in refused.value.errors)

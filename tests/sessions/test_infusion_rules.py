@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.sessions.infusions import rules
-from services.sessions.infusions.limits import shipped_infusion_limits
+from services.sessions.infusions.limits import INFUSION_RECORD
 from services.sessions.infusions.rules import CourseMember, Observation, PumpEnd
 from services.sessions.infusions.standing import barred_at
 from services.sessions.subjects.models import Course, Patient, Subject
 from services.sessions.vitals.limits import VITAL_SIGNS
 
-LIMITS = shipped_infusion_limits()
+LIMITS = INFUSION_RECORD.default
 VITALS = VITAL_SIGNS.default
 NOON = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import re
 from tests.support.house import Clinic
 from tests.support.waiting import eventually
 
-DOCUMENTS = {"sessions": "vital-signs"}
+DOCUMENTS = {"intake": "intake-policy", "sessions": "vital-signs"}
 """One clinical document of each service."""
 
 

@@ -7,12 +7,12 @@ from services.intake.consents.models import Consent
 from services.intake.consents.queries import consents_of, get_consent
 from services.intake.consents.schemas import ConsentOut, RevokeConsent, SignConsent
 from services.intake.patients.queries import get_patient
-from services.intake.policy import Policy
+from services.intake.policy import PolicyInForce
 from services.intake.roles import CARE, DESK
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
-def routes(policy: Policy) -> Router:
+def routes(policy: PolicyInForce) -> Router:
     """Consents, valid for as long as the policy says."""
     router = Router(prefix="/intake/v1", tags=["Consent"])
 
@@ -20,7 +20,7 @@ def routes(policy: Policy) -> Router:
     @access("system/Consent.c", system_or_person=DESK, phi="write")
     async def sign_consent(patient_id: UUID, body: SignConsent, call: Call) -> ConsentOut:
         """Record a consent that the patient has signed. The answer says whether it stands: not if consent was taken back since."""
-        consent = await commands.sign(call.db, call.actor, call.now, patient_id, body, policy)
+        consent = await commands.sign(call.db, call.actor, call.now, patient_id, body, await policy.at(call.db, call.now))
         call.created(f"/intake/v1/consents/{consent.consent_id}")
         return await _shown(call, consent)
 

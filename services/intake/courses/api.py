@@ -7,12 +7,12 @@ from services.intake.courses.models import Course
 from services.intake.courses.queries import get_course
 from services.intake.courses.rules import CourseStep
 from services.intake.courses.schemas import ChangeCourse, CourseOut, MaybeWithReason, StartCourse, WithReason
-from services.intake.policy import Policy
+from services.intake.policy import PolicyInForce
 from services.intake.roles import CARE, CARE_PLANNERS, RESPONSIBLE
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
-def routes(policy: Policy) -> Router:
+def routes(policy: PolicyInForce) -> Router:
     """Courses, planned within the policy's limits."""
     router = Router(prefix="/intake/v1/courses", tags=["CarePlan"])
 
@@ -20,7 +20,7 @@ def routes(policy: Policy) -> Router:
     @access("system/CarePlan.c", person=RESPONSIBLE, phi="write")
     async def start_course(body: StartCourse, call: Call) -> CourseOut:
         """Start a course of infusions."""
-        course = await commands.start(call.db, call.actor, call.now, body, policy)
+        course = await commands.start(call.db, call.actor, call.now, body, await policy.at(call.db, call.now))
         call.created(f"/intake/v1/courses/{course.course_id}")
         return _shown(call, course)
 
@@ -45,7 +45,7 @@ def routes(policy: Policy) -> Router:
     @access("system/CarePlan.u", person=CARE_PLANNERS, phi="write")
     async def change_course(course_id: UUID, body: ChangeCourse, call: Call) -> CourseOut:
         """Change the care team or the plan of a course that has not ended."""
-        return _shown(call, await commands.change(call.db, call.actor, call.now, course_id, body, policy))
+        return _shown(call, await commands.change(call.db, call.actor, call.now, course_id, body, await policy.at(call.db, call.now)))
 
     @router.post("/{course_id}/hold")
     @access("system/CarePlan.u", person=CARE, phi="write")

@@ -22,7 +22,7 @@ def _scopes(prefix: str, **resources: str) -> frozenset[str]:
 
 SCOPES: Mapping[ClientKind, Mapping[str, frozenset[str]]] = {
     ClientKind.CLINIC_SYSTEM: {
-        "intake": _scopes("system", Practitioner="cru", Patient="cru", Consent="cru", CarePlan="cru", Audit="r"),
+        "intake": _scopes("system", Practitioner="cru", Patient="cru", Consent="cru", CarePlan="cru", Document="cru", Audit="r"),
         "sessions": _scopes("system", Procedure="cru", Observation="cr", Document="cru", Audit="r"),
         "followup": _scopes("system", Task="ru", QuestionnaireResponse="r", Audit="r"),
     },

@@ -16,12 +16,12 @@ from services.intake.patients.schemas import (
     RecordWithdrawal,
     RegisterPatient,
 )
-from services.intake.policy import Policy
+from services.intake.policy import PolicyInForce
 from services.intake.roles import CARE, CORRECTING, DESK, SEARCH
 from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
-def routes(policy: Policy) -> Router:
+def routes(policy: PolicyInForce) -> Router:
     """Patients, registered under the policy's rules."""
     router = Router(prefix="/intake/v1/patients", tags=["Patient"])
 
@@ -29,7 +29,7 @@ def routes(policy: Policy) -> Router:
     @access("system/Patient.c", system_or_person=DESK, phi="write")
     async def register_patient(body: RegisterPatient, call: Call) -> PatientOut:
         """Register a patient; the clinic's next patient number is given."""
-        patient, alike = await commands.register(call.db, call.actor, call.now, body, policy)
+        patient, alike = await commands.register(call.db, call.actor, call.now, body, await policy.at(call.db, call.now))
         call.saw(alike)
         call.created(f"/intake/v1/patients/{patient.patient_id}")
         return _shown(call, patient)
@@ -51,7 +51,7 @@ def routes(policy: Policy) -> Router:
     @access("system/Patient.u", system_or_person=DESK, phi="write")
     async def change_patient(patient_id: UUID, body: ChangePatient, call: Call) -> PatientOut:
         """Correct names, contact details, zone, language or channel."""
-        patient, alike = await commands.change(call.db, call.actor, call.now, patient_id, body, policy)
+        patient, alike = await commands.change(call.db, call.actor, call.now, patient_id, body, await policy.at(call.db, call.now))
         call.saw(alike)
         return _shown(call, patient)
 

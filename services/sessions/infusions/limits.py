@@ -1,24 +1,22 @@
-"""The limits of the infusion record as data: read from ``limits.yaml``, handed to whoever decides, never imported as constants."""
+"""The limits of the infusion record: a clinical document. Handed to whoever decides, never imported as constants."""
 
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-_FILE = Path(__file__).with_name("limits.yaml")
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from shared.documents.content import Document, Part, Source, misplaced
+from shared.documents.kinds import Kind
 
 
-class Limit(_Data):
+class Limit(Part):
     """A number with where it comes from."""
 
-    value: Decimal
-    source: str
+    value: Annotated[Decimal, Field(ge=0, le=10_000)]
+    source: Source
 
     @property
     def minutes(self) -> timedelta:
@@ -33,7 +31,7 @@ class Limit(_Data):
         return timedelta(days=float(self.value))
 
 
-class DoseLimits(_Data):
+class DoseLimits(Part):
     """Milligrams per kilogram of body weight, and how far volume x concentration may differ from the dose."""
 
     usual_mg_per_kg: Limit
@@ -44,7 +42,7 @@ class DoseLimits(_Data):
     volume_tolerance_percent: Limit
 
 
-class WeightLimits(_Data):
+class WeightLimits(Part):
     """Kilograms; all ends inside. What is possible, what is usual, and by how much the patient's last weight may have changed."""
 
     lowest: Limit
@@ -54,7 +52,7 @@ class WeightLimits(_Data):
     change_percent: Limit
 
 
-class TimeLimits(_Data):
+class TimeLimits(Part):
     """How far times may lie from now and from each other, and how long an infusion may take."""
 
     ahead_minutes: Limit
@@ -69,7 +67,7 @@ class TimeLimits(_Data):
     infusion_under_hours: Limit
 
 
-class VisitLimits(_Data):
+class VisitLimits(Part):
     """What is asked of one visit."""
 
     duplicate_within_hours: Limit
@@ -77,18 +75,28 @@ class VisitLimits(_Data):
     observation_minutes: Limit
 
 
-class InfusionLimits(_Data):
-    """All of the file. ``version`` is kept with every decision that was made against one of its limits."""
+class InfusionLimits(Document):
+    """All of the document. ``version`` is kept with every decision that was made against one of its limits."""
 
-    code: str
-    version: int
-    status: str
     dose: DoseLimits
     weight_kg: WeightLimits
     times: TimeLimits
     visit: VisitLimits
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        """What is usual lies inside what is possible: otherwise a rule would never be met, or always."""
+        dose, weight = self.dose, self.weight_kg
+        for part, name, low, high in (
+            ("dose", "override_above_mg_per_kg", dose.override_above_mg_per_kg, dose.highest_mg_per_kg),
+            ("dose", "usual_mg_per_kg", dose.usual_mg_per_kg, dose.override_above_mg_per_kg),
+            ("weight_kg", "lowest", weight.lowest, weight.usual_lowest),
+            ("weight_kg", "usual_lowest", weight.usual_lowest, weight.usual_highest),
+            ("weight_kg", "usual_highest", weight.usual_highest, weight.highest),
+        ):
+            if low.value > high.value or low.value == 0:
+                raise misplaced((part, name), PydanticCustomError("out-of-order", "Is 0, or above the limit that must not be below it."))
+        return self
 
-def shipped_infusion_limits() -> InfusionLimits:
-    """The limits that come with the product. Raises pydantic's ValidationError for a file that is not complete."""
-    return InfusionLimits.model_validate(yaml.safe_load(_FILE.read_text(encoding="utf-8")))
+
+INFUSION_RECORD = Kind("infusion-record", InfusionLimits, Path(__file__).with_name("limits.yaml"))
