@@ -14,7 +14,7 @@ From = Annotated[str | None, typer.Option("--from", help="From when it counts: 2
 Code = Annotated[str, typer.Argument(help="Of the document, as listed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
 
-SERVICES = ("intake", "sessions")
+SERVICES = ("intake", "sessions", "followup")
 """Those that have clinical documents."""
 _SCOPES = ("system/Document.cru",)
 _ADVICE: Mapping[str, str] = {

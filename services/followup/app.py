@@ -1,8 +1,11 @@
 """Composition root of followup: what it is made of, which event and which timer goes to which handler."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup import handlers as on
 from services.followup.calls import Calls
@@ -26,7 +29,7 @@ from services.followup.plans.api import router as plans_router
 from services.followup.plans.means import Means
 from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.weeks import WEEK
-from services.followup.roles import AUDITORS
+from services.followup.roles import AUDITORS, DOCUMENTS
 from services.followup.settings import Settings
 from services.followup.staff.credentials import OneTimeLink, StaffSession
 from services.followup.staff.pages import entrance
@@ -34,14 +37,17 @@ from services.followup.tasks import timers as task_timers
 from services.followup.tasks.api import queue_routes, work_routes
 from services.followup.tasks.commands import CLOCK, WAKE
 from services.followup.tasks.fhir import fhir_routes
+from services.followup.tasks.in_force import QueueInForce
 from services.followup.tasks.leavers import Leavers
 from services.followup.tasks.pages import queue_pages
-from services.followup.tasks.policy import shipped_policy
-from services.followup.tasks.wording import Texts, shipped_texts
+from services.followup.tasks.policy import TASK_POLICY
+from services.followup.tasks.wording import shipped_texts
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.db import Database
 from shared.dispatch import Handler, each
+from shared.documents.api import with_documents
+from shared.documents.in_force import Documents
 from shared.events import Event, intake, sessions
 from shared.pipeline import with_pipeline
 from shared.security.projection import on_client_changed
@@ -51,13 +57,16 @@ from shared.telemetry import Metrics
 from shared.trail import with_trail
 from shared.web import Router
 
+T = TypeVar("T")
+
 
 def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     """The service, wired and not yet running."""
     metrics = Metrics("followup")
     database = Database(settings.database_url.get_secret_value(), name="followup", pool_size=settings.database_pool_size)
-    means = Means(clock, shipped_protocols(), shipped_policy())
-    setup, sending, texts = load_setup(), load_outreach_policy(), shipped_texts()
+    documents = Documents([TASK_POLICY])
+    means = Means(clock, shipped_protocols(), TASK_POLICY.default, documents)
+    setup, sending, queue = load_setup(), load_outreach_policy(), QueueInForce(documents, shipped_texts())
     calls = Calls(settings, metrics)
     link_secret = settings.link_secret.get_secret_value().encode()
     letters = Letters(link_secret, settings.public_url, load_texts())
@@ -69,7 +78,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
         look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
     )  # fmt: skip
-    leavers = Leavers(database, clock, means.policy, metrics)
+    leavers = Leavers(database, clock, documents, metrics)
     old_birth_dates = OldBirthDates(database, BirthDates(link_secret), metrics)
     service = Service(
         name="followup",
@@ -79,22 +88,22 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         clock=clock,
         metrics=metrics,
         routers=[
-            queue_routes(means.policy, texts),
-            work_routes(means.policy, texts),
-            fhir_routes(means.policy, texts),
+            queue_routes(queue),
+            work_routes(queue),
+            fhir_routes(queue),
             plans_router,
             check_in_routes(setup.forms),
             completeness_router,
             audit_routes(auditor),
             patient_pages(PageMeans(database, clock, setup, settings.public_url, link_secret, calls.intake)),
-            *staff_pages(settings, means, texts),
+            *staff_pages(settings, queue),
         ],
         records={"task_id": "care_task", "plan_id": "plan", "check_in_id": "check_in"},
         subscriptions=subscriptions(means),
         timers={
             CLOCK: partial(task_timers.come_due, clock),
             WAKE: partial(task_timers.wake, clock),
-            WEEK: partial(plan_timers.come_due, means),
+            WEEK: settled(plan_timers.come_due, means),
             **timer_handlers(clock, setup=setup),
         },
         samples={"messages": outreach.measure},
@@ -106,21 +115,21 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             "calls": calls.run,
         },
     )
-    return with_trail(with_pipeline(service), readers=AUDITORS)
+    return with_trail(with_pipeline(with_documents(service, documents, DOCUMENTS)), readers=AUDITORS)
 
 
-def staff_pages(settings: Settings, means: Means, texts: Texts) -> list[Router]:
+def staff_pages(settings: Settings, queue: QueueInForce) -> list[Router]:
     """Production has none: nobody can sign in yet."""
     if settings.env == "production":
         return []
     session = StaffSession(secure=settings.public_url.startswith("https://"))
     links = StaffLinks(settings.link_secret.get_secret_value().encode())
-    return [entrance(OneTimeLink(links), session), queue_pages(session, means.policy, texts)]
+    return [entrance(OneTimeLink(links), session), queue_pages(session, queue)]
 
 
 def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
     """Which event goes where."""
-    ahead, ended, none = (partial(handler, means) for handler in (on.on_infusion_ahead, on.on_infusion_ended, on.on_no_infusion))
+    ahead, ended, none = (settled(handler, means) for handler in (on.on_infusion_ahead, on.on_infusion_ended, on.on_no_infusion))
     return {
         sessions.InfusionScheduled: ahead,
         sessions.InfusionStarted: ahead,
@@ -132,20 +141,29 @@ def subscriptions(means: Means) -> Mapping[type[Event], Handler]:
         sessions.InfusionNotDone: none,
         sessions.InfusionNoShow: none,
         sessions.InfusionCancelled: none,
-        sessions.InfusionEnteredInError: each(partial(on.on_infusion_entered_in_error, means)),
-        sessions.InfusionReviewNeeded: each(partial(on.on_review_needed, means)),
-        sessions.InfusionReviewed: each(partial(on.on_reviewed, means)),
+        sessions.InfusionEnteredInError: each(settled(on.on_infusion_entered_in_error, means)),
+        sessions.InfusionReviewNeeded: each(settled(on.on_review_needed, means)),
+        sessions.InfusionReviewed: each(settled(on.on_reviewed, means)),
         intake.ClinicChanged: each(on.on_clinic_changed),
         intake.ClientChanged: on_client_changed,
-        intake.PractitionerChanged: partial(on.on_practitioner_changed, means),
-        intake.PatientChanged: each(partial(on.on_patient_changed, means)),
-        intake.PatientDeceased: each(partial(on.on_patient_deceased, means)),
-        intake.PatientWithdrawn: each(partial(on.on_patient_withdrawn, means)),
-        intake.ConsentChanged: each(partial(on.on_consent_changed, means)),
-        intake.ConsentSigned: each(partial(on.on_consent_signed, means)),
-        intake.ConsentRevoked: each(partial(on.on_consent_revoked, means)),
-        intake.CourseChanged: each(partial(on.on_course_changed, means)),
+        intake.PractitionerChanged: settled(on.on_practitioner_changed, means),
+        intake.PatientChanged: each(settled(on.on_patient_changed, means)),
+        intake.PatientDeceased: each(settled(on.on_patient_deceased, means)),
+        intake.PatientWithdrawn: each(settled(on.on_patient_withdrawn, means)),
+        intake.ConsentChanged: each(settled(on.on_consent_changed, means)),
+        intake.ConsentSigned: each(settled(on.on_consent_signed, means)),
+        intake.ConsentRevoked: each(settled(on.on_consent_revoked, means)),
+        intake.CourseChanged: each(settled(on.on_course_changed, means)),
     }
+
+
+def settled(handler: Callable[[Means, AsyncSession, T], Awaitable[None]], means: Means) -> Callable[[AsyncSession, T], Awaitable[None]]:
+    """The handler with what counts in the clinic of whatever it is given."""
+
+    async def handle(db: AsyncSession, given: T) -> None:
+        await handler(await means.in_clinic(db), db, given)
+
+    return handle
 
 
 def channels_of(settings: Settings) -> dict[str, Channel]:

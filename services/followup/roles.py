@@ -1,5 +1,6 @@
 """Who does what in this service, by role. A coordinator sees where a check-in stands and how worrying it is, and no answer."""
 
+from shared.documents.roles import DocumentRoles
 from shared.events.intake import Role
 
 CLINICAL = frozenset(
@@ -23,3 +24,10 @@ LEADS = frozenset({Role.COORDINATOR, Role.MEDICAL_DIRECTOR})
 
 AUDITORS = frozenset({Role.AUDITOR})
 """Read the trail of who saw and did what, and nothing else."""
+
+DOCUMENTS = DocumentRoles(
+    read=frozenset(Role) - AUDITORS,
+    write=frozenset({Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, Role.CLINIC_ADMIN}),
+    sign=frozenset({Role.MEDICAL_DIRECTOR}),
+)
+"""Clinical documents hold nothing of a patient. Whoever writes a version does not sign it; a medical director does."""

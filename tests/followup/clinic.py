@@ -29,7 +29,7 @@ Json = dict[str, Any]  # Any: a decoded JSON document
 
 COORDINATOR, NURSE, PRESCRIBER, THERAPIST, DIRECTOR = "coordinator", "infusion-nurse", "prescriber", "therapist", "medical-director"
 ADMIN = "clinic-admin"
-SCOPE = "system/Task.ru system/Audit.r system/QuestionnaireResponse.r"
+SCOPE = "system/Task.ru system/Audit.r system/QuestionnaireResponse.r system/Document.cru"
 KEY = ECKey.generate_key("P-256", {"kid": "for-tests"})
 _SEQUENCE = count(1)
 

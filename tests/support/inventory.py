@@ -5,7 +5,7 @@ import re
 from tests.support.house import Clinic
 from tests.support.waiting import eventually
 
-DOCUMENTS = {"intake": "intake-policy", "sessions": "vital-signs"}
+DOCUMENTS = {"intake": "intake-policy", "sessions": "vital-signs", "followup": "task-policy"}
 """One clinical document of each service."""
 
 

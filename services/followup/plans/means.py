@@ -1,15 +1,18 @@
 """What plans are made with besides the database: the business clock and the versioned data. Built once, handed in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.plans.protocol import Protocols
 from services.followup.plans.slots import CalledOff, Kind
 from services.followup.subjects.commands import Standing
 from services.followup.subjects.models import PatientStatus
-from services.followup.tasks.policy import CancelCause, TaskPolicy
+from services.followup.tasks.policy import TASK_POLICY, CancelCause, TaskPolicy
 from shared.clock import Clock
+from shared.documents.in_force import Documents
 from shared.events.zones import zone_of
 
 REASON_OF = {
@@ -29,6 +32,14 @@ class Means:
     clock: Clock
     protocols: Protocols
     policy: TaskPolicy
+    documents: Documents | None = None
+    """Of the clinics; without them the policy is everybody's."""
+
+    async def in_clinic(self, db: AsyncSession) -> "Means":
+        """With the policy that counts now in the clinic of this transaction."""
+        if self.documents is None:
+            return self
+        return replace(self, policy=await self.documents.in_force(db, TASK_POLICY, self.now()))
 
     def now(self) -> datetime:
         """Business time."""

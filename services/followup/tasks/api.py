@@ -10,13 +10,13 @@ from fastapi import Depends, Query
 
 from services.followup.roles import WORKERS
 from services.followup.tasks import pressing, queries, work
+from services.followup.tasks.in_force import QueueInForce
 from services.followup.tasks.models import CareTask
-from services.followup.tasks.policy import TaskPolicy
 from services.followup.tasks.queries import COUNT_LIMIT, ENDED_VIEWS, Filters, Sort, View
 from services.followup.tasks.rules import Priority, Unassigned
 from services.followup.tasks.schemas import AssignTask, CompleteTask, HoldTask, TaskChange, TaskCounts, TaskDetail, TaskOut
 from services.followup.tasks.suggestions import suggested_owners
-from services.followup.tasks.wording import Telling, Texts
+from services.followup.tasks.wording import Telling
 from services.followup.tasks.work import Worker
 from shared.security.caller import practitioner_required
 from shared.web import Call, CallContext, Listing, Moment, Page, PageParams, Router, Slice, access, page_by, page_of
@@ -43,7 +43,7 @@ async def filters_of(
 Wanted = Annotated[Filters, Depends(filters_of)]
 
 
-def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
+def queue_routes(queue: QueueInForce) -> Router:
     """Looking at the queue."""
     router = Router(prefix="/followup/v1", tags=["Task"])
 
@@ -58,9 +58,9 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         if view is View.MINE and wanted.me is None:
             raise practitioner_required()
         if wanted.unassigned_because is not None:
-            wanted = await by_roles(call, policy, wanted)
+            wanted = await by_roles(call, queue, wanted)
         found = await found_tasks(call, page, wanted, view, sort)
-        told = await telling(call, policy, texts, found.items)
+        told = await telling(call, queue, found.items)
         return found.listing(lambda task: TaskOut.of(task, told))
 
     @router.get("/tasks/counts", response_model=TaskCounts)
@@ -71,13 +71,13 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         Beside it, how many of the unassigned ones nobody has for each reason; those that nobody here may do are a matter for the clinic's
         administrator.
         """
-        return TaskCounts.of(await queries.count(call.db, await by_roles(call, policy, wanted)), COUNT_LIMIT)
+        return TaskCounts.of(await queries.count(call.db, await by_roles(call, queue, wanted)), COUNT_LIMIT)
 
     @router.get("/tasks/{task_id}", response_model=TaskDetail)
     @access(READ, system_or_person=WORKERS, phi="read")
     async def show_task(task_id: UUID, call: Call) -> TaskDetail:
         """One task. Its note is shown to clinical roles only."""
-        return await shown(call, policy, texts, await queries.get_task(call.db, task_id))
+        return await shown(call, queue, await queries.get_task(call.db, task_id))
 
     @router.get("/tasks/{task_id}/history", response_model=Listing[TaskChange])
     @access(READ, system_or_person=WORKERS, phi="read")
@@ -85,14 +85,14 @@ def queue_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """Everything that happened to a task, oldest first, with who did it."""
         task = await queries.get_task(call.db, task_id)
         call.patient(task.patient_id)
-        told = await telling(call, policy, texts, [task])
+        told = await telling(call, queue, [task])
         found = await page_of(call, queries.history_of(call.db, task_id), page)
         return found.listing(lambda change: TaskChange.of(change, task, told))
 
     return router
 
 
-def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
+def work_routes(queue: QueueInForce) -> Router:
     """What a practitioner does with a task. With If-Match it is refused when the task has changed since it was seen."""
     router = Router(prefix="/followup/v1", tags=["Task"])
 
@@ -100,21 +100,27 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
     @access(WORK, person=WORKERS, phi="write")
     async def claim_task(task_id: UUID, call: Call) -> TaskDetail:
         """Take a task that nobody has. 409 already-claimed names who was faster."""
-        return await shown(call, policy, texts, await work.claim(call.db, policy, task_id, Worker.of(call.caller, call.if_match), call.now))
+        return await shown(
+            call,
+            queue,
+            await work.claim(call.db, await queue.policy(call), task_id, Worker.of(call.caller, call.if_match), call.now),
+        )
 
     @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def assign_task(task_id: UUID, body: AssignTask, call: Call) -> TaskDetail:
         """Give a task to a practitioner whose roles fit, whoever has it now."""
         return await shown(
-            call, policy, texts, await work.assign(call.db, policy, task_id, body.owner_id, Worker.of(call.caller, call.if_match), call.now)
+            call,
+            queue,
+            await work.assign(call.db, await queue.policy(call), task_id, body.owner_id, Worker.of(call.caller, call.if_match), call.now),
         )
 
     @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def release_task(task_id: UUID, call: Call) -> TaskDetail:
         """Put a task back for everybody."""
-        return await shown(call, policy, texts, await work.release(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
+        return await shown(call, queue, await work.release(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
 
     @router.post("/tasks/{task_id}/hold", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
@@ -122,16 +128,23 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """Let a task wait until a time, with a reason. Pressing work may not wait."""
         return await shown(
             call,
-            policy,
-            texts,
-            await work.hold(call.db, policy, task_id, body.until, body.reason, Worker.of(call.caller, call.if_match), call.now),
+            queue,
+            await work.hold(
+                call.db,
+                await queue.policy(call),
+                task_id,
+                body.until,
+                body.reason,
+                Worker.of(call.caller, call.if_match),
+                call.now,
+            ),
         )
 
     @router.post("/tasks/{task_id}/resume", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
     async def resume_task(task_id: UUID, call: Call) -> TaskDetail:
         """End a hold before its time."""
-        return await shown(call, policy, texts, await work.resume(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
+        return await shown(call, queue, await work.resume(call.db, task_id, Worker.of(call.caller, call.if_match), call.now))
 
     @router.post("/tasks/{task_id}/complete", response_model=TaskDetail)
     @access(WORK, person=WORKERS, phi="write")
@@ -139,19 +152,20 @@ def work_routes(policy: TaskPolicy, texts: Texts) -> Router:
         """Close a task with its outcome. Where nobody was spoken to, the next attempt becomes a task of its own."""
         return await shown(
             call,
-            policy,
-            texts,
-            await work.complete(call.db, policy, task_id, body.completion, Worker.of(call.caller, call.if_match), call.now),
+            queue,
+            await work.complete(
+                call.db, await queue.policy(call), task_id, body.completion, Worker.of(call.caller, call.if_match), call.now
+            ),
         )
 
     return router
 
 
-async def shown(call: CallContext, policy: TaskPolicy, texts: Texts, task: CareTask) -> TaskDetail:
+async def shown(call: CallContext, queue: QueueInForce, task: CareTask) -> TaskDetail:
     """One task as its reader may see it, in whatever language it is answered."""
     call.patient(task.patient_id)
     call.etag(task.version)
-    return TaskDetail.of(task, await telling(call, policy, texts, [task]))
+    return TaskDetail.of(task, await telling(call, queue, [task]))
 
 
 async def found_tasks(call: CallContext, page: PageParams, wanted: Filters, view: View, sort: Sort | None = None) -> Slice[CareTask]:
@@ -161,14 +175,16 @@ async def found_tasks(call: CallContext, page: PageParams, wanted: Filters, view
     return await page_of(call, queries.tasks_in(call.db, view, wanted, sort), page)
 
 
-async def by_roles(call: CallContext, policy: TaskPolicy, wanted: Filters) -> Filters:
+async def by_roles(call: CallContext, queue: QueueInForce, wanted: Filters) -> Filters:
     """The filters with what somebody here may do, by which it is told why nobody has a task."""
+    policy = await queue.policy(call)
     return replace(wanted, takeable=policy.takeable(await queries.roles_here(call.db)))
 
 
-async def telling(call: CallContext, policy: TaskPolicy, texts: Texts, tasks: Sequence[CareTask]) -> Telling:
+async def telling(call: CallContext, queue: QueueInForce, tasks: Sequence[CareTask]) -> Telling:
     """Without a named person, tasks read as for a coordinator."""
     zones = await queries.zones_of(call.db, [task.patient_id for task in tasks])
+    policy = await queue.policy(call)
     clinical = not policy.note_readers.isdisjoint(call.caller.roles)
     takeable = policy.takeable(await queries.roles_here(call.db)) if any(task.unassigned for task in tasks) else frozenset()
-    return Telling(texts, policy, zones, call.now, clinical, takeable, await suggested_owners(call.db, policy, tasks))
+    return Telling(queue.texts, policy, zones, call.now, clinical, takeable, await suggested_owners(call.db, policy, tasks))

@@ -12,9 +12,8 @@ from fastapi.responses import Response
 from services.followup.roles import WORKERS
 from services.followup.tasks import queries
 from services.followup.tasks.api import READ, shown
-from services.followup.tasks.policy import TaskPolicy
+from services.followup.tasks.in_force import QueueInForce
 from services.followup.tasks.schemas import TaskDetail
-from services.followup.tasks.wording import Texts
 from shared.web import FHIR_JSON, Call, Router, access
 from shared.web.fhir import FHIR, FhirResponse, Resource, coded, described, reference, resource_response
 
@@ -23,7 +22,7 @@ _FOCUS = {"Infusion": "Procedure", "CheckIn": "QuestionnaireResponse", "Course":
 Format = Annotated[Literal["json", "application/json", "application/fhir+json"] | None, Query(alias="_format")]
 
 
-def fhir_routes(policy: TaskPolicy, texts: Texts) -> Router:
+def fhir_routes(queue: QueueInForce) -> Router:
     """Tasks by id."""
     router = Router(prefix="/fhir", tags=["Task"], body=FHIR_JSON, answers=FHIR)
 
@@ -31,7 +30,7 @@ def fhir_routes(policy: TaskPolicy, texts: Texts) -> Router:
     @access(READ, system_or_person=WORKERS, phi="read")
     async def read_task(task_id: UUID, call: Call, _format: Format = None) -> Response:
         """One task as FHIR R4 has it, for whoever may read it as JSON, and no more of it."""
-        return resource_response(task_resource(await shown(call, policy, texts, await queries.get_task(call.db, task_id))))
+        return resource_response(task_resource(await shown(call, queue, await queries.get_task(call.db, task_id))))
 
     return router
 

@@ -7,10 +7,11 @@ import asyncio
 
 from services.followup.completeness.queries import clinics
 from services.followup.tasks import owners
-from services.followup.tasks.policy import TaskPolicy
+from services.followup.tasks.policy import TASK_POLICY
 from shared import telemetry
 from shared.clock import Clock
 from shared.db import Database
+from shared.documents.in_force import Documents
 from shared.pausing import pause
 
 _LOOK_SECONDS = 300.0
@@ -19,8 +20,8 @@ _LOOK_SECONDS = 300.0
 class Leavers:
     """Goes through all clinics at the start, and again every five minutes."""
 
-    def __init__(self, database: Database, clock: Clock, policy: TaskPolicy, metrics: telemetry.Metrics) -> None:
-        self._database, self._clock, self._policy = database, clock, policy
+    def __init__(self, database: Database, clock: Clock, documents: Documents, metrics: telemetry.Metrics) -> None:
+        self._database, self._clock, self._documents = database, clock, documents
         self._failures = metrics.worker_failures.labels("leavers")
         self._released = metrics.counter(
             "afterglow_tasks_of_leavers_total", "Tasks found with somebody who may not have them, and released"
@@ -46,7 +47,8 @@ class Leavers:
         found = 0
         for clinic_id in known:
             async with self._database.transaction(clinic_id) as db:
-                people = await owners.who_may_not(db, self._policy)
-                found += await owners.release(db, self._policy, dict.fromkeys(people), self._clock.now()) if people else 0
+                policy = await self._documents.in_force(db, TASK_POLICY, self._clock.now())
+                people = await owners.who_may_not(db, policy)
+                found += await owners.release(db, policy, dict.fromkeys(people), self._clock.now()) if people else 0
         self._released.inc(found)
         return found

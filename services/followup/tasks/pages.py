@@ -8,10 +8,9 @@ from fastapi import Response
 from services.followup.roles import WORKERS
 from services.followup.tasks import queries
 from services.followup.tasks.api import Wanted, by_roles, found_tasks, telling
-from services.followup.tasks.policy import TaskPolicy
+from services.followup.tasks.in_force import QueueInForce
 from services.followup.tasks.queries import COUNT_LIMIT, View
 from services.followup.tasks.schemas import TaskOut
-from services.followup.tasks.wording import Texts
 from shared.web import Call, Credential, Page, Router, staff_access
 from shared.web.shell import Shell
 
@@ -35,7 +34,7 @@ TABS = (
 )
 
 
-def queue_pages(session: Credential, policy: TaskPolicy, texts: Texts) -> Router:
+def queue_pages(session: Credential, queue: QueueInForce) -> Router:
     """One page for each tab."""
     shell = Shell(__package__)
     router = Router(credential=session, answers=shell, include_in_schema=False)
@@ -43,9 +42,9 @@ def queue_pages(session: Credential, policy: TaskPolicy, texts: Texts) -> Router
     @router.get("/queue")
     @staff_access("user/Task.r", person=WORKERS, phi="read")
     async def show_queue(call: Call, page: Page, wanted: Wanted, view: View = View.OPEN) -> Response:
-        wanted = await by_roles(call, policy, wanted)
+        wanted = await by_roles(call, queue, wanted)
         found = await found_tasks(call, page, wanted, view)
-        told = await telling(call, policy, texts, found.items)
+        told = await telling(call, queue, found.items)
         counts = await queries.count(call.db, wanted)
         rows = [TaskOut.of(task, told) for task in found.items]
         shown = {"tab": _tab(view), "counts": counts, "rows": rows, "next": found.next, "me": wanted.me}

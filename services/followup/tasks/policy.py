@@ -1,17 +1,20 @@
-"""What a clinic settles about its queue: kinds of work, who does them, how long they may wait. Data from a file, handed in."""
+"""What a clinic settles about its queue: kinds of work, who does them, how long they may wait. A clinical document, handed in."""
 
 from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from shared.documents.content import Document, Part, Source, misplaced
+from shared.documents.kinds import FIRST_OF_A_CLINIC, Kind
 from shared.events.intake import Role
 
-_FILE = Path(__file__).with_name("policy.yaml")
+Outcome = Literal["reached", "left-message", "no-answer", "declined", "unable", "done"]
+"""How work may end, as ``rules.Outcome`` has it."""
 
 
 class CancelCause(StrEnum):
@@ -24,28 +27,24 @@ class CancelCause(StrEnum):
     NO_DRUG_GIVEN = "no-drug-given"
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KindPolicy(_Data):
+class KindPolicy(Part):
     """One kind of task."""
 
-    roles: frozenset[Role]
-    outcomes: tuple[str, ...]
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+    outcomes: Annotated[tuple[Outcome, ...], Field(min_length=1)]
     until_spoken: bool = False
     kept_after: frozenset[CancelCause] = frozenset()
     hold: Literal["clinical", "office"] = "clinical"
     suggested: tuple[Literal["therapist", "coordinator", "responsible-clinician"], ...] = ()
 
 
-class HoldLimit(_Data):
+class HoldLimit(Part):
     """How long one sort of work may wait, all holds of one task together, and what it must be back for."""
 
-    hours: int = 0
-    days: int = 0
+    hours: Annotated[int, Field(ge=0, le=336)] = 0
+    days: Annotated[int, Field(ge=0, le=60)] = 0
     ahead_of: frozenset[Literal["window", "next-infusion"]] = frozenset()
-    source: str
+    source: Source
 
     @property
     def at_most(self) -> timedelta:
@@ -57,11 +56,11 @@ class HoldLimit(_Data):
         return f"at most {self.days} days in all" if self.days else f"at most {self.hours} hours in all"
 
 
-class HoldPolicy(_Data):
+class HoldPolicy(Part):
     """How long work may wait."""
 
-    priorities: tuple[str, ...]
-    limits: dict[Literal["clinical", "office"], HoldLimit]
+    priorities: tuple[Literal["routine", "urgent", "asap", "stat"], ...]
+    limits: Annotated[dict[Literal["clinical", "office"], HoldLimit], Field(min_length=2)]
 
     @property
     def in_words(self) -> str:
@@ -69,25 +68,46 @@ class HoldPolicy(_Data):
         return f"only {' or '.join(self.priorities)} work may wait" if self.priorities else "no work may wait"
 
 
-class RetryPolicy(_Data):
+class RetryPolicy(Part):
     """How far ahead the next attempt may be."""
 
-    within_days: int
-    source: str
+    within_days: Annotated[int, Field(ge=1, le=60)]
+    source: Source
 
     @property
     def within(self) -> timedelta:
         return timedelta(days=self.within_days)
 
 
-class TaskPolicy(_Data):
-    """``policy.yaml``."""
+class TaskPolicy(Document):
+    """All of the document. A kind that a clinic's own version leaves out, and one that a later release brings, is as in the default."""
 
-    version: int
     hold: HoldPolicy
     retry: RetryPolicy
     note_readers: frozenset[str]
     kinds: dict[str, KindPolicy]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_other_kinds(cls, data: dict[str, Any]) -> dict[str, Any]:  # Any: as it was parsed
+        if data.get("version", 0) < FIRST_OF_A_CLINIC or not isinstance(data.get("kinds"), dict):
+            return data
+        return {**data, "kinds": {**TASK_POLICY.default.kinds, **data["kinds"]}}
+
+    @model_validator(mode="after")
+    def _of_this_release(self) -> Self:
+        """Who reads notes and answers is not the clinic's to widen, and a kind that nobody makes is a slip of the pen."""
+        if self.version < FIRST_OF_A_CLINIC:
+            return self
+        default = TASK_POLICY.default
+        if not self.note_readers <= default.note_readers:
+            raise misplaced(("note_readers",), PydanticCustomError("not-allowed", "Notes and answers are for clinical roles only."))
+        for name, kind in self.kinds.items():
+            if name not in default.kinds:
+                raise misplaced(("kinds", name), PydanticCustomError("kind-unknown", "There is no such kind of work."))
+            if not kind.roles <= _WORKING_ROLES:
+                raise misplaced(("kinds", name, "roles"), PydanticCustomError("not-allowed", "A role here has no work at the queue."))
+        return self
 
     def hold_of(self, kind: str) -> HoldLimit:
         """How long a task of this kind may wait."""
@@ -106,8 +126,11 @@ class TaskPolicy(_Data):
         return sorted(name for name, kind in self.kinds.items() if cause in kind.kept_after)
 
 
+_WORKING_ROLES = frozenset(Role) - {Role.CLINIC_ADMIN, Role.AUDITOR}
+
+TASK_POLICY = Kind("task-policy", TaskPolicy, Path(__file__).with_name("policy.yaml"))
+
+
 def shipped_policy() -> TaskPolicy:
-    """The policy that comes with the product. Raises pydantic's ValidationError for a file that is not complete."""
-    data: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))  # Any: checked by the model
-    data.pop("groups")
-    return TaskPolicy.model_validate(data)
+    """The policy that comes with the release."""
+    return TASK_POLICY.default

@@ -24,7 +24,7 @@ SCOPES: Mapping[ClientKind, Mapping[str, frozenset[str]]] = {
     ClientKind.CLINIC_SYSTEM: {
         "intake": _scopes("system", Practitioner="cru", Patient="cru", Consent="cru", CarePlan="cru", Document="cru", Audit="r"),
         "sessions": _scopes("system", Procedure="cru", Observation="cr", Document="cru", Audit="r"),
-        "followup": _scopes("system", Task="ru", QuestionnaireResponse="r", Audit="r"),
+        "followup": _scopes("system", Task="ru", QuestionnaireResponse="r", Document="cru", Audit="r"),
     },
     ClientKind.SERVICE: {"intake": _scopes("service", Directory="r"), "sessions": _scopes("service", Procedure="r")},
     ClientKind.OPERATOR: {
