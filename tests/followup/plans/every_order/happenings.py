@@ -154,7 +154,8 @@ def called(world: World) -> World | None:
 
 def next_attempt(world: World) -> World | None:
     """Nobody was reached about a session, and a person chose another time."""
-    item = next((one for one in world.stored if one.key.code == "integration-session" and one.is_open and not one.settled), None)
+    sessions = [one for one in world.stored if one.key.code == "integration-session" and one.is_open and not one.settled]
+    item = min(sessions, key=lambda one: one.key, default=None)
     if item is None:
         return None
     at = item.times._replace(due_at=world.now + timedelta(days=4))
