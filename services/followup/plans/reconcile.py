@@ -12,13 +12,14 @@ from services.followup.plans.changes import Change, ItemChange, Step
 from services.followup.plans.conditions import RECORD_CORRECTED
 from services.followup.plans.covers import Raised, cover_changes
 from services.followup.plans.overview import REASON_OF
+from services.followup.plans.series import COURSE_STILL_RAN
 from services.followup.plans.stored import PAST_DUE, CoverKind, Items, Stored
 from services.followup.plans.wanted import ENDED_BY_THE_MACHINE, Key, Plan, State, Times, Wanted
 
 LISTED = frozenset({*REASON_OF.values(), NO_DRUG, VOID, DUPLICATE})
 """Reasons for which a person looks at what was called off."""
 
-UNTRUE = LISTED | {RECORD_CORRECTED}
+UNTRUE = LISTED | {RECORD_CORRECTED, COURSE_STILL_RAN}
 """Reasons that were no absence, where the item is wanted again: the record that said so was wrong. So it was missed, however long ago."""
 
 

@@ -163,7 +163,7 @@ def _covers(rows: Rows) -> Iterable[Cover]:
 
 
 def _is_telephone(row: Json) -> bool:
-    return row["kind"] == "staff-check-in" and row["focus_kind"] == "CheckIn"
+    return (row["kind"], row["focus_kind"]) == ("staff-check-in", "CheckIn")
 
 
 def _covered(row: Json, kind: CoverKind, key_of: Mapping[UUID, Key]) -> Iterable[Key]:

@@ -136,6 +136,16 @@ def test_days_after_the_end_that_lie_before_a_late_closing_were_the_weeks() -> N
     assert planned(facts_of(visit())).gone[Hanging(COURSE, "END")] == "course-goes-on"
 
 
+def test_a_day_after_the_end_that_was_left_to_the_weeks_by_a_wrong_t0_is_called_about() -> None:
+    """Only four happenings show it: the end was counted from an infusion three days too early."""
+    ended = Course(COURSE, (Span(None, denver("12T12:00")),))
+    wrong = facts_of(visit(ended_at=T0 - timedelta(days=1)), course=ended)
+    world = later(world_of(wrong, denver("12T13:00")), denver("21T13:00"))
+    assert {one.reason for one in world.stored if one.key == Key(COURSE, "END", 1)} == {"course-still-ran"}
+    world, changes = with_facts(world, facts_of(visit(ended_at=T0 + timedelta(days=3)), course=ended))
+    assert ("miss", "END") in steps(changes)
+
+
 @pytest.mark.parametrize("cause", [Cause.DEATH, Cause.WITHDRAWAL, Cause.CONSENT_REVOKED])
 def test_what_a_departure_leaves_is_as_the_protocol_says(cause: Cause) -> None:
     wanted = planned(facts_of(visit(), absences=[Absence(cause, Span(T0), 3)]))

@@ -11,7 +11,7 @@ LISTED = {
     "patient-deceased", "patient-transferred", "patient-withdrawn", "treatment-consent-revoked", "no-drug-given",
     "infusion-entered-in-error", "held-as-duplicate",
 }  # fmt: skip
-UNTRUE = LISTED | {"record-corrected"}
+UNTRUE = LISTED | {"record-corrected", "course-still-ran"}
 ENDED_FOR_GOOD = {State.DONE, State.EXPIRED}
 ENDED_BY_THE_MACHINE = {State.SUPERSEDED, State.CANCELLED, State.NOT_ASKED}
 

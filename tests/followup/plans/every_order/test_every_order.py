@@ -16,6 +16,7 @@ PARTS = 6
 """The walk is cut by what happens second, so that its parts can run beside each other."""
 
 
+@pytest.mark.timeout(3600 if EXHAUSTIVE else 120)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_happens_in_whatever_order_what_has_to_hold_holds(part: int, record_property: Callable[[str, object], None]) -> None:
     late, further = ((*LATE, PAUSES[-1]), PAUSES) if EXHAUSTIVE else (LATE, NONE)
