@@ -64,7 +64,7 @@ def test_one_value_for_two_secrets_is_refused(stack: Stack, tmp_path: Path) -> N
     assert "SESSIONS_DATABASE_PASSWORD: has the same value as SESSIONS_CURSOR_KEY" in ran.err
 
 
-@pytest.mark.parametrize(("service", "setting", "value", "name"), SETTINGS, ids=[f"{row[1]}" for row in SETTINGS])
+@pytest.mark.parametrize(("service", "setting", "value", "name"), SETTINGS, ids=[f"{row[1]}-{index}" for index, row in enumerate(SETTINGS)])
 def test_an_unsafe_setting_is_refused_by_name(stack: Stack, service: str, setting: str, value: str, name: str) -> None:
     ran = stack.compose("run", "--rm", "--no-deps", "-T", "-e", f"{setting}={value}", service, check=False)
     assert ran.code == EXIT_UNSAFE
