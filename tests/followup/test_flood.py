@@ -140,7 +140,8 @@ async def test_the_surplus_of_a_flood_costs_a_handful_of_statements_a_chunk(data
         bound = service.settings.events_of_a_key_in_a_minute
         assert await plans_of(clinic, flooded) == bound
         assert len(transactions[-1].statements) <= SURPLUS_STATEMENTS, [one.sql[:40] for one in transactions[-1].statements]
-        while await Draining(service.inbox, rest=0).round():
+        draining = Draining(service.inbox, rest=0)
+        while await draining.round():
             pass
         assert await plans_of(clinic, flooded) == number
 

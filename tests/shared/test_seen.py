@@ -56,7 +56,8 @@ class Reader:
 
     async def take_up(self) -> None:
         """All that the consumer takes up by itself."""
-        while await Draining(self.inbox, rest=0).round():
+        draining = Draining(self.inbox, rest=0)
+        while await draining.round():
             pass
 
     async def parked(self) -> list[tuple[str, str]]:
