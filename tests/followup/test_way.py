@@ -30,6 +30,10 @@ BESIDE_THE_WAY = {
     "tasks/rules.py": "priorities and states of tasks",
     "tasks/models.py": "the table of tasks, as the queue reads it",
     "tasks/schemas.py": "the shape of an answer",
+    "app.py": "where the clinic's policy is handed to what needs it",
+    "tasks/in_force.py": "the policy that counts in the clinic now",
+    "tasks/policy.py": "the data of the policy",
+    "tasks/suggestions.py": "whom the queue suggests, when it is read",
     "tables.py": "the form in which rows are given to a statement",
 }
 """What is entered on the way and holds no step of it: values, data, shapes. A reader needs none of it to see where an infusion goes."""

@@ -69,7 +69,7 @@ async def test_a_failure_says_what_to_do_next(installation: Installation, tmp_pa
     assert (keyless.code, "cannot be read" in keyless.err, "--secrets" in keyless.err) == (1, True, True)
     secrets.generate(tmp_path / "of-another")
     stranger = await installation.run("status", secrets=str(tmp_path / "of-another"))
-    assert (stranger.code, "does not accept the operator's key" in stranger.err) == (1, True)
+    assert (stranger.code, "does not accept this key" in stranger.err) == (1, True)
     for wrong in (("show", "17"), ("redrive", "--from", "followup/1", "--to", "sessions/2"), ("status", "--service", "kitchen")):
         told = await installation.run(*wrong)
         assert (told.code, "Error" in told.err or "Usage" in told.err) == (2, True)
