@@ -5,6 +5,7 @@ The gateway has the same bounds in front of the services (``deploy/gateway/Caddy
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -48,17 +49,17 @@ class BoundedConnection(HttpToolsProtocol):
         self._head = bytearray()
         self._refusal: Refusal | None = None
         self.idle_since = self.loop.time()
-        self._header_timer: asyncio.TimerHandle | None = None
-        self._rest_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """For the headers, or after an early answer for the rest of its body: there is never more than one of them to wait for."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._start_header_timer()
-        self._make_room()
+        self._start_timer(self._too_slow)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_header_timer()
-        self._stop_rest_timer()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,8 +71,8 @@ class BoundedConnection(HttpToolsProtocol):
                 self._refuse(self._refusal)
             if self.transport.is_closing():
                 return
-        if self._in_headers and self._head and self._header_timer is None:
-            self._start_header_timer()
+        if self._in_headers and self._head and self._timer is None:
+            self._start_timer(self._too_slow)
 
     def _read(self, piece: bytes) -> None:
         self._headers_ended = False
@@ -94,7 +95,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers, self._headers_ended = False, True
         self._head.clear()
-        self._stop_header_timer()
+        self._stop_timer()
         if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
             self._refusal = self._refusal or _CODING
         if self._refusal is None:
@@ -106,7 +107,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_headers = True
-        self._stop_rest_timer()
+        self._stop_timer()
         if self._refusal is None:
             super().on_message_complete()
 
@@ -115,7 +116,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.idle_since = self.loop.time()
         super().on_response_complete()
         if not self._in_headers:
-            self._rest_timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+            self._start_timer(self.transport.close)
 
     @property
     def idle(self) -> bool:
@@ -133,18 +134,13 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self._refuse(_FULL)
 
-    def _start_header_timer(self) -> None:
-        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+    def _start_timer(self, end: Callable[[], None]) -> None:
+        self._timer = self.loop.call_later(HEADER_SECONDS, end)
 
-    def _stop_header_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
-
-    def _stop_rest_timer(self) -> None:
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-            self._rest_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_slow(self) -> None:
         """Who has said nothing yet, as browsers that connect ahead, is told nothing either."""

@@ -94,6 +94,7 @@ class Draining:
         self._tries[key] = self._tries.get(key, 0) + 1
         if self._tries[key] < len(self._inbox.waits(error)):
             return
+        del self._tries[key]
         reason, error_class = parking.reason_of(error)
         self._log.error("draining.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                         error_place=telemetry.place_of(error))  # fmt: skip

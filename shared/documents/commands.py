@@ -74,12 +74,9 @@ async def activate(
 
 def _known_kind(documents: Documents, code: str) -> Kind[Document]:
     if code not in documents.kinds:
-        raise Invalid("not-one-of", "This service has no such document.", errors=[FieldError("/code", "not-one-of", _codes(documents))])
+        allowed = f"Allowed: {', '.join(sorted(documents.kinds))}."
+        raise Invalid("document-unknown", "This service has no such document.", errors=[FieldError("/code", "document-unknown", allowed)])
     return documents.kinds[code]
-
-
-def _codes(documents: Documents) -> str:
-    return f"Allowed: {', '.join(sorted(documents.kinds))}."
 
 
 async def _refuse_outdated(kind: Kind[Document], version: Version) -> None:

@@ -279,7 +279,7 @@ async def test_versions_are_counted_apart_from_those_of_releases(open_clinic: Op
 
 async def test_an_unknown_document_or_version_is_refused(clinic: Clinic) -> None:
     unknown = await clinic.post("/documents", {"code": "moods", "content": OWN}, acting=PRESCRIBER)
-    assert (unknown.json()["code"], unknown.json()["errors"][0]["pointer"]) == ("not-one-of", "/code")
+    assert (unknown.json()["code"], unknown.json()["errors"][0]["pointer"]) == ("document-unknown", "/code")
     for path in ("/documents/moods/versions/1", "/documents/vital-signs/versions/1", "/documents/vital-signs/versions/1001"):
         assert (await clinic.get(path)).status_code == 404
 

@@ -115,6 +115,26 @@ async def test_a_try_that_went_well_lets_the_next_record_fail_as_often(receiver:
     await replica.database.close()
 
 
+async def test_what_fails_again_after_a_person_took_it_up_has_all_its_tries_again(receiver: Receiver) -> None:
+    key = uuid4()
+    await flooded(receiver, key)
+
+    async def fail(_db: AsyncSession, _delivery: Delivery[Utterance]) -> None:
+        raise ValueError("a defect")
+
+    receiver.reaction = fail
+    replica = replica_of(receiver)
+    draining = Draining(replica, rest=0)
+    for _ in range(3):
+        await draining.round()
+    assert await reasons(receiver) == {"flood", "poison"}
+    await receiver.admin.execute("UPDATE platform.parked SET reason = 'flood' WHERE reason = 'poison'")
+    for _ in range(2):
+        await draining.round()
+    assert await reasons(receiver) == {"flood"}, "it may pass at the next try"
+    await replica.database.close()
+
+
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 

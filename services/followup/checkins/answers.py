@@ -61,8 +61,7 @@ async def submit(db: AsyncSession, check_in_id: UUID, answers: Answers, now: dat
 async def keep_refused(db: AsyncSession, check_in_id: UUID, answers: Answers, now: datetime, setup: CheckInSetup) -> None:
     """Read the good answers of a form that was sent back to the patient for the others; the check-in stays as it is."""
     check_in = await get_locked(db, check_in_id)
-    form = form_of(check_in, setup)
-    found = worries(answers, form, setup.rules.reading(form), sent=False)
+    found = _read_unsent(check_in, answers, setup)
     if check_in.takes_answers(now, setup.policy.late_answers_for) and await _raise(db, check_in, found, now, setup):
         _keep_partial(db, check_in, answers, now, help_now=False)
         await db.flush()
@@ -83,8 +82,7 @@ async def hear(
     So it does where the patient is ``recorded_dead``, which may be a mistake; the task says it.
     """
     check_in = await get_locked(db, check_in_id)
-    form = form_of(check_in, setup)
-    found = worries(answers, form, setup.rules.reading(form), sent=False)
+    found = _read_unsent(check_in, answers, setup)
     await _raise(db, check_in, found, now, setup, saved=False, lapse=lapse, recorded_dead=recorded_dead)
     await db.flush()
 
@@ -116,13 +114,18 @@ async def ask_for_help(
     )
     last = (await db.exec(query.order_by(col(CheckInPartial.received_at).desc()).limit(1))).first()
     again = {HELP_NOW} if last is not None and now - last.received_at >= setup.policy.help_again_after else set()
-    form = form_of(check_in, setup)
-    found = worries({**answers, HELP_NOW: "yes"}, form, setup.rules.reading(form), sent=False)
+    found = _read_unsent(check_in, {**answers, HELP_NOW: "yes"}, setup)
     asked = check_in.status == CheckInStatus.SUBMITTED or check_in.takes_answers(now, setup.policy.late_answers_for)
     saved = asked and lapse is None and not recorded_dead
     if await _raise(db, check_in, found, now, setup, again=again, saved=saved, lapse=lapse if asked else None, recorded_dead=recorded_dead):
         _keep_partial(db, check_in, answers if saved else {}, now, help_now=True)
         await db.flush()
+
+
+def _read_unsent(check_in: CheckIn, answers: Answers, setup: CheckInSetup) -> list[Worry]:
+    """What worries in answers that are not, or not yet, the answers to this check-in."""
+    form = form_of(check_in, setup)
+    return worries(answers, form, setup.rules.reading(form), sent=False)
 
 
 def form_of(check_in: CheckIn, setup: CheckInSetup) -> Form:

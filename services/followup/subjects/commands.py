@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -163,7 +163,7 @@ async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> Co
 
 async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> ConsentNews | None:
     """Know a signature under which treatment may go on."""
-    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "signed_at": signed_at}
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "at": signed_at}
     changed = (await db.execute(_SIGNED, parameters)).one()
     return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
 
@@ -173,7 +173,7 @@ async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at:
 
     It is no news where the decision that was told knew of the revocation. An intake of the release before tells no decision.
     """
-    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "revoked_at": revoked_at}
+    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "at": revoked_at}
     changed = (await db.execute(_REVOKED, parameters)).one()
     return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
 
@@ -290,24 +290,23 @@ _STATUS = text(
     RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since
     """
 )
-_SIGNED = text(
-    f"""
-    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, treatment_signed_at)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:signed_at AS timestamptz))
-    ON CONFLICT (clinic_id, patient_id) DO UPDATE
-    SET treatment_signed_at = greatest(known.treatment_signed_at, EXCLUDED.treatment_signed_at)
-    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
-    """  # noqa: S608 - columns of our own
-)
-_REVOKED = text(
-    f"""
-    INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, treatment_revoked_at)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:revoked_at AS timestamptz))
-    ON CONFLICT (clinic_id, patient_id) DO UPDATE
-    SET treatment_revoked_at = greatest(known.treatment_revoked_at, EXCLUDED.treatment_revoked_at)
-    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
-    """  # noqa: S608 - columns of our own
-)
+
+
+def _dated(column: str) -> TextClause:
+    """The newest of such a time is kept; returned is whether consent is taken back now, and whether it was."""
+    return text(
+        f"""
+        INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, {column})
+        VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:at AS timestamptz))
+        ON CONFLICT (clinic_id, patient_id) DO UPDATE
+        SET {column} = greatest(known.{column}, EXCLUDED.{column})
+        RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+        """  # noqa: S608 - columns of our own
+    )
+
+
+_SIGNED = _dated("treatment_signed_at")
+_REVOKED = _dated("treatment_revoked_at")
 _TREATMENT = text(
     f"""
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version,
