@@ -17,7 +17,7 @@ from services.followup.plans.means import REASON_OF, Means
 from services.followup.plans.rules import catch_up
 from services.followup.plans.slots import Item, Kind
 from services.followup.reasons import Reason, ReasonCode
-from services.followup.subjects.commands import lock_patients
+from services.followup.subjects.commands import Standing, lock_patients
 from services.followup.tasks import commands as tasks
 from services.followup.tasks import joining
 from services.followup.tasks.policy import CancelCause
@@ -34,8 +34,7 @@ async def make_up(db: AsyncSession, means: Means, cause: CancelCause, whose: Who
     is not so.
     """
     now, reason = means.now(), REASON_OF[cause]
-    standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
-    whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
+    standing, whose = await _locked(db, whose)
     for cause_not_so in _DEPARTURES:
         await _close_what_is_not_so(db, whose, cause_not_so, now)
     not_so = [*_DEPARTURES] if standing.treatment_revoked else [*_DEPARTURES, REASON_OF[CancelCause.TREATMENT_CONSENT_REVOKED]]
@@ -67,11 +66,16 @@ async def take_up_after_consent(db: AsyncSession, means: Means, whose: Whose, *,
     not called; should that be a mistake, the call that makes up for it lists this as well.
     """
     now, revoked = means.now(), REASON_OF[CancelCause.TREATMENT_CONSENT_REVOKED]
-    standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
-    whose = replace(whose, patient_number=standing.patient_number or whose.patient_number)
+    standing, whose = await _locked(db, whose)
     await _close_what_is_not_so(db, whose, revoked, now, ReasonCode.CONSENT_AGAIN)
     if means.called_off(standing) is None:
         await _call_about(db, means, revoked, whose, await _called_off(db, whose, [revoked]), ordinal, ReasonCode.CONSENT_AGAIN)
+
+
+async def _locked(db: AsyncSession, whose: Whose) -> tuple[Standing, Whose]:
+    """How the patient stands, whose number may be known here only now."""
+    standing = (await lock_patients(db, [whose.patient_id]))[whose.patient_id]
+    return standing, replace(whose, patient_number=standing.patient_number or whose.patient_number)
 
 
 async def _close_what_is_not_so(

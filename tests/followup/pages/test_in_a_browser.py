@@ -1,8 +1,6 @@
 """The patients' pages in a real browser at the size of a telephone, with and without JavaScript."""
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +8,13 @@ from typing import Literal
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from tests.followup.checkins.world import World
 from tests.followup.pages.browsing import app_of
 from tests.followup.pages.states import all_pages
-from tests.support.required import chromium_path
+from tests.support.browser import on_a_port, started
 
 pytestmark = pytest.mark.browser
 
@@ -26,23 +23,15 @@ PHONE = ViewportSize(width=390, height=844)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+    async with started() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def origin(world: World) -> AsyncIterator[str]:
     """The pages on a port of their own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(app_of(world, public_url=url), log_config=None, access_log=False, lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield url
-    server.should_exit = True
-    await serving
+    async with on_a_port(lambda url: app_of(world, public_url=url)) as url:
+        yield url
 
 
 @dataclass

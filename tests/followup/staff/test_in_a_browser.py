@@ -1,22 +1,19 @@
 """The task list in a real browser: readable at every width, light and dark, without JavaScript, and without a fault that axe knows."""
 
-import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize
 
 from shared.web import application
 from tests.followup.clinic import COORDINATOR, Clinic
 from tests.followup.staff.conftest import busy, link_for
-from tests.support.required import chromium_path
+from tests.support.browser import on_a_port, started
 
 pytestmark = pytest.mark.browser
 
@@ -27,23 +24,15 @@ PICTURES = os.environ.get("AFTERGLOW_PICTURES")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+    async with started() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def origin(clinic: Clinic) -> AsyncIterator[str]:
     """The pages on a port of their own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(application(clinic.service), log_config=None, access_log=False, lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield url
-    server.should_exit = True
-    await serving
+    async with on_a_port(lambda _url: application(clinic.service)) as url:
+        yield url
 
 
 async def complaints_of(page: Page) -> list[str]:
