@@ -40,7 +40,7 @@ def test_an_image_holds_the_locked_packages_and_one_service(built: Stack, name: 
     assert (found["importable"], found["programs"], found["writable"], found["user"]) == ([], [], [], 10001)
     assert [variable for variable in found["environment"] if variable.startswith("PIP_INDEX") or "PROXY" in variable.upper()] == []
     # The operator's commands see all services; a service sees itself.
-    assert found["services"] == (sorted([*SERVICES, "pipeline"]) if name == "operator" else [name])
+    assert found["services"] == (sorted([*SERVICES, "documents", "pipeline"]) if name == "operator" else [name])
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "operator"])
