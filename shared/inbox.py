@@ -20,7 +20,7 @@ from shared.errors import TooSlow
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.owners import owners_of, without_strangers
 from shared.parked_reasons import ParkedReason
-from shared.parking import TIME_OFF, Parking, behind, park
+from shared.parking import TIME_OFF, TOO_MANY_HOPS, Parking, behind, park
 from shared.reading import Bounds, Chunk, Readable
 from shared.turns import Part, Turns
 
@@ -180,19 +180,18 @@ class Inbox:
     async def _claim(self, db: AsyncSession, chunk: Chunk) -> list[Readable]:
         """Insert the inbox rows; returns what had not been there, in the order of its numbers.
 
-        What says something else under a known id, what comes after one that is missing, and what names a key of another clinic is to
-        be parked.
+        What says something else under a known id, what names a key of another clinic, and what comes after one that is missing is to
+        be parked. Another clinic's is set aside first: with a number far ahead it would hold up the key that it does not own.
         """
         ids = {id(item.record): item.envelope.event_id for item in chunk.readable}
         ids |= {id(parking.record): parking.event_id for parking in chunk.parkings if parking.event_id is not None}
         chunk.seen = await seen.claim(db, self.consumer, [(record, ids.get(id(record))) for record in chunk.records])
-        fresh = new_of(chunk)
-        gaps = await before_gaps(db, self.consumer, chunk, fresh)
+        own, strangers = await without_strangers(db, new_of(chunk))
+        chunk.parkings += strangers
+        gaps = await before_gaps(db, self.consumer, chunk, own)
         chunk.parkings += [Parking.of(record, reason=ParkedReason.SEQUENCE_GAP, error_class="event-missing-before") for record in gaps]
         missing = {id(record) for record in gaps}
-        own, strangers = await without_strangers(db, [item for item in fresh if id(item.record) not in missing])
-        chunk.parkings += strangers
-        return reading.in_sequence(own)
+        return reading.in_sequence([item for item in own if id(item.record) not in missing])
 
     async def dispatch(self, db: AsyncSession, deliveries: Sequence[Delivery[Event]]) -> None:
         """Run the handlers of these deliveries."""
@@ -262,8 +261,10 @@ class Inbox:
             if unknown.known_name:
                 raise
             return None
-        if bounds is not None and type(delivery.event) in self._handlers:
-            bounds.check(envelope)
+        if type(delivery.event) in self._handlers:
+            reading.check_hops(envelope)
+            if bounds is not None:
+                bounds.check(envelope)
         return delivery
 
 
@@ -271,5 +272,5 @@ def _place_of(failure: Exception | None) -> str | None:
     return telemetry.place_of(failure) if failure is not None else None
 
 
-_ALARMING = ("event-other-content", "event-missing-before", TIME_OFF, "event-too-many-hops", "event-flood")
+_ALARMING = ("event-other-content", "event-missing-before", TIME_OFF, TOO_MANY_HOPS, "event-flood")
 """Classes of errors that a person is told of by a line of the log too; the alerts go by the metrics. What only follows has another."""

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Record
-from shared.parked_reasons import ParkedReason
+from shared.parked_reasons import NEVER_APPLIED, ParkedReason
 from shared.parking import HOLDS_UP
 
 
@@ -72,8 +72,9 @@ async def keys_to_take_up(db: AsyncSession, consumer: str, *, after: str, limit:
 
 
 async def keep(db: AsyncSession, parked_id: int, reason: ParkedReason, error_class: str) -> None:
-    """Keep a record that failed again, with its fresh reason. One of another clinic blocks nothing any more."""
-    await db.execute(_AGAIN, {"parked_id": parked_id, "reason": reason.value, "error_class": error_class})
+    """Keep a record that failed again, with its fresh reason. One that is never applied holds nothing up any more."""
+    given = {"parked_id": parked_id, "reason": reason.value, "error_class": error_class, "blocks_key": reason not in NEVER_APPLIED}
+    await db.execute(_AGAIN, given)
 
 
 async def settle_all(db: AsyncSession, parked_ids: Sequence[int], *, by: str) -> None:
@@ -139,7 +140,7 @@ _SETTLE = text(
 _AGAIN = text(
     """
     UPDATE platform.parked
-    SET reason = :reason, error_class = :error_class, attempts = attempts + 1, blocks_key = blocks_key AND :reason <> 'tenant-mismatch'
+    SET reason = :reason, error_class = :error_class, attempts = attempts + 1, blocks_key = blocks_key AND :blocks_key
     WHERE parked_id = :parked_id AND state = 'parked'
     """
 )

@@ -27,3 +27,7 @@ class ParkedReason(StrEnum):
 OF_THE_RELAY = (ParkedReason.UNPUBLISHABLE,)
 OF_A_CONSUMER = tuple(reason for reason in ParkedReason if reason not in OF_THE_RELAY)
 """Who parks for which."""
+
+
+NEVER_APPLIED = frozenset({ParkedReason.TENANT_MISMATCH, ParkedReason.OTHER_CONTENT, ParkedReason.TOO_MANY_HOPS})
+"""What is set aside for one of these is applied by nobody, and nothing of its key waits for it."""

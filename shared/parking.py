@@ -19,6 +19,7 @@ from shared.parked_reasons import ParkedReason
 from shared.statements import Statement
 
 TIME_OFF = "event-time-off"
+TOO_MANY_HOPS = "event-too-many-hops"
 """The code of an event whose time is years off."""
 
 
@@ -160,7 +161,11 @@ def key_of(record: Record) -> str | None:
     return None if key is None or "\x00" in key else key
 
 
-_OF_CODES = {"event-tenant-mismatch": ParkedReason.TENANT_MISMATCH, TIME_OFF: ParkedReason.TIME_OFF}
+_OF_CODES = {
+    "event-tenant-mismatch": ParkedReason.TENANT_MISMATCH,
+    TIME_OFF: ParkedReason.TIME_OFF,
+    TOO_MANY_HOPS: ParkedReason.TOO_MANY_HOPS,
+}
 HOLDS_UP = "consumer = :consumer AND state = 'parked' AND blocks_key AND reason <> 'sequence-gap'"
 """What is parked and holds up its key, as a condition on a row of the table."""
 _OF_TOPIC = "(reason <> 'flood' OR topic = given.topic)"

@@ -8,7 +8,7 @@ from shared.bus import Envelope, Record, read_envelope
 from shared.clock import Clock
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
 from shared.parked_reasons import ParkedReason
-from shared.parking import TIME_OFF, Parking, reason_of
+from shared.parking import TIME_OFF, TOO_MANY_HOPS, Parking, reason_of
 from shared.seen import Seen
 
 
@@ -41,6 +41,12 @@ class Bounds:
 
 MOST_HOPS = 8
 """An event follows from as many others at most. No chain of ours has more than two; a longer one is two services that answer each other."""
+
+
+def check_hops(envelope: Envelope) -> None:
+    """Raises MalformedEvent("event-too-many-hops"): whoever asks for it, what is one too many is never applied."""
+    if envelope.hops > MOST_HOPS:
+        raise MalformedEvent(TOO_MANY_HOPS)
 
 
 @dataclass(slots=True)
@@ -101,7 +107,7 @@ def _add(chunk: Chunk, record: Record, registry: Registry, handled: Collection[t
         bounds.check(envelope)
     if envelope.hops > MOST_HOPS:
         # Nothing waits for it: it will never be applied, and what follows it of its key was not made by it.
-        chunk.parkings.append(Parking.of(record, reason=ParkedReason.TOO_MANY_HOPS, error_class="event-too-many-hops", blocks_key=False))
+        chunk.parkings.append(Parking.of(record, reason=ParkedReason.TOO_MANY_HOPS, error_class=TOO_MANY_HOPS, blocks_key=False))
     else:
         chunk.readable.append(Readable(record, envelope, _delivery(event, envelope)))
 

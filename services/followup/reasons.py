@@ -30,6 +30,7 @@ class ReasonCode(StrEnum):
     CALLED_OFF = "called-off"
     START_HELD = "start-held"
     START_BARRED = "start-barred"
+    START_BEFORE_HOLD = "start-before-hold"
     RECORDED_BY_MISTAKE = "recorded-by-mistake"
     CONSENT_AGAIN = "consent-signed-again"
     NOT_ANSWERED = "not-answered"

@@ -116,7 +116,7 @@ class InfusionReviewNeeded(Event):
     patient_time_zone: ZoneName
     code: str
     """start-held: the start would have been held by what is known now. start-barred: it was corrected to a time at which nothing might have
-    been started. A later release may know others.
+    been started. start-before-hold: it was entered after readings that held it, and dated before them. A later release may know others.
     """
     number: int
     """Counts what was found out about one infusion, from 1."""

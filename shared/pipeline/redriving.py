@@ -16,7 +16,7 @@ from shared import parked, parking, telemetry
 from shared.db import is_away
 from shared.inbox import Inbox
 from shared.parked import ParkedRecord
-from shared.parked_reasons import ParkedReason
+from shared.parked_reasons import NEVER_APPLIED, ParkedReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Redrive:
                 return True
             if isinstance(tried, Failure):
                 outcome.failed.append(tried)
-                if tried.reason != ParkedReason.TENANT_MISMATCH:
+                if tried.reason not in NEVER_APPLIED:
                     return True
             elif not self._choice.takes(tried.parked_id, tried.reason):
                 if self._choice.key is not None or tried.parked_id < lane.first_chosen:
@@ -147,7 +147,7 @@ class Redrive:
             return await self._failed(record, error)
 
     async def _failed(self, record: ParkedRecord, error: Exception) -> Failure:
-        """Keep the record with its fresh reason. One of another clinic blocks nothing any more."""
+        """Keep the record with its fresh reason. One that is never applied holds nothing up any more."""
         reason, error_class = parking.reason_of(error)
         self._log.warning("redrive.failed", parked_id=record.parked_id, reason=reason.value, error_class=error_class,
                           error_place=telemetry.place_of(error))  # fmt: skip

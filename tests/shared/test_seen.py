@@ -118,6 +118,15 @@ async def test_what_has_a_gap_before_it_waits_for_what_is_missing(receiver: Rece
     assert await reader.parked() == []
 
 
+async def test_another_clinics_event_with_a_number_far_ahead_holds_nothing_up(receiver: Receiver) -> None:
+    reader, conversation = Reader(receiver), uuid4()
+    await reader.read(told(conversation, 1))
+    await reader.read(told(conversation, 9, clinic_id=uuid4()))
+    assert await reader.parked() == [("tenant-mismatch", "event-tenant-mismatch")]
+    await reader.read(told(conversation, 2))
+    assert await receiver.story(conversation) == [1, 2]
+
+
 async def test_of_two_gaps_one_stays(receiver: Receiver) -> None:
     reader, conversation = Reader(receiver), uuid4()
     await reader.read(told(conversation, 1), told(conversation, 3), told(conversation, 5), told(conversation, 2))
@@ -275,6 +284,18 @@ async def test_an_event_at_the_end_of_a_long_chain_is_set_aside(receiver: Receiv
     assert await receiver.story(conversation) == [1, 3]
     assert await reader.parked() == [("too-many-hops", "event-too-many-hops")]
     assert receiver.count("parked", reason="too-many-hops") == 1
+
+
+@pytest.mark.parametrize("occurred_at", [MORNING, MORNING + timedelta(days=3)])
+async def test_nobody_lets_in_an_event_at_the_end_of_a_long_chain(receiver: Receiver, occurred_at: datetime) -> None:
+    reader, conversation = Reader(receiver), uuid4()
+    chained = Said(conversation_id=conversation, number=1, occurred_at=occurred_at)
+    await reader.read(raw(chained, sequence=1, hops=9))
+    await reader.read(told(conversation, 2))
+    (first, *_) = await receiver.parked()
+    await redrive(reader.inbox, Choice(from_id=first["parked_id"], to_id=first["parked_id"] + 1))
+    assert await reader.parked() == [("too-many-hops", "event-too-many-hops")]
+    assert await receiver.story(conversation) == [2]
 
 
 async def test_what_follows_from_an_event_has_one_cause_more(receiver: Receiver) -> None:

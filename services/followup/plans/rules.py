@@ -176,7 +176,7 @@ def due_time_review(infusion: EndedInfusion, kept: Sequence[str], protocol: Prot
 def record_review(code: str, started_at: datetime, zone: ZoneInfo, protocol: Protocol, now: datetime, *, ordinal: int) -> TaskSlot:
     """A prescriber looks at once at what was found out about an infusion; as soon as at any other correction that came too late."""
     rule = protocol.due_time_review
-    known = ReasonCode(code) if code in (ReasonCode.START_HELD, ReasonCode.START_BARRED) else ReasonCode.OLDER
+    known = ReasonCode(code) if code in (ReasonCode.START_HELD, ReasonCode.START_BARRED, ReasonCode.START_BEFORE_HOLD) else ReasonCode.OLDER
     reason = Reason(known, {"started_at": moment(started_at), "zone": zone.key})
     return TaskSlot(Kind.RECORD_REVIEW, ordinal, rule.priority, reason, now + rule.due.delta, anchored=False)
 

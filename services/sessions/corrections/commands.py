@@ -13,7 +13,6 @@ from services.sessions.corrections.schemas import (
     WithdrawEnteredInError,
 )
 from services.sessions.infusions import queries, rules
-from services.sessions.infusions.commands import Taken, load, record, review_course
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.refusals import (
     refuse,
@@ -27,6 +26,7 @@ from services.sessions.infusions.refusals import (
 from services.sessions.infusions.reviews import review_moved_start
 from services.sessions.infusions.rules import FarApart, LastGiven, Observation, PumpEnd
 from services.sessions.infusions.states import InfusionState, Step
+from services.sessions.infusions.steps import Taken, load, record, review_course
 from services.sessions.limits import Limits
 from services.sessions.roles import CHAIR
 from shared.security.caller import role_missing

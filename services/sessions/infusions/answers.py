@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from services.sessions.infusions.commands import Taken
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.states import InfusionState, Step, allowed_steps
+from services.sessions.infusions.steps import Taken
 from services.sessions.roles import sees_clinical
 from shared.web import CallContext
 from shared.web.schemas import Answer

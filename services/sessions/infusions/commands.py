@@ -1,8 +1,6 @@
 """Use cases of a visit: load with lock, check what the rules say, take the step, keep the version, tell the others."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from services.sessions.infusions import queries, rules
@@ -18,6 +16,7 @@ from services.sessions.infusions.refusals import (
     refuse_unlikely_weight,
     refuse_unusual_dose,
 )
+from services.sessions.infusions.reviews import review_entered_start
 from services.sessions.infusions.rules import Observation, Order, PumpEnd
 from services.sessions.infusions.schemas import (
     CancelInfusion,
@@ -33,23 +32,14 @@ from services.sessions.infusions.schemas import (
     StopEarly,
     TransferPatient,
 )
-from services.sessions.infusions.standing import Difference, differs_today
-from services.sessions.infusions.statements import KEEP
+from services.sessions.infusions.standing import Difference
 from services.sessions.infusions.states import InfusionState, Step
+from services.sessions.infusions.steps import Taken, load, record, review_course
 from services.sessions.limits import Limits
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import get_subject_for_booking, treatment_consented
 from shared.errors import FieldError, Invalid
-from shared.events import Event
-from shared.outbox import emit
 from shared.web import CallContext
-
-
-class Taken(NamedTuple):
-    """A record after a step, and what is otherwise today than at the visit's time."""
-
-    infusion: Infusion
-    differs_today: Sequence[Difference]
 
 
 async def schedule(call: CallContext, body: ScheduleInfusion, limits: Limits) -> Taken:
@@ -130,7 +120,8 @@ async def start(call: CallContext, infusion_id: UUID, body: StartInfusion, limit
     refuse_unusual_dose(call, infusion, dose, counted, last.dose_mg, body.dose_override, limits)
     await refuse_duplicate(call, infusion, order.pump_started_at, body.duplicate_confirmation, limits)
     differs = await _consent_today(call, infusion, order.pump_started_at)
-    return await record(call, infusion, subject, Step.START, infusion.start(subject, order, call.now), differs=differs)
+    started = await record(call, infusion, subject, Step.START, infusion.start(subject, order, call.now), differs=differs)
+    return await review_entered_start(call, infusion, subject, limits) or started
 
 
 async def end_pump(call: CallContext, infusion_id: UUID, body: EndPump, limits: Limits) -> Taken:
@@ -180,56 +171,6 @@ async def transfer(call: CallContext, infusion_id: UUID, body: TransferPatient, 
     _refuse_departure(call, infusion, body.transferred_at, body.time_override, limits, "/transferred_at")
     event = infusion.transfer(subject, body.transferred_at, body.reason, call.now)
     return await record(call, infusion, subject, Step.TRANSFER, event, body.reason)
-
-
-async def load(call: CallContext, infusion_id: UUID, step: Step) -> tuple[Infusion, Subject]:
-    """The infusion and whom it is about, locked, ready for this step. Raises 404, 412 for a stale If-Match, 409 for a wrong state."""
-    infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
-    call.patient(infusion.patient_id)
-    call.expect_version(infusion.version)
-    infusion.require(step)
-    return infusion, subject
-
-
-async def record(
-    call: CallContext,
-    infusion: Infusion,
-    subject: Subject,
-    step: str,
-    event: Event | None = None,
-    reason: str | None = None,
-    differs: Sequence[Difference] = (),
-) -> Taken:
-    """Keep the version that a step has just made, and hand its event to the outbox.
-
-    What makes the first version, a mark for review and its settling are no ``Step``.
-
-    Returned with what is otherwise today than at the visit's time; ``differs`` adds what the step found out about that.
-    """
-    await _keep(call, infusion, step, reason)
-    if event is not None:
-        emit(call.db, event)
-    call.etag(infusion.version)
-    return Taken(infusion, [*differs_today(subject, infusion.taken_place_at, call.now), *differs])
-
-
-async def review_course(call: CallContext, infusion: Infusion, subject: Subject, others: list[Infusion]) -> None:
-    """See whether the course's other infusions are still, or now, its first; each change is a version that is told."""
-    why = "another infusion of the course changed"
-    for other in others:
-        before = other.version
-        event = other.review_place(subject, [infusion, *(third for third in others if third is not other)], call.now)
-        if other.version != before:
-            await _keep(call, other, "first-of-course", why)
-        if event is not None:
-            emit(call.db, event)
-
-
-async def _keep(call: CallContext, infusion: Infusion, step: str, reason: str | None) -> None:
-    """Write the record and its new version. What is stored is the version before: whoever changes a record has locked it."""
-    snapshot = infusion.model_dump_json()
-    if not await KEEP.rows(call.db, snapshot=snapshot, step=str(step), actor=call.caller.actor, reason=reason):
-        raise RuntimeError("a version was skipped")
 
 
 async def _consent_today(call: CallContext, infusion: Infusion, started_at: datetime) -> list[Difference]:

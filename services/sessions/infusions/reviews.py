@@ -5,21 +5,24 @@ from datetime import datetime
 from uuid import UUID
 
 from services.sessions.infusions import queries
-from services.sessions.infusions.commands import Taken, record
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.schemas import SettleReview
 from services.sessions.infusions.standing import barred_at
 from services.sessions.infusions.states import InfusionState
+from services.sessions.infusions.steps import Taken, record
 from services.sessions.limits import Limits, LimitsInForce
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
-from services.sessions.vitals.queries import holds_before
+from services.sessions.vitals.queries import held_after, holds_before
 from shared.web import CallContext
 
 START_BARRED = "start-barred"
 """The start was corrected to a time at which nothing might have been started."""
 START_HELD = "start-held"
 """As the readings are known now, one struck and not taken again among them, the start would have been held without a prescriber."""
+
+START_BEFORE_HOLD = "start-before-hold"
+"""When the start was entered, readings that held it were on the record; it was dated before them, so nobody had to decide about them."""
 
 
 async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: LimitsInForce) -> None:
@@ -47,6 +50,19 @@ async def review_moved_start(call: CallContext, infusion: Infusion, subject: Sub
     """
     barred = await _review_barred(call, infusion, subject)
     return await _review_holds(call, infusion, subject, limits) or barred
+
+
+async def review_entered_start(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+    """Mark a start that was entered after readings that held it, and dated before them.
+
+    It may be true: the pump ran before anybody entered its start. It is also how a hold is passed without a prescriber. The record cannot
+    tell the two apart, so a prescriber looks. A visit written up later from paper is not marked, for its readings held nothing when they
+    were entered.
+    """
+    started_at = infusion.pump_started_at
+    assert started_at is not None
+    held = await held_after(call.db, infusion.infusion_id, started_at, limits)
+    return await _mark(call, infusion, subject, START_BEFORE_HOLD, [hold.rule for hold in held if hold.rule not in infusion.decided_holds])
 
 
 async def _review_holds(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:

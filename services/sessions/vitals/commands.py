@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from services.sessions.infusions.commands import load
 from services.sessions.infusions.queries import get_infusion_for_change
 from services.sessions.infusions.refusals import refuse
 from services.sessions.infusions.reviews import review_start
 from services.sessions.infusions.rules import impossible_fact_time, outside_visit
 from services.sessions.infusions.states import Step
+from services.sessions.infusions.steps import load
 from services.sessions.limits import LimitsInForce
 from services.sessions.vitals.limits import VitalLimits
 from services.sessions.vitals.models import VitalSigns

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.sessions.limits import Limits
 from services.sessions.met import Met
 from services.sessions.vitals.models import VitalSigns
-from services.sessions.vitals.rules import Taken, holding
+from services.sessions.vitals.rules import Taken, holding, met_by_any
 from shared.db import clinic_of
 from shared.errors import NotFound
 
@@ -19,6 +19,22 @@ async def holds_before(db: AsyncSession, infusion_id: UUID, started_at: datetime
     """What holds a start at that moment by the readings that are not too old for it then."""
     within = limits.infusions.visit.reading_before_start_minutes
     return holding(await _taken_between(db, infusion_id, started_at - within.minutes, started_at), limits.vitals, within.value)
+
+
+async def held_after(db: AsyncSession, infusion_id: UUID, started_at: datetime, limits: Limits) -> list[Met]:
+    """What readings of after that moment met that were fresh enough, when they were saved, to hold a start then."""
+    within = limits.infusions.visit.reading_before_start_minutes
+    rows = await db.scalars(
+        select(VitalSigns)
+        .where(
+            col(VitalSigns.clinic_id) == clinic_of(db),
+            col(VitalSigns.infusion_id) == infusion_id,
+            col(VitalSigns.measured_at) > started_at,
+            col(VitalSigns.recorded_at) - col(VitalSigns.measured_at) <= within.minutes,
+        )
+        .order_by(col(VitalSigns.measured_at), col(VitalSigns.recorded_at))
+    )
+    return met_by_any([_taken(signs) for signs in rows], limits.vitals)
 
 
 async def _taken_between(db: AsyncSession, infusion_id: UUID, since: datetime, until: datetime) -> list[Taken]:

@@ -75,6 +75,11 @@ def holding(taken: Sequence[Taken], limits: VitalLimits, within_minutes: Decimal
     return met
 
 
+def met_by_any(taken: Sequence[Taken], limits: VitalLimits) -> list[Met]:
+    """What holds a start by any of these readings, struck or not, each once."""
+    return list(dict.fromkeys(hold for one in taken for hold in _met(one.readings, limits)))
+
+
 def _met(readings: Readings, limits: VitalLimits) -> list[Met]:
     return [Met(rule.rule, rule.source) for rule in limits.hold if _meets(rule, readings.get(rule.reading))]
 

@@ -53,9 +53,9 @@ async def test_a_coordinator_does_not_read_what_the_readings_were_about(clinic: 
 
 async def test_each_finding_is_told_in_its_own_words_and_an_unknown_one_as_work_all_the_same(clinic: Clinic) -> None:
     visit = clinic.visit()
-    for number, code in enumerate(("start-held", "start-barred", "of-a-later-release"), 1):
+    for number, code in enumerate(("start-held", "start-barred", "start-before-hold", "of-a-later-release"), 1):
         await clinic.tell(needed(clinic, visit, number, code))
-    assert len({task["why"] for task in await reviews(clinic, visit)}) == 3
+    assert len({task["why"] for task in await reviews(clinic, visit)}) == 4
 
 
 async def test_it_stays_whatever_becomes_of_the_patient_and_the_infusion(clinic: Clinic) -> None:
