@@ -90,7 +90,8 @@ async def test_a_form_of_a_clinic_that_became_inactive_saves_nothing_and_promise
     await world.write("UPDATE clinic SET active = false")
     world.contacts.away = away
     async with browser(app_of(world, clinic_active=False), cookies=client.cookies) as after:
-        assert UNREAD in (await form_of(after)).text
+        opened = (await form_of(after)).text
+        assert (UNREAD in opened, "I need help now" in opened, "Numbers to call now" in opened) == (True, False, True)
         page = await send(after, "/c", calm(world, mark=client.mark, urine_blood="yes"))
         assert (page.status_code, UNREAD in page.text, "were not saved" in page.text) == (410, True, True)
         page = await send(after, "/c/help", {"mark": client.mark})
