@@ -14,6 +14,7 @@ except ModuleNotFoundError as missing:
 from services import secrets as secret_files
 from services.documents.cli import documents
 from services.pipeline.cli import pipeline
+from services.pipeline.follow_up import follow_up
 from shared import telemetry
 from shared.listeners import EXIT_IN_USE, PortTaken
 from shared.postgres import SERVICES
@@ -28,6 +29,7 @@ cli = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 cli.add_typer(pipeline)
+cli.add_typer(follow_up)
 cli.add_typer(documents)
 Folder = Annotated[Path, typer.Option(help="Data folder: database, secrets and, in a demo, messages.", envvar="AFTERGLOW_FOLDER")]
 

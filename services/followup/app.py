@@ -25,8 +25,11 @@ from services.followup.outreach.worker import Outreach
 from services.followup.pages.api import patient_pages
 from services.followup.pages.means import PageMeans
 from services.followup.plans import timers as plan_timers
+from services.followup.plans.api import comparison_routes
 from services.followup.plans.api import router as plans_router
+from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
+from services.followup.plans.pinned import Pinned
 from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.weeks import WEEK
 from services.followup.roles import AUDITORS, DOCUMENTS
@@ -92,6 +95,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             work_routes(queue),
             fhir_routes(queue),
             plans_router,
+            comparison_routes(Pinned(shipped_lists(setup.forms.of_check_in))),
             check_in_routes(setup.forms),
             completeness_router,
             audit_routes(auditor),

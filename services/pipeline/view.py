@@ -43,6 +43,24 @@ def parked(console: Console, rows: Iterable[tuple[str, Json]]) -> None:
     console.print(table if table.row_count else "Nothing is parked.")
 
 
+_EXAMPLES = 20
+
+
+def compared(console: Console, patients: int, found: Sequence[Json], counts: Mapping[tuple[str, str], int]) -> None:
+    """How many differences there are of each kind, and some of them with their ids."""
+    console.print(f"{patients} patients compared, {len(found)} differences.")
+    if not found:
+        return
+    table = Table("would", "what", Column("how often", justify="right"), title="Differences")
+    for (step, code), count in sorted(counts.items()):
+        table.add_row(step, code, str(count))
+    console.print(table)
+    examples = Table(*(Column(heading, overflow="fold") for heading in ("patient", "would", "what", "hangs on")), title="Examples")
+    for one in found[:_EXAMPLES]:
+        examples.add_row(one["patient_id"], one["step"], one["code"], one["anchor_id"] or "-")
+    console.print(examples)
+
+
 def record(console: Console, document: Json) -> None:
     """One thing, member by member."""
     table = Table.grid(padding=(0, 2))

@@ -32,6 +32,9 @@ class Watch:
         self._timers = [threading.Timer(seconds, self._interrupt), threading.Timer(seconds + grace_seconds, self._end)]
 
     def begin(self) -> None:
+        """To be called by the main thread."""
+        # A server that ran in this process may have left its own way of taking an interrupt, which raises nothing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for timer in self._timers:
             timer.daemon = True
             timer.start()

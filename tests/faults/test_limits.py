@@ -1,6 +1,7 @@
 """What hangs is ended, and the message names the scenario."""
 
 import asyncio
+import signal
 import threading
 
 import pytest
@@ -22,6 +23,7 @@ async def test_a_wait_that_fails_by_itself_says_so_itself() -> None:
 
 def test_a_run_that_takes_too_long_says_where_it_was_and_is_interrupted() -> None:
     told: list[str] = []
+    signal.signal(signal.SIGINT, lambda *_: None)
     watch = Watch(0.01, told.append, "test_sigterm_under_load")
     watch.scenario = "test_kill_at_random"
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the interrupt may come at any of these lines

@@ -1,11 +1,17 @@
 """Plans for clinic systems."""
 
+from typing import Annotated
 from uuid import UUID
 
+from fastapi import Query
+
+from services.followup.completeness.queries import clinics
 from services.followup.plans import queries
-from services.followup.plans.schemas import PlanDetail, PlanOut
+from services.followup.plans.comparison import Place, compare_everywhere
+from services.followup.plans.pinned import Pinned
+from services.followup.plans.schemas import Differences, PlanDetail, PlanOut
 from services.followup.roles import WORKERS
-from shared.web import Call, Listing, Page, Router, access, page_of
+from shared.web import Call, Listing, Page, Router, access, operator_access, page_of
 
 router = Router(prefix="/followup/v1", tags=["CarePlan"])
 
@@ -28,3 +34,25 @@ async def show_plan(plan_id: UUID, call: Call) -> PlanDetail:
     call.patient(record.plan.patient_id)
     call.etag(record.plan.version)
     return PlanDetail.of_record(record)
+
+
+def comparison_routes(protocols: Pinned) -> Router:
+    """The operator's side: whether the comparison would leave what the events' own paths have left."""
+    routes = Router(prefix="/followup/v1/pipeline", tags=["Pipeline"])
+
+    @routes.get("/differences")
+    @operator_access("system/Pipeline.r")
+    async def show_differences(
+        call: Call,
+        after: Annotated[str | None, Query(pattern=_PLACE, description="From `next_after` of the part before.")] = None,
+        limit: Annotated[int, Query(ge=1, le=200, description="Patients looked at in one part.")] = 100,
+    ) -> Differences:
+        """What the comparison would change, patient by patient: ids and codes, nothing of what anybody answered. Nothing is written."""
+        behind = None if after is None else Place(*map(UUID, after.split("/")))
+        return Differences.of(await compare_everywhere(call.db, protocols, await clinics(call.db), behind, limit, call.now), limit)
+
+    return routes
+
+
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_PLACE = f"^{_UUID}/{_UUID}$"

@@ -7,6 +7,8 @@ from typing import Self
 from uuid import UUID
 
 from services.followup.checkins.models import CheckIn
+from services.followup.plans.changes import Change, CoverChange
+from services.followup.plans.comparison import Compared, Place, codes_of
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.slots import InfusionOutcome
 from services.followup.tasks.models import CareTask
@@ -113,3 +115,44 @@ class PlanDetail(PlanOut):
         """Tasks first, then check-ins."""
         items = [*map(PlanItem.of_task, record.tasks), *map(PlanItem.of_check_in, record.check_ins)]
         return cls(**PlanOut.of(record.plan).model_dump(), items=items)
+
+
+class DifferenceOut(Answer):
+    """What the comparison would change for one patient, and has not."""
+
+    clinic_id: UUID
+    patient_id: UUID
+    step: str
+    """make, miss, move, keep-due, hand-over, offer, chase, supersede, end, restore or restate; of covering work also join."""
+    code: str
+    """Of the item in its protocol, or the kind of covering work."""
+    anchor_id: UUID | None
+    """What the item hangs on: an infusion, a course, or the patient who left; none of covering work."""
+    number: int
+
+    @classmethod
+    def of(cls, place: Place, change: Change) -> Self:
+        """Without what anything is about."""
+        step, code = codes_of(change)
+        key = None if isinstance(change, CoverChange) else change.after.key
+        number = change.after.number if isinstance(change, CoverChange) else change.after.key.number
+        return cls(
+            clinic_id=place.clinic_id, patient_id=place.patient_id, step=step, code=code, anchor_id=key and key.anchor_id, number=number
+        )
+
+
+class Differences(Answer):
+    """Some patients, compared."""
+
+    patients: int
+    """How many were looked at."""
+    items: list[DifferenceOut]
+    next_after: str | None
+    """Behind whom to go on; None when all were looked at."""
+
+    @classmethod
+    def of(cls, compared: Sequence[Compared], limit: int) -> Self:
+        """A part that is full may have another behind it."""
+        last = compared[-1].place if len(compared) == limit else None
+        items = [DifferenceOut.of(one.place, change) for one in compared for change in one.changes]
+        return cls(patients=len(compared), items=items, next_after=f"{last.clinic_id}/{last.patient_id}" if last else None)

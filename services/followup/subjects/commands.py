@@ -26,8 +26,8 @@ from services.followup.subjects.models import (
 )
 from services.followup.tables import arrays_of, rows_of, types_of
 from shared.db import clinic_of
-from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged, PatientDeceased, PatientWithdrawn
-from shared.events.sessions import EndedInfusionEvent, InfusionEvent
+from shared.events.intake import ClinicChanged, ConsentChanged, CourseChanged, PatientChanged, PatientDeceased, PatientWithdrawn, Span
+from shared.events.sessions import EndedInfusionEvent, InfusionAmended, InfusionEvent
 from shared.statements import Statement
 
 
@@ -107,10 +107,12 @@ async def note_patient(db: AsyncSession, event: PatientChanged) -> StatusNews | 
         patient_number=event.patient_number,
         time_zone=event.time_zone,
         version=event.patient_version,
+        active=_spans(event.active),
+        messages_allowed=event.messages_allowed,
         status=PatientStatus.ACTIVE,
         status_version=0,
     )
-    taken = {"patient_number": given.excluded.patient_number, "time_zone": given.excluded.time_zone, "version": given.excluded.version}
+    taken = {name: given.excluded[name] for name in ("patient_number", "time_zone", "version", "active", "messages_allowed")}
     newer = col(Patient.version) < given.excluded.version
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=taken, where=newer))
     return await note_patient_status(db, event, PatientStatus(event.status), death_corrected=event.death_corrected)
@@ -155,7 +157,7 @@ async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> Co
         "standing": event.standing,
         "since": min(event.since, event.occurred_at),
         "until": event.until,
-        "stood": json.dumps([span.model_dump(mode="json") for span in event.stood]),
+        "stood": json.dumps(_spans(event.stood)),
     }
     changed = (await db.execute(_TREATMENT, parameters)).first()
     return None if changed is None else _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
@@ -186,6 +188,7 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
         "patient_id": event.patient_id,
         "status": CourseStatus(event.status).value,
         "version": event.course_version,
+        "ran": json.dumps(_spans(event.ran)) if event.ran is not None else None,
         "responsible": event.responsible_clinician_id,
         "therapist": event.therapist_id,
         "coordinator": event.coordinator_id,
@@ -216,13 +219,17 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     }
 
 
+def _spans(told: Sequence[Span] | None) -> list[dict[str, Any]] | None:  # Any: JSON
+    return None if told is None else [span.model_dump(mode="json") for span in told]
+
+
 def _consent_news(*, was_revoked: bool, revoked: bool) -> ConsentNews | None:
     if revoked == was_revoked:
         return None
     return ConsentNews.REVOKED if revoked else ConsentNews.SIGNED_AGAIN
 
 
-def _revoked(row: str) -> str:
+def consent_is_revoked(row: str) -> str:
     """Whether consent to treatment is taken back by what a row of patients knows, as SQL.
 
     A revocation counts beside the decision that was told where it comes after the beginning of what stands: one that the decision knew
@@ -255,6 +262,7 @@ def _row_of(event: InfusionEvent) -> dict[str, object]:
         "started_at": started_at,
         "drug_given": ended.drug_given if ended else None,
         "pump_ended_at": ended.pump_ended_at if ended else None,
+        "discharged_at": event.occurred_at if ended and not isinstance(event, InfusionAmended) else None,
     }
 
 
@@ -263,7 +271,7 @@ _LOCK = Statement(
     INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version)
     SELECT CAST(:clinic_id AS uuid), id, 0, 'active', 0 FROM unnest(CAST(:ids AS uuid[])) AS given(id) ORDER BY id
     ON CONFLICT (clinic_id, patient_id) DO UPDATE SET version = known.version
-    RETURNING patient_id, status, time_zone, patient_number, {_revoked("known")} AS treatment_revoked,
+    RETURNING patient_id, status, time_zone, patient_number, {consent_is_revoked("known")} AS treatment_revoked,
               (SELECT c.time_zone FROM clinic c WHERE c.clinic_id = CAST(:clinic_id AS uuid)) AS clinic_time_zone
     """  # noqa: S608 - columns of our own
 )
@@ -300,7 +308,7 @@ def _dated(column: str) -> TextClause:
         VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:at AS timestamptz))
         ON CONFLICT (clinic_id, patient_id) DO UPDATE
         SET {column} = greatest(known.{column}, EXCLUDED.{column})
-        RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+        RETURNING {consent_is_revoked("NEW")} AS revoked, {consent_is_revoked("OLD")} AS was_revoked
         """  # noqa: S608 - columns of our own
     )
 
@@ -319,20 +327,20 @@ _TREATMENT = text(
         treatment_since = EXCLUDED.treatment_since, treatment_until = EXCLUDED.treatment_until, treatment_stood = EXCLUDED.treatment_stood,
         revoked_version = CASE
             WHEN EXCLUDED.treatment_standing <> 'revoked' THEN NULL
-            WHEN {_revoked("known")} THEN known.revoked_version
+            WHEN {consent_is_revoked("known")} THEN known.revoked_version
             ELSE EXCLUDED.revoked_version
         END
     WHERE known.treatment_version < EXCLUDED.treatment_version
-    RETURNING {_revoked("NEW")} AS revoked, {_revoked("OLD")} AS was_revoked
+    RETURNING {consent_is_revoked("NEW")} AS revoked, {consent_is_revoked("OLD")} AS was_revoked
     """  # noqa: S608 - columns of our own
 )
 _COURSE = text(
     """
     INSERT INTO course AS known
-        (clinic_id, course_id, patient_id, status, version, responsible_clinician_id, therapist_id, coordinator_id)
-    VALUES (CAST(:clinic_id AS uuid), CAST(:course_id AS uuid), CAST(:patient_id AS uuid), :status, :version,
+        (clinic_id, course_id, patient_id, status, version, ran, responsible_clinician_id, therapist_id, coordinator_id)
+    VALUES (CAST(:clinic_id AS uuid), CAST(:course_id AS uuid), CAST(:patient_id AS uuid), :status, :version, CAST(:ran AS jsonb),
         CAST(:responsible AS uuid), CAST(:therapist AS uuid), CAST(:coordinator AS uuid))
-    ON CONFLICT (clinic_id, course_id) DO UPDATE SET status = EXCLUDED.status, version = EXCLUDED.version,
+    ON CONFLICT (clinic_id, course_id) DO UPDATE SET status = EXCLUDED.status, version = EXCLUDED.version, ran = EXCLUDED.ran,
         responsible_clinician_id = EXCLUDED.responsible_clinician_id, therapist_id = EXCLUDED.therapist_id,
         coordinator_id = EXCLUDED.coordinator_id
     WHERE known.version < EXCLUDED.version
@@ -340,7 +348,8 @@ _COURSE = text(
     """
 )
 _INFUSION = types_of(
-    Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "started_at", "drug_given", "pump_ended_at"
+    Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "started_at", "drug_given", "pump_ended_at",
+    "discharged_at"
 )  # fmt: skip
 _NOTE_INFUSIONS = Statement(
     f"""
@@ -349,7 +358,8 @@ _NOTE_INFUSIONS = Statement(
     ON CONFLICT (clinic_id, infusion_id) DO UPDATE
     SET version = EXCLUDED.version, state = EXCLUDED.state, scheduled_at = coalesce(EXCLUDED.scheduled_at, known.scheduled_at),
         started_at = coalesce(EXCLUDED.started_at, known.started_at),
-        drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at)
+        drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at),
+        discharged_at = coalesce(EXCLUDED.discharged_at, known.discharged_at)
     WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
     RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, OLD.started_at AS started_before, started_at,
               OLD.version IS NULL AS news, EXISTS (

@@ -58,6 +58,10 @@ class Patient(Table, table=True):
     patient_number: str | None
     time_zone: str | None
     version: int
+    active: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))  # Any: JSON of spans
+    """When the patient was alive and in the programme, as intake told it last; None where it did not tell."""
+    messages_allowed: bool | None = None
+    """As it was told last; None where nothing was."""
     status: PatientStatus = Field(sa_column=code_column(PatientStatus))
     status_version: int
     status_since: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
@@ -91,6 +95,8 @@ class Course(Table, table=True):
     patient_id: UUID
     status: CourseStatus = Field(sa_column=code_column(CourseStatus))
     version: int
+    ran: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))  # Any: JSON of spans
+    """When infusions could be started under it, as intake told it last; None where it did not tell."""
     responsible_clinician_id: UUID | None = None
     """None where nothing was told of the care team since it is known here."""
     therapist_id: UUID | None = None
@@ -140,3 +146,5 @@ class Infusion(Table, table=True):
     started_at: datetime | None = Field(sa_column=utc_column(nullable=True))
     drug_given: bool | None
     pump_ended_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    discharged_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    """When the patient was discharged, left or was taken over; None where only a correction has told of its end."""

@@ -1,0 +1,117 @@
+"""From what is stored of a patient to the facts that the plan is worked out from. Values in, values out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.followup.plans.facts import Absence, Cause, Course, Facts, Outcome, Span, Visit, VisitState
+from services.followup.plans.stored import Stored
+from services.followup.plans.wanted import Key, State
+from services.followup.subjects.models import ENDED_COURSE, PatientStatus
+
+Row = Mapping[str, Any]  # Any: columns of several types
+
+WEEKLY = "WK"
+_LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
+_STATES = {
+    "scheduled": VisitState.BOOKED,
+    "started": VisitState.STARTED,
+    "not-done": VisitState.MISSED,
+    "no-show": VisitState.MISSED,
+    "cancelled": VisitState.MISSED,
+    "entered-in-error": VisitState.VOID,
+}
+"""What is in none of these has ended."""
+
+
+def facts_of(patient: Row, items: Mapping[Key, Stored]) -> Facts:
+    """One row of ``reading`` as facts; ``items`` are the patient's, which tell what is done."""
+    clinic_zone = patient["clinic_zone"] or patient["zone"]
+    return Facts(
+        patient_id=patient["patient_id"],
+        zone=ZoneInfo(patient["zone"] or clinic_zone),
+        clinic_zone=ZoneInfo(clinic_zone),
+        messages_allowed=patient["messages_allowed"] is not False,
+        absences=tuple(_absences(patient)),
+        courses=tuple(_course(row, items.values()) for row in patient["courses"]),
+        visits=tuple(map(_visit, patient["visits"])),
+        done=frozenset(key for key, item in items.items() if item.state is State.DONE),
+    )
+
+
+def _absences(patient: Row) -> Iterator[Absence]:
+    """A death and a consent that is no consent end for good or were a mistake, so of what is over only a departure was an absence."""
+    followed, stood = _spans(patient["active"]), _spans(patient["treatment_stood"])
+    yield from (Absence(Cause.WITHDRAWAL, gap) for gap in _gaps(followed))
+    yield from (Absence(Cause.CONSENT_REVOKED, gap) for gap in _gaps(stood) if _was_revoked(patient, gap))
+    since = _end(followed) or patient["status_since"] or _LONG_AGO
+    if patient["status"] == PatientStatus.DECEASED:
+        yield Absence(Cause.DEATH, Span(since), patient["status_version"])
+    if patient["left_version"] is not None or patient["status"] == PatientStatus.WITHDRAWN:
+        yield Absence(Cause.WITHDRAWAL, Span(since), patient["left_version"] or 0)
+    if patient["revoked"]:
+        # Decisions of intake are counted apart from departures; below 0 they have names of their own.
+        number = -patient["revoked_version"] if patient["revoked_version"] else 1
+        yield Absence(Cause.CONSENT_REVOKED, Span(_revoked_since(patient)), number)
+
+
+def _was_revoked(patient: Row, gap: Span) -> bool:
+    """Whether a revocation ended what stood before the gap. After one that merely expired follow-up went on."""
+    revoked_at = patient["treatment_revoked_at"]
+    return revoked_at is not None and gap.holds(revoked_at)
+
+
+def _revoked_since(patient: Row) -> datetime:
+    told: datetime | None = patient["treatment_since"] if patient["treatment_standing"] == "revoked" else patient["treatment_revoked_at"]
+    return told or _LONG_AGO
+
+
+def _course(row: Row, items: Iterable[Stored]) -> Course:
+    """``ran`` leaves out the times on hold, in which a course is followed all the same: the one that lasts is no gap."""
+    course_id, ended = UUID(row["course_id"]), row["status"] in ENDED_COURSE
+    ran = _spans(row["ran"]) or [Span()]
+    if not ended:
+        return Course(course_id, (*ran[:-1], Span(ran[-1].since)))
+    if ran[-1].until is None:
+        return Course(course_id, (*ran[:-1], Span(ran[-1].since, _after_the_last_week(course_id, items))))
+    return Course(course_id, tuple(ran))
+
+
+def _after_the_last_week(course_id: UUID, items: Iterable[Stored]) -> datetime:
+    """When a course ended is not known where it was told before it was kept: it was after the last week that was asked."""
+    weeks = [item.times.opens_at for item in items if item.key.anchor_id == course_id and item.key.code == WEEKLY and item.times.opens_at]
+    return max(weeks, default=_LONG_AGO) + timedelta(seconds=1)
+
+
+def _visit(row: Row) -> Visit:
+    ended = row["state"] not in _STATES
+    return Visit(
+        infusion_id=UUID(row["infusion_id"]),
+        course_id=UUID(row["course_id"]),
+        state=_STATES.get(row["state"], VisitState.ENDED),
+        scheduled_at=_moment(row["scheduled_at"]),
+        started_at=_moment(row["started_at"]),
+        pump_ended_at=_moment(row["pump_ended_at"]),
+        discharged_at=_moment(row["discharged_at"]),
+        outcome=Outcome(row["state"]) if ended else None,
+        drug_given=row["drug_given"],
+    )
+
+
+def _spans(told: Sequence[Row] | None) -> list[Span]:
+    return [Span(_moment(span["since"]), _moment(span["until"])) for span in told or ()]
+
+
+def _gaps(spans: Sequence[Span]) -> Iterator[Span]:
+    return (Span(before.until, after.since) for before, after in pairwise(spans) if before.until and after.since)
+
+
+def _end(spans: Sequence[Span]) -> datetime | None:
+    return spans[-1].until if spans else None
+
+
+def _moment(told: str | None) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told)
