@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.followup.plans.stored import PAST_DUE, Cover, CoverKind, Items, Stored
 from services.followup.plans.wanted import Key, State, Times
+from services.followup.reasons import ReasonCode
 
 Row = Mapping[str, Any]  # Any: columns of several types
 
@@ -107,10 +108,10 @@ def _times(row: Row) -> Times:
 
 
 def _covers(rows: Sequence[Row], key_of: Mapping[UUID, Key]) -> Iterator[Cover]:
-    tasks = (row for row in rows if row["what"] != CHECK_IN)
-    for number, row in enumerate(tasks, 1):
-        by_telephone = (row["kind"], row["focus_kind"]) == (BY_STAFF, "CheckIn")
-        kind = CoverKind.TELEPHONE if by_telephone else COVER_KINDS.get(row["kind"])
+    """Further attempts of one call are one cover, as the last of them stands: an earlier one reached nobody."""
+    calls = {(row["kind"], row["focus_id"], row["ordinal"]): row for row in rows if row["what"] != CHECK_IN}
+    for number, row in enumerate(calls.values(), 1):
+        kind = _cover_kind(row)
         if kind is not None:
             yield Cover(
                 kind,
@@ -119,10 +120,17 @@ def _covers(rows: Sequence[Row], key_of: Mapping[UUID, Key]) -> Iterator[Cover]:
                 str((row["facts"] or {}).get("cause", row["because"])),
                 open=row["status"] in ("requested", "accepted", "on-hold"),
                 done=row["status"] == "completed",
-                due_at=row["due_at"] if by_telephone else None,
+                due_at=row["due_at"] if kind is CoverKind.TELEPHONE else None,
                 row_id=row["row_id"],
                 version=row["version"],
             )
+
+
+def _cover_kind(row: Row) -> CoverKind | None:
+    """A call in place of a link is the comparison's where a check-in was asked after all; any other was raised, as by silence."""
+    if (row["kind"], row["focus_kind"]) == (BY_STAFF, "CheckIn"):
+        return CoverKind.TELEPHONE if row["because"] == ReasonCode.ASKED_AFTER_ALL else CoverKind.OVERDUE
+    return COVER_KINDS.get(row["kind"])
 
 
 def _covered(row: Row, kind: CoverKind, key_of: Mapping[UUID, Key]) -> Iterator[Key]:
