@@ -29,38 +29,43 @@ def correction_routes(limits: LimitsInForce) -> Router:
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
         return taken(
-            call, await commands.amend(call, infusion_id, body, await limits.at(call.db, body.pump_started_at or call.now, call.now))
+            call,
+            await commands.amend(
+                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, body.pump_started_at or call.now, call.now)
+            ),
         )
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def request_entered_in_error(infusion_id: UUID, body: RequestEnteredInError, call: Call) -> InfusionOut:
         """Say that this record should never have existed. Nothing changes until another person confirms."""
-        return taken(call, await commands.request_entered_in_error(call, infusion_id, body))
+        return taken(call, await commands.request_entered_in_error(call.db, call.actor, call.now, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/entered-in-error/confirm")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def confirm_entered_in_error(infusion_id: UUID, body: ConfirmEnteredInError, call: Call) -> InfusionOut:
         """Agree, as a second person, that this record should never have existed."""
-        return taken(call, await commands.confirm_entered_in_error(call, infusion_id, body))
+        return taken(call, await commands.confirm_entered_in_error(call.db, call.actor, call.now, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/entered-in-error/withdraw")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def withdraw_entered_in_error(infusion_id: UUID, body: WithdrawEnteredInError, call: Call) -> InfusionOut:
         """Take back the request that nobody has confirmed yet: the record is right after all."""
-        return taken(call, await commands.withdraw_entered_in_error(call, infusion_id, body))
+        return taken(call, await commands.withdraw_entered_in_error(call.db, call.actor, call.now, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/restore")
     @access("system/Procedure.u", person=DESK, corrects=True, phi="write")
     async def restore_visit(infusion_id: UUID, body: RestoreVisit, call: Call) -> InfusionOut:
         """Take back a check-in, cancellation, no-show or "not done" that was a mistake. What was saved meanwhile stays readable."""
-        return taken(call, await commands.restore(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.restore(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/review")
     @access("system/Procedure.u", person=DECIDES, corrects=True, phi="write")
     async def settle_review(infusion_id: UUID, body: SettleReview, call: Call) -> InfusionOut:
         """Say what came of looking at a record that needs review. The mark stays readable, settled."""
-        return taken(call, await reviews.settle(call, infusion_id, body))
+        return taken(call, await reviews.settle(call.db, call.actor, call.now, infusion_id, body))
 
     @router.get("/infusions/{infusion_id}/versions")
     @access("system/Procedure.r", system_or_person=CLINICAL, phi="read")

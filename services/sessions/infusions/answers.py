@@ -166,7 +166,9 @@ def shown(call: CallContext, infusion: Infusion) -> InfusionOut:
 
 
 def taken(call: CallContext, step: Taken) -> InfusionOut:
-    """The record after a step, as this caller may see it, with what is otherwise today."""
+    """The record after a step, as this caller may see it, with what is otherwise today, and its version."""
+    call.patient(step.infusion.patient_id)
+    call.etag(step.infusion.version)
     today = [difference._asdict() for difference in step.differs_today]
     return InfusionOut.of(step.infusion.model_dump(), clinical=sees_clinical(call.caller), differs_today=today)
 

@@ -34,7 +34,7 @@ def visit_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.c", person=DESK, phi="write")
     async def schedule_infusion(body: ScheduleInfusion, call: Call) -> InfusionOut:
         """Book a visit of a patient within a course."""
-        booked = await commands.schedule(call, body, await limits.at(call.db, call.now, call.now))
+        booked = await commands.schedule(call.db, call.actor, call.now, body, await limits.at(call.db, call.now, call.now))
         call.created(f"/sessions/v1/infusions/{booked.infusion.infusion_id}")
         return taken(call, booked)
 
@@ -70,31 +70,35 @@ def visit_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=DESK, phi="write")
     async def reschedule_infusion(infusion_id: UUID, body: RescheduleInfusion, call: Call) -> InfusionOut:
         """Move a booking."""
-        return taken(call, await commands.reschedule(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.reschedule(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/cancel")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def cancel_infusion(infusion_id: UUID, body: CancelInfusion, call: Call) -> InfusionOut:
         """Give a booking up before check-in."""
-        return taken(call, await commands.cancel(call, infusion_id, body))
+        return taken(call, await commands.cancel(call.db, call.actor, call.now, infusion_id, body))
 
     @router.post("/infusions/{infusion_id}/no-show")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def mark_no_show(infusion_id: UUID, call: Call) -> InfusionOut:
         """The patient did not come."""
-        return taken(call, await commands.no_show(call, infusion_id, await limits.at(call.db, call.now, call.now)))
+        return taken(call, await commands.no_show(call.db, call.actor, call.now, infusion_id, await limits.at(call.db, call.now, call.now)))
 
     @router.post("/infusions/{infusion_id}/check-in")
     @access("system/Procedure.u", person=DESK, phi="write")
     async def check_patient_in(infusion_id: UUID, body: CheckIn, call: Call) -> InfusionOut:
         """The patient has arrived."""
-        return taken(call, await commands.check_in(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.check_in(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/not-done")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def mark_not_done(infusion_id: UUID, body: NotDone, call: Call) -> InfusionOut:
         """The patient came and no drug was given."""
-        return taken(call, await commands.not_done(call, infusion_id, body))
+        return taken(call, await commands.not_done(call.db, call.actor, call.now, infusion_id, body))
 
     return router
 
@@ -107,37 +111,55 @@ def step_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def start_infusion(infusion_id: UUID, body: StartInfusion, call: Call) -> InfusionOut:
         """Start the pump. Refused without consent, on a held course, above a limit that no prescriber has decided about."""
-        return taken(call, await commands.start(call, infusion_id, body, await limits.at(call.db, body.pump_started_at, call.now)))
+        return taken(
+            call,
+            await commands.start(
+                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, body.pump_started_at, call.now)
+            ),
+        )
 
     @router.post("/infusions/{infusion_id}/pump-end")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def end_pump(infusion_id: UUID, body: EndPump, call: Call) -> InfusionOut:
         """The pump has run to its end; recovery begins."""
-        return taken(call, await commands.end_pump(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.end_pump(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/stop-early")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def stop_infusion_early(infusion_id: UUID, body: StopEarly, call: Call) -> InfusionOut:
         """The pump was stopped before its time; recovery begins, and its discharge closes the record as stopped-early."""
-        return taken(call, await commands.stop_early(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.stop_early(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/complete")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def complete_infusion(infusion_id: UUID, body: CompleteInfusion, call: Call) -> InfusionOut:
         """Close the record after discharge."""
-        return taken(call, await commands.complete(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.complete(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     @router.post("/infusions/{infusion_id}/leave-against-advice")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def leave_against_advice(infusion_id: UUID, body: LeaveAgainstAdvice, call: Call) -> InfusionOut:
         """The patient left before discharge."""
-        return taken(call, await commands.leave_against_advice(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call,
+            await commands.leave_against_advice(
+                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now)
+            ),
+        )
 
     @router.post("/infusions/{infusion_id}/transfer")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def transfer_patient(infusion_id: UUID, body: TransferPatient, call: Call) -> InfusionOut:
         """Emergency care took over."""
-        return taken(call, await commands.transfer(call, infusion_id, body, await limits.at(call.db, call.now, call.now)))
+        return taken(
+            call, await commands.transfer(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
+        )
 
     return router
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from services.sessions.infusions import queries, rules
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.rules import FarApart, Finding, LastGiven, Observation
@@ -15,7 +17,7 @@ from services.sessions.subjects.models import Subject
 from services.sessions.vitals.queries import holds_before
 from shared.errors import Conflict, DomainError, FieldError, Forbidden, Invalid
 from shared.events.intake import Role
-from shared.web import CallContext
+from shared.security.caller import Actor
 
 _BARRED = {
     "patient-deceased": "The patient has died.",
@@ -44,9 +46,11 @@ def refuse_barred(subject: Subject, at: datetime, now: datetime, *, starting: bo
         raise infusion.refusal(code, detail) if infusion is not None else Conflict(code, detail)
 
 
-async def refuse_held(call: CallContext, infusion: Infusion, at: datetime, override: Override | None, limits: Limits) -> None:
+async def refuse_held(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, at: datetime, override: Override | None, limits: Limits
+) -> None:
     """Raises 409 hold-criteria-met when the last readings before a start hold it and no prescriber has decided otherwise."""
-    holds = await holds_before(call.db, infusion.infusion_id, at, limits)
+    holds = await holds_before(db, infusion.infusion_id, at, limits)
     if not holds:
         return
     refusal = ask_override(
@@ -59,13 +63,15 @@ async def refuse_held(call: CallContext, infusion: Infusion, at: datetime, overr
         code="hold-criteria-met",
     )
     names = [hold.rule for hold in holds]
-    by_prescriber(call, infusion, override, refusal, criteria=names, limits_version=limits.vitals.version)
+    by_prescriber(actor, now, infusion, override, refusal, criteria=names, limits_version=limits.vitals.version)
 
 
-async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, confirmation: Override | None, limits: Limits) -> None:
+async def refuse_duplicate(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, at: datetime, confirmation: Override | None, limits: Limits
+) -> None:
     """Raises 409 possible-duplicate for a visit so near to another one, unless somebody says that they are two, and why."""
     within = limits.infusions.visit.duplicate_within_hours
-    near = [other for other in await queries.visits_near(call.db, infusion, at, within.hours) if not infusion.confirmed_beside(other)]
+    near = [other for other in await queries.visits_near(db, infusion, at, within.hours) if not infusion.confirmed_beside(other)]
     if not near:
         return
     ids = [str(other.infusion_id) for other in near]
@@ -75,10 +81,10 @@ async def refuse_duplicate(call: CallContext, infusion: Infusion, at: datetime, 
             f"The patient has another visit within {within.value} h; if they are two, repeat with duplicate_confirmation.",
             extra={"infusion_ids": ids, "override": "duplicate_confirmation", "source": within.source},
         )
-    infusion.note_override("possible-duplicate", actor=call.caller.actor, reason=confirmation.reason, at=call.now, not_the_same_as=ids)
+    infusion.note_override("possible-duplicate", actor=actor.name, reason=confirmation.reason, at=now, not_the_same_as=ids)
 
 
-def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override | None, *found: FarApart | None) -> None:
+def refuse_far_apart(actor: Actor, now: datetime, infusion: Infusion, override: Override | None, *found: FarApart | None) -> None:
     """Raises 409 needs-override for times so far apart that a wrong date is likelier; whoever records them may say why they are right.
 
     Nobody is asked again about two times that a reason was given for.
@@ -90,7 +96,7 @@ def refuse_far_apart(call: CallContext, infusion: Infusion, override: Override |
         detail = f"The time is usually {doubts[0].usual}; if it is right, repeat the step with time_override."
         raise ask_override(infusion, [doubt.met for doubt in doubts], "time_override", detail)
     for doubt in doubts:
-        infusion.note_override(doubt.met.rule, actor=call.caller.actor, reason=override.reason, at=call.now, times=_kept(doubt.times))
+        infusion.note_override(doubt.met.rule, actor=actor.name, reason=override.reason, at=now, times=_kept(doubt.times))
 
 
 def refuse_early_no_show(infusion: Infusion, now: datetime, limits: Limits) -> None:
@@ -103,7 +109,13 @@ def refuse_early_no_show(infusion: Infusion, now: datetime, limits: Limits) -> N
 
 
 def refuse_unlikely_weight(
-    call: CallContext, infusion: Infusion, weight_kg: Decimal, last: LastGiven, override: Override | None, limits: Limits
+    actor: Actor,
+    now: datetime,
+    infusion: Infusion,
+    weight_kg: Decimal,
+    last: LastGiven,
+    override: Override | None,
+    limits: Limits,
 ) -> Decimal:
     """The weight by which the dose is judged. Raises 409 needs-override for an unlikely one that nobody has given a reason for.
 
@@ -113,7 +125,7 @@ def refuse_unlikely_weight(
     doubt = rules.unlikely_weight(weight_kg, last, limits.infusions.weight_kg)
     if doubt is None:
         return weight_kg
-    settles = override is not None and Role.PRESCRIBER in call.caller.roles
+    settles = override is not None and Role.PRESCRIBER in actor.roles
     if infusion.spoke_of(weight_kg) and (infusion.counted_weight(weight_kg) == weight_kg or not settles):
         return infusion.counted_weight(weight_kg)
     if override is None:
@@ -121,12 +133,13 @@ def refuse_unlikely_weight(
         raise ask_override(infusion, [doubt.met], "weight_override", detail)
     counts = weight_kg if settles else doubt.counts_kg
     said = {"weight_kg": str(weight_kg), "counts_kg": str(counts), "limits_version": limits.infusions.version}
-    infusion.note_override(doubt.met.rule, actor=call.caller.actor, reason=override.reason, at=call.now, **said)
+    infusion.note_override(doubt.met.rule, actor=actor.name, reason=override.reason, at=now, **said)
     return counts
 
 
 def refuse_unusual_dose(
-    call: CallContext,
+    actor: Actor,
+    now: datetime,
     infusion: Infusion,
     dose_mg: Decimal,
     weight_kg: Decimal,
@@ -147,11 +160,11 @@ def refuse_unusual_dose(
         return
     refusal = ask_override(infusion, found, "dose_override", detail)
     approved = (dose_mg / weight_kg).quantize(Decimal("0.0001"), ROUND_UP)
-    by_prescriber(call, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
+    by_prescriber(actor, now, infusion, override, refusal, mg_per_kg=str(approved), limits_version=limits.infusions.version)
 
 
 def refuse_short_observation(
-    call: CallContext, infusion: Infusion, observation: Observation, override: Override | None, limits: Limits
+    actor: Actor, now: datetime, infusion: Infusion, observation: Observation, override: Override | None, limits: Limits
 ) -> None:
     """Raises 409 observation-not-over for a discharge so soon after the pump's end, unless a prescriber has decided about these times."""
     times = (observation.pump_ended_at, observation.discharged_at)
@@ -161,7 +174,7 @@ def refuse_short_observation(
         return
     detail = f"Discharge is due {needed.value} min after the pump ended; a prescriber may repeat the step with observation_override."
     refusal = ask_override(infusion, [met], "observation_override", detail, code=met.rule)
-    by_prescriber(call, infusion, override, refusal, limits_version=limits.infusions.version, times=_kept(times))
+    by_prescriber(actor, now, infusion, override, refusal, limits_version=limits.infusions.version, times=_kept(times))
 
 
 def ask_override(infusion: Infusion, met: Sequence[Met], override: str, detail: str, *, code: str = "needs-override") -> Conflict:
@@ -169,13 +182,15 @@ def ask_override(infusion: Infusion, met: Sequence[Met], override: str, detail: 
     return infusion.refusal(code, detail, override=override, source=met[0].source, rules=[one._asdict() for one in met])
 
 
-def by_prescriber(call: CallContext, infusion: Infusion, override: Override | None, refusal: DomainError, **details: object) -> None:
+def by_prescriber(
+    actor: Actor, now: datetime, infusion: Infusion, override: Override | None, refusal: DomainError, **details: object
+) -> None:
     """Let a prescriber act against a rule with a reason, which is kept under the refusal's code; without one the refusal stands."""
     if override is None:
         raise refusal
-    if Role.PRESCRIBER not in call.caller.roles:
+    if Role.PRESCRIBER not in actor.roles:
         raise Forbidden("prescriber-needed", "Only a prescriber may decide this.")
-    infusion.note_override(refusal.code, actor=call.caller.actor, reason=override.reason, at=call.now, **details)
+    infusion.note_override(refusal.code, actor=actor.name, reason=override.reason, at=now, **details)
 
 
 def _kept(times: tuple[datetime, datetime]) -> list[str]:

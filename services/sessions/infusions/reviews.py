@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from services.sessions.infusions import queries
 from services.sessions.infusions.models import Infusion
 from services.sessions.infusions.schemas import SettleReview
@@ -14,7 +16,7 @@ from services.sessions.limits import Limits, LimitsInForce
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
 from services.sessions.vitals.queries import held_after, holds_before
-from shared.web import CallContext
+from shared.security.caller import Actor
 
 START_BARRED = "start-barred"
 """The start was corrected to a time at which nothing might have been started."""
@@ -25,7 +27,9 @@ START_BEFORE_HOLD = "start-before-hold"
 """When the start was entered, readings that held it were on the record; it was dated before them, so nobody had to decide about them."""
 
 
-async def review_start(call: CallContext, infusion: Infusion, subject: Subject, measured_at: datetime, limits: LimitsInForce) -> None:
+async def review_start(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject, measured_at: datetime, limits: LimitsInForce
+) -> None:
     """Judge the check before a start again when readings of that time were added or struck; mark the record where it would be held.
 
     The limits are those that counted at the start.
@@ -35,24 +39,28 @@ async def review_start(call: CallContext, infusion: Infusion, subject: Subject, 
     started_at = infusion.pump_started_at
     if started_at is None or infusion.state is InfusionState.ENTERED_IN_ERROR:
         return
-    judged_by = await limits.at(call.db, started_at, call.now)
+    judged_by = await limits.at(db, started_at, now)
     since = started_at - judged_by.infusions.visit.reading_before_start_minutes.minutes
     if not since <= measured_at <= started_at:
         return
-    await call.db.flush()
-    await _review_holds(call, infusion, subject, judged_by)
+    await db.flush()
+    await _review_holds(db, actor, now, infusion, subject, judged_by)
 
 
-async def review_moved_start(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+async def review_moved_start(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject, limits: Limits
+) -> Taken | None:
     """Mark a record whose start was corrected to a time at which patient, course, consent or readings did not allow one.
 
     The correction stands, for it says what happened; that it should not have happened is for a prescriber to look at.
     """
-    barred = await _review_barred(call, infusion, subject)
-    return await _review_holds(call, infusion, subject, limits) or barred
+    barred = await _review_barred(db, actor, now, infusion, subject)
+    return await _review_holds(db, actor, now, infusion, subject, limits) or barred
 
 
-async def review_entered_start(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+async def review_entered_start(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject, limits: Limits
+) -> Taken | None:
     """Mark a start that was entered after readings that held it, and dated before them.
 
     It may be true: the pump ran before anybody entered its start. It is also how a hold is passed without a prescriber. The record cannot
@@ -61,37 +69,42 @@ async def review_entered_start(call: CallContext, infusion: Infusion, subject: S
     """
     started_at = infusion.pump_started_at
     assert started_at is not None
-    held = await held_after(call.db, infusion.infusion_id, started_at, limits)
-    return await _mark(call, infusion, subject, START_BEFORE_HOLD, [hold.rule for hold in held if hold.rule not in infusion.decided_holds])
+    held = await held_after(db, infusion.infusion_id, started_at, limits)
+    return await _mark(
+        db, actor, now, infusion, subject, START_BEFORE_HOLD, [hold.rule for hold in held if hold.rule not in infusion.decided_holds]
+    )
 
 
-async def _review_holds(call: CallContext, infusion: Infusion, subject: Subject, limits: Limits) -> Taken | None:
+async def _review_holds(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject, limits: Limits
+) -> Taken | None:
     started_at = infusion.pump_started_at
     assert started_at is not None
-    holds = await holds_before(call.db, infusion.infusion_id, started_at, limits)
+    holds = await holds_before(db, infusion.infusion_id, started_at, limits)
     undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
-    return await _mark(call, infusion, subject, START_HELD, undecided)
+    return await _mark(db, actor, now, infusion, subject, START_HELD, undecided)
 
 
-async def _review_barred(call: CallContext, infusion: Infusion, subject: Subject) -> Taken | None:
+async def _review_barred(db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject) -> Taken | None:
     started_at = infusion.pump_started_at
     assert started_at is not None
-    barred = barred_at(subject, started_at, call.now, starting=True)
+    barred = barred_at(subject, started_at, now, starting=True)
     found = [] if barred is None else [barred]
-    if not await treatment_consented(call.db, infusion.patient_id, started_at):
+    if not await treatment_consented(db, infusion.patient_id, started_at):
         found.append("consent-missing")
-    return await _mark(call, infusion, subject, START_BARRED, found)
+    return await _mark(db, actor, now, infusion, subject, START_BARRED, found)
 
 
-async def _mark(call: CallContext, infusion: Infusion, subject: Subject, code: str, rules: Sequence[str]) -> Taken | None:
-    event = infusion.mark_for_review(subject, code, rules, call.now) if rules else None
-    return None if event is None else await record(call, infusion, subject, "marked-for-review", event)
+async def _mark(
+    db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject, code: str, rules: Sequence[str]
+) -> Taken | None:
+    event = infusion.mark_for_review(subject, code, rules, now) if rules else None
+    return None if event is None else await record(db, actor, now, infusion, subject, "marked-for-review", event)
 
 
-async def settle(call: CallContext, infusion_id: UUID, body: SettleReview) -> Taken:
+async def settle(db: AsyncSession, actor: Actor, now: datetime, infusion_id: UUID, body: SettleReview) -> Taken:
     """Somebody has looked at what was marked. Raises 404, 428 or 412, and 409 nothing-to-review."""
-    infusion, subject = await queries.get_infusion_for_change(call.db, infusion_id)
-    call.patient(infusion.patient_id)
-    call.require_version(infusion.version)
-    event = infusion.settle_reviews(actor=call.caller.actor, reason=body.reason, now=call.now)
-    return await record(call, infusion, subject, "reviewed", event, reason=body.reason)
+    infusion, subject = await queries.get_infusion_for_change(db, infusion_id)
+    actor.require_version(infusion.version)
+    event = infusion.settle_reviews(actor=actor.name, reason=body.reason, now=now)
+    return await record(db, actor, now, infusion, subject, "reviewed", event, reason=body.reason)

@@ -6,8 +6,9 @@ from services.sessions.infusions.queries import get_infusion
 from services.sessions.limits import LimitsInForce
 from services.sessions.roles import CHAIR, CLINICAL, RECORD
 from services.sessions.vitals import commands, queries
+from services.sessions.vitals.commands import Kept
 from services.sessions.vitals.schemas import RecordVitalSigns, StrikeVitalSigns, VitalSignsOut
-from shared.web import Call, Listing, Page, Router, access, page_of
+from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
 def vital_routes(limits: LimitsInForce) -> Router:
@@ -21,7 +22,7 @@ def vital_routes(limits: LimitsInForce) -> Router:
 
         A charting aid: it raises no alarm.
         """
-        return VitalSignsOut.of(await commands.record_vital_signs(call, infusion_id, body, limits))
+        return _shown(call, await commands.record_vital_signs(call.db, call.actor, call.now, infusion_id, body, limits))
 
     @router.post("/infusions/{infusion_id}/vital-signs/{vital_signs_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")  # a correction of the visit's record, as an amendment is
@@ -31,8 +32,7 @@ def vital_routes(limits: LimitsInForce) -> Router:
         One that they held stays held until all that they had is taken again, or a prescriber decides. The check before a start is judged
         again; what was started and would be held now is marked for review.
         """
-        signs = await commands.strike_vital_signs(call, infusion_id, vital_signs_id, body, limits)
-        return VitalSignsOut.of(signs)
+        return _shown(call, await commands.strike_vital_signs(call.db, call.actor, call.now, infusion_id, vital_signs_id, body, limits))
 
     @router.get("/infusions/{infusion_id}/vital-signs")
     @access("system/Observation.r", system_or_person=CLINICAL, phi="read")
@@ -44,3 +44,9 @@ def vital_routes(limits: LimitsInForce) -> Router:
         return found.listing(VitalSignsOut.of)
 
     return router
+
+
+def _shown(call: CallContext, kept: Kept) -> VitalSignsOut:
+    call.patient(kept.patient_id)
+    call.etag(kept.signs.version)
+    return VitalSignsOut.of(kept.signs)
