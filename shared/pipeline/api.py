@@ -10,6 +10,7 @@ from shared.db import let_go
 from shared.events import registry
 from shared.parked_reasons import ParkedReason
 from shared.pipeline import commands, queries
+from shared.pipeline.commands import Trail
 from shared.pipeline.schemas import (
     MAX_NUMBER,
     Discarded,
@@ -80,13 +81,15 @@ def _mending(router: Router, service: Service) -> None:
     @operator_access("system/Pipeline.u")
     async def redrive_parked(body: RedriveParked, call: Call) -> Redriven:
         """Try parked records again, in the order of each key. What fails again stays parked with a fresh reason. A dry run by default."""
-        return await commands.redrive(call, service, body)
+        return await commands.redrive(call.db, call.actor, service, body, Trail(call.caller.client_id, call.request_id))
 
     @router.post("/parked/{parked_id}/discard")
     @operator_access("system/Pipeline.u")
     async def discard_parked(parked_id: ParkedNumber, body: DiscardParked, call: Call) -> Discarded:
         """Give a record up for good, by name and with a reason."""
-        return await commands.discard(call, parked_id, body)
+        discarded = await commands.discard(call.db, call.actor, parked_id, body)
+        call.about(f"parked/{parked_id}", purpose=f"{body.by}: {body.reason}")
+        return discarded
 
 
 def _telling_again(router: Router, service: Service) -> None:
@@ -94,7 +97,9 @@ def _telling_again(router: Router, service: Service) -> None:
     @operator_access("system/Pipeline.u")
     async def republish_events(body: RepublishSince, call: Call) -> Republished:
         """Tell events of this service again, with the ids they have. A dry run by default."""
-        return await telling.republish(call, body)
+        stretch = "/".join((body.since.isoformat(), body.until.isoformat() if body.until else ""))
+        call.about(f"event_log/{stretch}", purpose=f"{body.by}: {body.reason}")
+        return await telling.republish(call.db, body)
 
     if service.inbox is None:
         return
@@ -103,10 +108,16 @@ def _telling_again(router: Router, service: Service) -> None:
     @operator_access("system/Pipeline.u")
     async def replay_range(body: ReplayRange, call: Call) -> Replayed:
         """Read a range of a partition into this service again; what it had is skipped. A dry run by default."""
-        return await telling.replay(call, service, body)
+        replayed = await telling.replay(call.db, service, body)
+        stretch = f"{replayed.from_offset}-{replayed.to_offset}"
+        call.about(f"{body.topic}/{body.partition}@{stretch}", purpose=f"{body.by}: {body.reason}")
+        return replayed
 
     @router.post("/settle-gap")
     @operator_access("system/Pipeline.u")
     async def settle_gap(body: SettleGap, call: Call) -> GapSettled:
         """Let a consumer go on behind records that are lost, by name and with a reason. A dry run by default."""
-        return await telling.settle_gap(call, service, body)
+        settled = await telling.settle_gap(call.db, service, body)
+        if not body.dry_run:
+            call.about(f"{body.topic}/{body.partition}", purpose=f"{body.by}: {body.reason}")
+        return settled

@@ -1,6 +1,7 @@
 """Mending: what an operator does to the pipeline of a service. Only one of these works at a time in a service, on whatever replica."""
 
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,45 +16,53 @@ from shared.pipeline.redriving import Choice, Lane, Outcome, Redrive
 from shared.pipeline.schemas import Discarded, DiscardParked, ParkedState, Redriven, RedriveParked, StillParked
 from shared.pipeline.shown import key as shown_key
 from shared.security.audit import AuditEvent, append
-from shared.security.caller import OUTSIDE_CLINICS
+from shared.security.caller import OUTSIDE_CLINICS, Actor
 from shared.service import Service
-from shared.web import CallContext
 
 _LANES_AT_ONCE = 1000
 
 
-async def redrive(call: CallContext, service: Service, wanted: RedriveParked) -> Redriven:
-    """Try chosen records again, or tell which they are. Records are settled one by one; repeating takes up where it stopped."""
+class Trail(NamedTuple):
+    """What the audit row of each try names of the request."""
+
+    client_id: str
+    request_id: str
+
+
+async def redrive(db: AsyncSession, actor: Actor, service: Service, wanted: RedriveParked, trail: Trail) -> Redriven:
+    """Try chosen records again, or tell which they are. Records are settled one by one; repeating takes up where it stopped.
+
+    Each try leaves an audit row of its own, with what ``trail`` says of the request.
+    """
     choice = chosen(wanted)
-    await one_at_a_time(call.db)
+    await one_at_a_time(db)
     lanes, aside = [], 0
     if service.inbox is not None:
         lanes = await redriving.lanes(
-            call.db, service.inbox.consumer, choice, after=wanted.after, limit=_LANES_AT_ONCE, resume_at=wanted.resume_at
+            db, service.inbox.consumer, choice, after=wanted.after, limit=_LANES_AT_ONCE, resume_at=wanted.resume_at
         )
-        aside = await redriving.set_aside(call.db, service.inbox.consumer, choice)
+        aside = await redriving.set_aside(db, service.inbox.consumer, choice)
     first = wanted.after == 0 and wanted.resume_at is None
-    outgoing = await redriving.for_relay(call.db, choice) if first else []
+    outgoing = await redriving.for_relay(db, choice) if first else []
     if wanted.dry_run:
         held_up_by = [lane.head_id for lane in lanes if not choice.takes(lane.head_id, lane.head_reason)]
         outcome = Outcome(held_up_by=held_up_by, done_up_to=lanes[-1].first_chosen if lanes else wanted.after)
     else:
-        async with kept_open(call.db):
-            outcome = await _redriven(call, service, choice, lanes, wanted.after)
-        await redriving.back_to_relay(call.db, outgoing, by=call.caller.actor)
+        async with kept_open(db):
+            outcome = await _redriven(actor, service, choice, lanes, wanted.after, trail)
+        await redriving.back_to_relay(db, outgoing, by=actor.name)
         outcome.redriven += len(outgoing)
     return _answer(wanted, lanes, len(outgoing), aside, outcome)
 
 
-async def discard(call: CallContext, parked_id: int, decision: DiscardParked) -> Discarded:
+async def discard(db: AsyncSession, actor: Actor, parked_id: int, decision: DiscardParked) -> Discarded:
     """Give a record up, by name and with a reason. Its key's followers stay parked until their key is redriven."""
-    entry = await get_parked(call.db, parked_id, for_update=True)
+    entry = await get_parked(db, parked_id, for_update=True)
     if entry.state != ParkedState.PARKED:
         raise Conflict("state", "This record is settled.", extra={"state": entry.state, "allowed": []})
-    behind = await count_behind(call.db, entry)
-    by = f"{decision.by} ({call.caller.actor})"
-    await parked.settle(call.db, parked_id, state=ParkedState.DISCARDED, by=by, why=decision.reason)
-    call.about(f"parked/{parked_id}", purpose=f"{decision.by}: {decision.reason}")
+    behind = await count_behind(db, entry)
+    by = f"{decision.by} ({actor.name})"
+    await parked.settle(db, parked_id, state=ParkedState.DISCARDED, by=by, why=decision.reason)
     return Discarded(parked_id=parked_id, key=shown_key(entry.key), behind=behind)
 
 
@@ -76,21 +85,21 @@ async def one_at_a_time(db: AsyncSession) -> None:
         )
 
 
-async def _redriven(call: CallContext, service: Service, choice: Choice, lanes: list[Lane], after: int) -> Outcome:
+async def _redriven(actor: Actor, service: Service, choice: Choice, lanes: list[Lane], after: int, trail: Trail) -> Outcome:
     if service.inbox is None:
         return Outcome(done_up_to=after)
-    redrive = Redrive(service.inbox, choice, by=call.caller.actor, note=partial(_note, call))
+    redrive = Redrive(service.inbox, choice, by=actor.name, note=partial(_note, trail))
     return await redrive.run(lanes, after=after)
 
 
-async def _note(call: CallContext, db: AsyncSession, parked_id: int, *, outcome: int) -> None:
+async def _note(trail: Trail, db: AsyncSession, parked_id: int, *, outcome: int) -> None:
     """The audit row of one record that was tried, outside of any clinic, in the transaction of the try."""
     await enter_clinic(db, OUTSIDE_CLINICS)
     await append(
         db,
         AuditEvent(
-            clinic_id=OUTSIDE_CLINICS, client_id=call.caller.client_id, operation="redrive_parked", action="U", phi="none", outcome=outcome,
-            request_id=call.request_id, subject=f"parked/{parked_id}",
+            clinic_id=OUTSIDE_CLINICS, client_id=trail.client_id, operation="redrive_parked", action="U", phi="none", outcome=outcome,
+            request_id=trail.request_id, subject=f"parked/{parked_id}",
         ),
     )  # fmt: skip
 

@@ -103,7 +103,7 @@ def work_routes(queue: QueueInForce) -> Router:
         return await shown(
             call,
             queue,
-            await work.claim(call.db, await queue.policy(call), task_id, Worker.of(call.caller, call.if_match), call.now),
+            await work.claim(call.db, await queue.policy(call.db, call.now), task_id, Worker.of(call.caller, call.if_match), call.now),
         )
 
     @router.post("/tasks/{task_id}/assign", response_model=TaskDetail)
@@ -113,7 +113,9 @@ def work_routes(queue: QueueInForce) -> Router:
         return await shown(
             call,
             queue,
-            await work.assign(call.db, await queue.policy(call), task_id, body.owner_id, Worker.of(call.caller, call.if_match), call.now),
+            await work.assign(
+                call.db, await queue.policy(call.db, call.now), task_id, body.owner_id, Worker.of(call.caller, call.if_match), call.now
+            ),
         )
 
     @router.post("/tasks/{task_id}/release", response_model=TaskDetail)
@@ -131,7 +133,7 @@ def work_routes(queue: QueueInForce) -> Router:
             queue,
             await work.hold(
                 call.db,
-                await queue.policy(call),
+                await queue.policy(call.db, call.now),
                 task_id,
                 body.until,
                 body.reason,
@@ -154,7 +156,7 @@ def work_routes(queue: QueueInForce) -> Router:
             call,
             queue,
             await work.complete(
-                call.db, await queue.policy(call), task_id, body.completion, Worker.of(call.caller, call.if_match), call.now
+                call.db, await queue.policy(call.db, call.now), task_id, body.completion, Worker.of(call.caller, call.if_match), call.now
             ),
         )
 
@@ -177,14 +179,14 @@ async def found_tasks(call: CallContext, page: PageParams, wanted: Filters, view
 
 async def by_roles(call: CallContext, queue: QueueInForce, wanted: Filters) -> Filters:
     """The filters with what somebody here may do, by which it is told why nobody has a task."""
-    policy = await queue.policy(call)
+    policy = await queue.policy(call.db, call.now)
     return replace(wanted, takeable=policy.takeable(await queries.roles_here(call.db)))
 
 
 async def telling(call: CallContext, queue: QueueInForce, tasks: Sequence[CareTask]) -> Telling:
     """Without a named person, tasks read as for a coordinator."""
     zones = await queries.zones_of(call.db, [task.patient_id for task in tasks])
-    policy = await queue.policy(call)
+    policy = await queue.policy(call.db, call.now)
     clinical = not policy.note_readers.isdisjoint(call.caller.roles)
     takeable = policy.takeable(await queries.roles_here(call.db)) if any(task.unassigned for task in tasks) else frozenset()
     return Telling(queue.texts, policy, zones, call.now, clinical, takeable, await suggested_owners(call.db, policy, tasks))

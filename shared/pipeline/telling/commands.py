@@ -1,6 +1,7 @@
 """Mending by what was told before: replay into this service, republish from it, and settle what is lost on the way."""
 
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import offsets
 from shared.bus import BusUnavailable, Outlook, Place, Position
@@ -11,21 +12,19 @@ from shared.pipeline.commands import one_at_a_time
 from shared.pipeline.telling import replaying
 from shared.pipeline.telling.schemas import GapSettled, Replayed, ReplayRange, Republished, RepublishSince, SettleGap
 from shared.service import Service
-from shared.web import CallContext
 
 _EVENTS_AT_ONCE = 10_000
 
 
-async def replay(call: CallContext, service: Service, wanted: ReplayRange) -> Replayed:
+async def replay(db: AsyncSession, service: Service, wanted: ReplayRange) -> Replayed:
     """Read a range again into this service's consumer. Its stored position stays, so its own reading goes on undisturbed."""
     inbox, place = _consumer(service, wanted.topic), (wanted.topic, wanted.partition)
     if (wanted.from_offset is None) == (wanted.since is None):
         raise Invalid("selection-required", "Name exactly one of from_offset and since.")
-    await one_at_a_time(call.db)
+    await one_at_a_time(db)
     try:
-        async with kept_open(call.db):
+        async with kept_open(db):
             start, end = await _range(service, inbox, place, wanted)
-            call.about(f"{wanted.topic}/{wanted.partition}@{start}-{end}", purpose=f"{wanted.by}: {wanted.reason}")
             tally = await replaying.replay(inbox, service.bus, place, start, end, dry_run=wanted.dry_run)
     except BusUnavailable:
         raise Unavailable("The bus cannot be reached.") from None
@@ -36,31 +35,28 @@ async def replay(call: CallContext, service: Service, wanted: ReplayRange) -> Re
     )  # fmt: skip
 
 
-async def republish(call: CallContext, wanted: RepublishSince) -> Republished:
+async def republish(db: AsyncSession, wanted: RepublishSince) -> Republished:
     """Put events into the outbox again, part by part, as they were told: the same rows make the same bytes with the same ids."""
-    await one_at_a_time(call.db)
+    await one_at_a_time(db)
     bounds = {"since": wanted.since, "until": wanted.until, "after": wanted.after, "limit": _EVENTS_AT_ONCE}
-    stretch = "/".join((wanted.since.isoformat(), wanted.until.isoformat() if wanted.until else ""))
-    call.about(f"event_log/{stretch}", purpose=f"{wanted.by}: {wanted.reason}")
-    row = (await call.db.execute(_COUNT if wanted.dry_run else _REPUBLISH, bounds)).one()
+    row = (await db.execute(_COUNT if wanted.dry_run else _REPUBLISH, bounds)).one()
     more = row.found == _EVENTS_AT_ONCE
     return Republished(
         dry_run=wanted.dry_run, events=row.found - row.waiting, waiting_already=row.waiting, next_after=row.last if more else None
     )
 
 
-async def settle_gap(call: CallContext, service: Service, wanted: SettleGap) -> GapSettled:
+async def settle_gap(db: AsyncSession, service: Service, wanted: SettleGap) -> GapSettled:
     """Store the first offset that is still there as the position. Only where the position itself is lost: nothing else is skipped."""
     inbox, place = _consumer(service, wanted.topic), (wanted.topic, wanted.partition)
-    await one_at_a_time(call.db)
-    stored = await offsets.read(call.db, inbox.consumer, place)
-    async with kept_open(call.db):
+    await one_at_a_time(db)
+    stored = await offsets.read(db, inbox.consumer, place)
+    async with kept_open(db):
         seen = await _outlook(service, inbox, place)
     if stored is None or seen is None or stored.next_offset >= seen.first_offset:
         raise Conflict("no-gap", "Nothing that this consumer has before it is lost in this partition.")
     if not wanted.dry_run:
-        await offsets.restart(call.db, inbox.consumer, place, Position(seen.first_offset))
-        call.about(f"{wanted.topic}/{wanted.partition}", purpose=f"{wanted.by}: {wanted.reason}")
+        await offsets.restart(db, inbox.consumer, place, Position(seen.first_offset))
     return GapSettled(
         dry_run=wanted.dry_run, topic=wanted.topic, partition=wanted.partition, from_offset=stored.next_offset,
         to_offset=seen.first_offset, lost=seen.first_offset - stored.next_offset,
