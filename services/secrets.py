@@ -63,7 +63,6 @@ def generate_for_containers(folder: Path) -> list[str]:
 
 
 def read(folder: Path, name: str) -> str:
-    """One secret."""
     return (folder / name).read_text().strip()
 
 

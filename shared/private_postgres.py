@@ -72,7 +72,6 @@ class PrivatePostgres:
             await self._reload()
 
     def stop(self) -> None:
-        """Stop the server."""
         if self._server is not None:
             self._server.stop()
 

@@ -140,7 +140,6 @@ class Metrics:
         self.worker_failures = self.counter("afterglow_worker_failures_total", "Rounds of a worker that failed", ("worker",))
 
     def gauge(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        """A gauge of this service."""
         return Gauge(name, help_text, labels, registry=self.registry)
 
     def pool(self, size: int, in_use: Callable[[], int]) -> None:
@@ -155,7 +154,6 @@ class Metrics:
         return snapshot
 
     def counter(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> Counter:
-        """A counter of this service."""
         return Counter(name, help_text, labels, registry=self.registry)
 
 

@@ -8,7 +8,6 @@ _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"', re.ASCII)
 
 
 def etag(version: int) -> str:
-    """The tag of a version."""
     return f'W/"{version}"'
 
 

@@ -42,7 +42,6 @@ class Ledger:
         return found
 
     async def number(self, service: str, query: str) -> int:
-        """The one number that a query gives."""
         (row,) = await self.rows(service, query)
         (value,) = row.values()
         return int(value)

@@ -127,7 +127,6 @@ class ParkedOut(Answer):
 
     @classmethod
     def of(cls, row: ParkedEntry, registry: Registry) -> Self:
-        """From its row."""
         return cls.model_validate(_described(row, registry))
 
 
@@ -139,7 +138,6 @@ class ParkedDetail(ParkedOut):
 
     @classmethod
     def with_followers(cls, row: ParkedEntry, registry: Registry, behind: int) -> Self:
-        """From its row."""
         more = {"headers": shown.headers(row.headers, registry), "behind": behind}
         return cls.model_validate(_described(row, registry) | more)
 

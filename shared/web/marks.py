@@ -26,7 +26,6 @@ def mark(scope: Scope, given: str | None) -> Marks:
 
 
 def marks_of(scope: Scope) -> Marks:
-    """The marks of this request."""
     marks: Marks = scope[_MARKS]
     return marks
 

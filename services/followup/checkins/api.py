@@ -12,7 +12,6 @@ SCOPE = "system/QuestionnaireResponse.r"
 
 
 def check_in_routes(forms: Forms) -> Router:
-    """The routes of this slice."""
     router = Router(prefix="/followup/v1", tags=["CheckIn"])
 
     @router.get("/check-ins", response_model=Listing[CheckInOut])

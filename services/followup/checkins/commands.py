@@ -159,7 +159,6 @@ def key(kind: str, check_in_id: UUID) -> str:
 
 
 def timer(kind: str, check_in_id: UUID, due_at: datetime) -> Timer:
-    """A timer of a check-in."""
     return Timer(key(kind, check_in_id), kind, due_at, check_in_id)
 
 

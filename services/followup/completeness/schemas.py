@@ -23,7 +23,6 @@ class GapOut(Answer):
 
     @classmethod
     def of(cls, gap: CompletenessGap) -> Self:
-        """From its row."""
         return cls.model_validate(gap)
 
 

@@ -148,7 +148,6 @@ def recorded_as(status: int, response: Response) -> Response:
 
 
 def style_sheet() -> Response:
-    """The one style sheet."""
     return Response(_style(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
 
 

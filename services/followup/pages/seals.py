@@ -25,7 +25,6 @@ class Whose(NamedTuple):
 
     @classmethod
     def unpacked(cls, raw: bytes) -> Self:
-        """From ``packed``."""
         return cls(
             UUID(bytes=raw[:_UUID_BYTES]), UUID(bytes=raw[_UUID_BYTES : 2 * _UUID_BYTES]), int.from_bytes(raw[2 * _UUID_BYTES :], "big")
         )

@@ -50,7 +50,6 @@ class PlanOut(Answer):
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """From its row."""
         return cls.model_validate(plan)
 
 

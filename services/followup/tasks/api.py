@@ -44,7 +44,6 @@ Wanted = Annotated[Filters, Depends(filters_of)]
 
 
 def queue_routes(queue: QueueInForce) -> Router:
-    """Looking at the queue."""
     router = Router(prefix="/followup/v1", tags=["Task"])
 
     @router.get("/tasks", response_model=Listing[TaskOut])

@@ -131,7 +131,6 @@ class TaskChange(Answer):
 
     @classmethod
     def of(cls, change: TaskHistory, task: CareTask, told: Telling) -> Self:
-        """From its row."""
         given = {name: getattr(change, name) for name in cls.model_fields if hasattr(change, name)}
         return cls.model_validate({**given, "says": told.of_change(change, task)})
 

@@ -221,7 +221,6 @@ class _Told(Formatter):
         return next(filter(None, (self._filled(text, facts) for text in texts)), "")
 
     def name(self, section: str, code: str) -> str:
-        """A code in words."""
         return self.texts.names[section].get(code) or self.texts.names[section]["other"]
 
     def moment(self, at: datetime, *, day: bool = False) -> str:

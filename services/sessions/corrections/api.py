@@ -21,7 +21,6 @@ from shared.web import Call, Listing, Page, Router, access, page_of
 
 
 def correction_routes(limits: LimitsInForce) -> Router:
-    """The routes of this slice."""
     router = Router(prefix="/sessions/v1", tags=["Infusion"])
 
     @router.post("/infusions/{infusion_id}/amend")

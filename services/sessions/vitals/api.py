@@ -12,7 +12,6 @@ from shared.web import Call, CallContext, Listing, Page, Router, access, page_of
 
 
 def vital_routes(limits: LimitsInForce) -> Router:
-    """The routes of this slice."""
     router = Router(prefix="/sessions/v1", tags=["Vital signs"])
 
     @router.post("/infusions/{infusion_id}/vital-signs", status_code=201)

@@ -23,7 +23,6 @@ class RecordVitalSigns(Body):
     moaa_s_score: int | None = None
 
     def readings(self) -> Readings:
-        """The readings by name."""
         return self.model_dump(exclude={"measured_at"})
 
 

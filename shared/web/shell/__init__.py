@@ -64,7 +64,6 @@ class Shell:
 
 
 def style_sheet() -> Response:
-    """The one style sheet of staff."""
     return Response(_style(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
 
 
