@@ -13,7 +13,7 @@ from services.followup.plans.fact_rows import facts_of
 from services.followup.plans.facts import Facts
 from services.followup.plans.stored import Items
 from services.followup.plans.stored_rows import COVER_KINDS, ITEM_KINDS, items_of
-from services.followup.subjects.commands import consent_is_revoked
+from services.followup.subjects.statements import consent_is_revoked
 from shared.db import clinic_of
 
 
