@@ -37,7 +37,7 @@ def new_of(chunk: Chunk) -> list[Readable]:
 
 def _told_otherwise(record: Record) -> Parking:
     """Nothing waits for it: the event that has this id was handled in its place."""
-    return Parking.of(record, reason=ParkedReason.OTHER_CONTENT, error_class="event-other-content", blocks_key=False)
+    return Parking.of(record, reason=ParkedReason.OTHER_CONTENT, error_class="event-other-content")
 
 
 async def before_gaps(db: AsyncSession, consumer: str, chunk: Chunk, fresh: Sequence[Readable]) -> list[Record]:

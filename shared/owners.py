@@ -38,7 +38,7 @@ async def without_strangers(db: AsyncSession, fresh: Sequence[R]) -> tuple[list[
         if owners[item.envelope.key] == item.envelope.clinic_id:
             own.append(item)
         else:
-            set_aside = Parking.of(item.record, reason=ParkedReason.TENANT_MISMATCH, error_class="event-tenant-mismatch", blocks_key=False)
+            set_aside = Parking.of(item.record, reason=ParkedReason.TENANT_MISMATCH, error_class="event-tenant-mismatch")
             strangers.append(set_aside)
     return own, strangers
 

@@ -15,12 +15,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Envelope, Headers, Record, event_id_of, sequence_of
 from shared.events.registry import MalformedEvent, UnknownEvent
-from shared.parked_reasons import ParkedReason
+from shared.parked_reasons import NEVER_APPLIED, ParkedReason
 from shared.statements import Statement
 
 TIME_OFF = "event-time-off"
-TOO_MANY_HOPS = "event-too-many-hops"
 """The code of an event whose time is years off."""
+TOO_MANY_HOPS = "event-too-many-hops"
+"""The code of an event that follows from too many others."""
 
 
 class Enveloped(Protocol):
@@ -45,10 +46,10 @@ class Parking:
     blocks_key: bool
 
     @classmethod
-    def of(cls, record: Record, *, reason: ParkedReason, error_class: str, attempts: int = 1, blocks_key: bool = True) -> "Parking":
-        """Take the key and, where it can be read, the event's id from the record."""
+    def of(cls, record: Record, *, reason: ParkedReason, error_class: str, attempts: int = 1) -> "Parking":
+        """Take the key and, where it can be read, the event's id from the record. What is never applied blocks no key."""
         key = key_of(record)
-        return cls(record, event_id_of(record), key, reason, error_class, attempts, blocks_key and key is not None)
+        return cls(record, event_id_of(record), key, reason, error_class, attempts, key is not None and reason not in NEVER_APPLIED)
 
 
 class PlaceTaken(Exception):

@@ -7,7 +7,6 @@ from datetime import timedelta
 from shared.bus import Envelope, Record, read_envelope
 from shared.clock import Clock
 from shared.events.registry import Delivery, Event, MalformedEvent, Registry, UnknownEvent
-from shared.parked_reasons import ParkedReason
 from shared.parking import TIME_OFF, TOO_MANY_HOPS, Parking, reason_of
 from shared.seen import Seen
 
@@ -44,7 +43,7 @@ MOST_HOPS = 8
 
 
 def check_hops(envelope: Envelope) -> None:
-    """Raises MalformedEvent("event-too-many-hops"): whoever asks for it, what is one too many is never applied."""
+    """Raises MalformedEvent("event-too-many-hops"): nobody applies such an event, and nothing of its key was made by it."""
     if envelope.hops > MOST_HOPS:
         raise MalformedEvent(TOO_MANY_HOPS)
 
@@ -105,11 +104,8 @@ def _add(chunk: Chunk, record: Record, registry: Registry, handled: Collection[t
         return
     if bounds is not None:
         bounds.check(envelope)
-    if envelope.hops > MOST_HOPS:
-        # Nothing waits for it: it will never be applied, and what follows it of its key was not made by it.
-        chunk.parkings.append(Parking.of(record, reason=ParkedReason.TOO_MANY_HOPS, error_class=TOO_MANY_HOPS, blocks_key=False))
-    else:
-        chunk.readable.append(Readable(record, envelope, _delivery(event, envelope)))
+    check_hops(envelope)
+    chunk.readable.append(Readable(record, envelope, _delivery(event, envelope)))
 
 
 def _event(record: Record, envelope: Envelope, registry: Registry) -> Event:
