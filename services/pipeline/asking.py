@@ -37,15 +37,20 @@ def asked(context: typer.Context) -> Iterator[Operator]:
         raise typer.Exit(1) from None
 
 
-def parts(operator: Operator, path: str, body: Json) -> Iterator[Json]:
-    """A long piece of work, part by part, until there is no next one."""
+def parts(ask: Callable[[Json], Json]) -> Iterator[Json]:
+    """A long piece of work, part by part, until there is no next one; ``ask`` is given where the next part begins, at first nothing."""
     further: Json = {}
     while True:
-        part = operator.post(path, {**body, **further})
+        part = ask(further)
         yield part
         if part["next_after"] is None:
             return
         further = {"after": part["next_after"]} | ({"resume_at": part["resume_at"]} if part.get("resume_at") else {})
+
+
+def posted(operator: Operator, path: str, body: Json) -> list[Json]:
+    """All parts of what is asked for with a body."""
+    return list(parts(lambda further: operator.post(path, {**body, **further})))
 
 
 def or_error(ask: Callable[[], Json]) -> Json:

@@ -1,15 +1,14 @@
 """Commands about what follows an infusion: whether the comparison of facts with what exists says the same as what events have made."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import typer
 from rich.console import Console
 
 from services.pipeline import view
-from services.pipeline.asking import AsJson, answer, asked, at
+from services.pipeline.asking import AsJson, answer, asked, at, parts
 from services.pipeline.cli import connection
-from services.pipeline.client import Json, Operator
+from services.pipeline.client import Json
 
 follow_up = typer.Typer(
     name="follow-up",
@@ -25,26 +24,16 @@ follow_up = typer.Typer(
 def compare(context: typer.Context, as_json: AsJson = False) -> None:
     """Show what the comparison of facts with what exists would change, in every clinic. Nothing is changed by it.
 
-    What it would change and events have not is a difference between the two. It is looked at before the comparison takes over.
+    A later release will act by this comparison. Until then this shows where it would do otherwise than today's.
     """
     found: list[Json] = []
     patients = 0
     with asked(context) as operator, Console(stderr=True).status("Comparing") as progress:
-        for part in _parts(operator):
+        for part in parts(lambda further: operator.get(f"{at('followup')}/differences", **further)):
             patients += part["patients"]
             found += part["items"]
             progress.update(f"Comparing: {patients} patients, {len(found)} differences")
     answer({"patients": patients, "items": found}, as_json, lambda console: view.compared(console, patients, found, _counted(found)))
-
-
-def _parts(operator: Operator) -> Iterator[Json]:
-    after: str | None = None
-    while True:
-        part = operator.get(f"{at('followup')}/differences", **({"after": after} if after else {}))
-        yield part
-        if part["next_after"] is None:
-            return
-        after = part["next_after"]
 
 
 def _counted(found: list[Json]) -> Counter[tuple[str, str]]:

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from services.pipeline import view
-from services.pipeline.asking import AsJson, By, OneService, ParkedId, Why, Yes, answer, asked, at, chosen, number_of, parts
+from services.pipeline.asking import AsJson, By, OneService, ParkedId, Why, Yes, answer, asked, at, chosen, number_of, posted
 from services.pipeline.client import Json
 
 
@@ -30,7 +30,7 @@ def redrive(
             raise typer.BadParameter("A range lies in one service.")
         service, body = first, {**body, "from_id": low, "to_id": high}
     with asked(context) as operator:
-        found = {name: list(parts(operator, f"{at(name)}/redrive", body)) for name in chosen(service)}
+        found = {name: posted(operator, f"{at(name)}/redrive", body) for name in chosen(service)}
     answer(found, as_json, lambda console: view.redriven(console, found), dry=not yes)
     if any(part["failed"] for some in found.values() for part in some):
         raise typer.Exit(1)

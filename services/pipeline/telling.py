@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.pipeline import view
-from services.pipeline.asking import AsJson, By, OneService, Why, Yes, answer, asked, at, chosen, parts, reader
+from services.pipeline.asking import AsJson, By, OneService, Why, Yes, answer, asked, at, chosen, posted, reader
 from services.pipeline.client import Json, Operator
 from shared.bus import PARTITIONS
 
@@ -64,7 +64,7 @@ def republish(
     """Tell events again, with the ids they have: consumers skip what they had. For a topic that was lost or cut short."""
     body: Json = {"since": since, "by": by, "reason": reason, "dry_run": not yes} | ({"until": until} if until else {})
     with asked(context) as operator:
-        found = {name: list(parts(operator, f"{at(name)}/republish", body)) for name in chosen(service)}
+        found = {name: posted(operator, f"{at(name)}/republish", body) for name in chosen(service)}
     answer(found, as_json, lambda console: view.republished(console, found), dry=not yes)
 
 

@@ -39,7 +39,10 @@ class Compared:
 async def compare_everywhere(
     db: AsyncSession, protocols: Pinned, clinics: Sequence[UUID], after: Place | None, limit: int, now: datetime
 ) -> list[Compared]:
-    """So many patients of these clinics, behind one of them, from outside of clinics: one after the other is entered, and then left."""
+    """Compare up to ``limit`` patients of these clinics, in order, from the one behind ``after`` on.
+
+    It begins outside of clinics, enters one after the other, and ends outside again.
+    """
     found: list[Compared] = []
     for clinic_id in sorted(clinics):
         if len(found) < limit and not (after and clinic_id < after.clinic_id):
@@ -69,7 +72,7 @@ def codes_of(change: Change) -> tuple[str, str]:
 
 
 def _as_if_refused_now(items: Items, wanted: Plan) -> Items:
-    """An item remembers that a new due time had passed, not which: it is taken to be the one that is wanted now."""
+    """A row says that a due time was refused since it had passed, but not which one: it is taken to be the one that is wanted now."""
     stored = {}
     for key, item in items.stored.items():
         want = wanted.wanted.get(key)

@@ -1,30 +1,30 @@
 """From what is stored of a patient to the facts that the plan is worked out from. Values in, values out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from services.followup.plans.facts import Absence, Cause, Course, Facts, Outcome, Span, Visit, VisitState
 from services.followup.plans.stored import Stored
 from services.followup.plans.wanted import Key, State
-from services.followup.subjects.models import ENDED_COURSE, PatientStatus
+from services.followup.subjects.models import ENDED_COURSE, InfusionState, PatientStatus
+from shared.events.intake import BEGINNING
+from shared.events.zones import zone_of
 
 Row = Mapping[str, Any]  # Any: columns of several types
 
-WEEKLY = "WK"
-_LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 _STATES = {
-    "scheduled": VisitState.BOOKED,
-    "started": VisitState.STARTED,
-    "not-done": VisitState.MISSED,
-    "no-show": VisitState.MISSED,
-    "cancelled": VisitState.MISSED,
-    "entered-in-error": VisitState.VOID,
+    InfusionState.SCHEDULED: VisitState.BOOKED,
+    InfusionState.STARTED: VisitState.STARTED,
+    InfusionState.NOT_DONE: VisitState.MISSED,
+    InfusionState.NO_SHOW: VisitState.MISSED,
+    InfusionState.CANCELLED: VisitState.MISSED,
+    InfusionState.ENTERED_IN_ERROR: VisitState.VOID,
 }
-"""What is in none of these has ended."""
+"""A visit in any other state has ended."""
+_WEEKLY = "WK"
 
 
 def facts_of(patient: Row, items: Mapping[Key, Stored]) -> Facts:
@@ -32,8 +32,8 @@ def facts_of(patient: Row, items: Mapping[Key, Stored]) -> Facts:
     clinic_zone = patient["clinic_zone"] or patient["zone"]
     return Facts(
         patient_id=patient["patient_id"],
-        zone=ZoneInfo(patient["zone"] or clinic_zone),
-        clinic_zone=ZoneInfo(clinic_zone),
+        zone=zone_of(patient["zone"] or clinic_zone),
+        clinic_zone=zone_of(clinic_zone),
         messages_allowed=patient["messages_allowed"] is not False,
         absences=tuple(_absences(patient)),
         courses=tuple(_course(row, items.values()) for row in patient["courses"]),
@@ -43,11 +43,11 @@ def facts_of(patient: Row, items: Mapping[Key, Stored]) -> Facts:
 
 
 def _absences(patient: Row) -> Iterator[Absence]:
-    """A death and a consent that is no consent end for good or were a mistake, so of what is over only a departure was an absence."""
+    """Of what is over, departures and revoked consent were absences. A death is never over: where it was corrected, it never was."""
     followed, stood = _spans(patient["active"]), _spans(patient["treatment_stood"])
     yield from (Absence(Cause.WITHDRAWAL, gap) for gap in _gaps(followed))
     yield from (Absence(Cause.CONSENT_REVOKED, gap) for gap in _gaps(stood) if _was_revoked(patient, gap))
-    since = _end(followed) or patient["status_since"] or _LONG_AGO
+    since = _end(followed) or patient["status_since"] or BEGINNING
     if patient["status"] == PatientStatus.DECEASED:
         yield Absence(Cause.DEATH, Span(since), patient["status_version"])
     if patient["left_version"] is not None or patient["status"] == PatientStatus.WITHDRAWN:
@@ -59,18 +59,18 @@ def _absences(patient: Row) -> Iterator[Absence]:
 
 
 def _was_revoked(patient: Row, gap: Span) -> bool:
-    """Whether a revocation ended what stood before the gap. After one that merely expired follow-up went on."""
+    """Whether a revocation began the gap. After a consent that only expired, follow-up went on."""
     revoked_at = patient["treatment_revoked_at"]
     return revoked_at is not None and gap.holds(revoked_at)
 
 
 def _revoked_since(patient: Row) -> datetime:
     told: datetime | None = patient["treatment_since"] if patient["treatment_standing"] == "revoked" else patient["treatment_revoked_at"]
-    return told or _LONG_AGO
+    return told or BEGINNING
 
 
 def _course(row: Row, items: Iterable[Stored]) -> Course:
-    """``ran`` leaves out the times on hold, in which a course is followed all the same: the one that lasts is no gap."""
+    """Intake leaves times on hold out of ``ran``, but a course on hold is followed: while the hold lasts, the course runs here."""
     course_id, ended = UUID(row["course_id"]), row["status"] in ENDED_COURSE
     ran = _spans(row["ran"]) or [Span()]
     if not ended:
@@ -81,9 +81,9 @@ def _course(row: Row, items: Iterable[Stored]) -> Course:
 
 
 def _after_the_last_week(course_id: UUID, items: Iterable[Stored]) -> datetime:
-    """When a course ended is not known where it was told before it was kept: it was after the last week that was asked."""
-    weeks = [item.times.opens_at for item in items if item.key.anchor_id == course_id and item.key.code == WEEKLY and item.times.opens_at]
-    return max(weeks, default=_LONG_AGO) + timedelta(seconds=1)
+    """The end of a course that ended before its end was kept here: it is not known, but was after the last week that was asked."""
+    weeks = [item.times.opens_at for item in items if item.key.anchor_id == course_id and item.key.code == _WEEKLY and item.times.opens_at]
+    return max(weeks, default=BEGINNING) + timedelta(seconds=1)
 
 
 def _visit(row: Row) -> Visit:

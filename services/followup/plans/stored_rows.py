@@ -1,38 +1,44 @@
 """From the rows of a patient's check-ins and tasks to the items and the covers that the comparison knows. Values in, values out.
 
-What hangs on what is worked out from the rows: the acting code names it by the infusion or course, the kind and the ordinal.
+A row does not name the item that it holds. Its key is worked out from what it is about, its kind and its ordinal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.followup.checkins.models import CheckInStatus
+from services.followup.checkins.work import OVERDUE_CALL
+from services.followup.plans.rebooking import BOOKED
+from services.followup.plans.slots import Kind
 from services.followup.plans.stored import PAST_DUE, Cover, CoverKind, Items, Stored
 from services.followup.plans.wanted import Key, State, Times
 from services.followup.reasons import ReasonCode
+from services.followup.tasks.rules import OPEN, BusinessStatus, TaskStatus
 
 Row = Mapping[str, Any]  # Any: columns of several types
 
-BY_STAFF, OFFER = "staff-check-in", "safety-offer-call"
-ITEM_KINDS = frozenset({"integration-session", BY_STAFF, "same-evening-call", "left-against-advice", "rebook", OFFER})
+ITEM_KINDS = frozenset(
+    {Kind.INTEGRATION, Kind.STAFF_CHECK_IN, Kind.SAME_EVENING_CALL, Kind.LEFT_AGAINST_ADVICE, Kind.REBOOK, Kind.SAFETY_OFFER}
+)
 """Kinds of tasks that are items, where they are about an infusion."""
 COVER_KINDS = {
-    "catch-up-call": CoverKind.CATCH_UP,
-    "check-in-overdue-call": CoverKind.OVERDUE,
-    "due-time-review": CoverKind.DUE_REVIEW,
-    "cancellation-review": CoverKind.CALLED_OFF,
+    Kind.CATCH_UP.value: CoverKind.CATCH_UP,
+    OVERDUE_CALL: CoverKind.OVERDUE,
+    Kind.DUE_TIME_REVIEW.value: CoverKind.DUE_REVIEW,
+    Kind.CANCELLATION_REVIEW.value: CoverKind.CALLED_OFF,
 }
 CHECK_IN = "check-in"
-"""What a row is that is no task."""
+"""The word for rows of check-ins, in the column ``what``; all others are of tasks."""
 
 _CHECK_IN_STATES = {
-    "planned": State.PLANNED,
-    "open": State.ASKED,
-    "overdue": State.ASKED,
-    "submitted": State.DONE,
-    "expired": State.EXPIRED,
-    "superseded": State.SUPERSEDED,
-    "cancelled": State.CANCELLED,
+    CheckInStatus.PLANNED: State.PLANNED,
+    CheckInStatus.OPEN: State.ASKED,
+    CheckInStatus.OVERDUE: State.ASKED,
+    CheckInStatus.SUBMITTED: State.DONE,
+    CheckInStatus.EXPIRED: State.EXPIRED,
+    CheckInStatus.SUPERSEDED: State.SUPERSEDED,
+    CheckInStatus.CANCELLED: State.CANCELLED,
 }
 
 
@@ -78,7 +84,7 @@ def _work(row: Row) -> Stored:
         state=_state_of_work(row),
         times=_times(row),
         reason=row["reason"],
-        offered=row["business_status"] == "offered",
+        offered=row["business_status"] == BusinessStatus.OFFERED,
         settled=row["attempt"] > 1,
         refused=row["due_at"] if row["due_kept"] else None,
         generation=row["ordinal"],
@@ -89,18 +95,18 @@ def _work(row: Row) -> Stored:
 
 def _key_of_work(row: Row) -> Key:
     """Who asks in place of a link has the key of what the link would ask; an offer hangs on the patient's departure."""
-    if row["kind"] == OFFER:
-        return Key(row["patient_id"], OFFER, row["ordinal"])
-    return Key(row["focus_id"], row["details"].get("code", "C24") if row["kind"] == BY_STAFF else row["kind"])
+    if row["kind"] == Kind.SAFETY_OFFER:
+        return Key(row["patient_id"], Kind.SAFETY_OFFER.value, row["ordinal"])
+    return Key(row["focus_id"], row["details"].get("code", "C24") if row["kind"] == Kind.STAFF_CHECK_IN else row["kind"])
 
 
 def _state_of_work(row: Row) -> State:
     """A visit that was booked is what a task to book one asked for."""
-    if row["status"] in ("cancelled", "entered-in-error"):
-        if row["reason"] == "visit-booked":
+    if row["status"] in (TaskStatus.CANCELLED, TaskStatus.ENTERED_IN_ERROR):
+        if row["reason"] == BOOKED:
             return State.DONE
         return State.NOT_ASKED if row["reason"] == PAST_DUE else State.CANCELLED
-    return State.DONE if row["status"] == "completed" else State.ASKED
+    return State.DONE if row["status"] == TaskStatus.COMPLETED else State.ASKED
 
 
 def _times(row: Row) -> Times:
@@ -118,8 +124,8 @@ def _covers(rows: Sequence[Row], key_of: Mapping[UUID, Key]) -> Iterator[Cover]:
                 number,
                 frozenset(_covered(row, kind, key_of)),
                 str((row["facts"] or {}).get("cause", row["because"])),
-                open=row["status"] in ("requested", "accepted", "on-hold"),
-                done=row["status"] == "completed",
+                open=row["status"] in OPEN,
+                done=row["status"] == TaskStatus.COMPLETED,
                 due_at=row["due_at"] if kind is CoverKind.TELEPHONE else None,
                 row_id=row["row_id"],
                 version=row["version"],
@@ -128,7 +134,7 @@ def _covers(rows: Sequence[Row], key_of: Mapping[UUID, Key]) -> Iterator[Cover]:
 
 def _cover_kind(row: Row) -> CoverKind | None:
     """A call in place of a link is the comparison's where a check-in was asked after all; any other was raised, as by silence."""
-    if (row["kind"], row["focus_kind"]) == (BY_STAFF, "CheckIn"):
+    if (row["kind"], row["focus_kind"]) == (Kind.STAFF_CHECK_IN, "CheckIn"):
         return CoverKind.TELEPHONE if row["because"] == ReasonCode.ASKED_AFTER_ALL else CoverKind.OVERDUE
     return COVER_KINDS.get(row["kind"])
 
@@ -138,6 +144,6 @@ def _covered(row: Row, kind: CoverKind, key_of: Mapping[UUID, Key]) -> Iterator[
     if row["focus_id"] in key_of and row["focus_kind"] == "CheckIn":
         yield key_of[row["focus_id"]]
     if kind is CoverKind.DUE_REVIEW:
-        yield from (Key(row["focus_id"], "C24" if code == BY_STAFF else code) for code in row["facts"]["kept"])
+        yield from (Key(row["focus_id"], "C24" if code == Kind.STAFF_CHECK_IN else code) for code in row["facts"]["kept"])
     listed = (UUID(item["id"]) for item in row["details"].get("items", ()))
     yield from (key_of[row_id] for row_id in listed if row_id in key_of)

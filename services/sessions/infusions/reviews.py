@@ -1,4 +1,4 @@
-"""Judging again what allowed a start, after the readings before it turned out to be others; and settling what that marked."""
+"""Marking a start for a prescriber to look at, by what is known of its readings and its time; and settling what was marked."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,6 +13,7 @@ from services.sessions.infusions.standing import barred_at
 from services.sessions.infusions.states import InfusionState
 from services.sessions.infusions.steps import Taken, record
 from services.sessions.limits import Limits, LimitsInForce
+from services.sessions.met import Met
 from services.sessions.subjects.models import Subject
 from services.sessions.subjects.queries import treatment_consented
 from services.sessions.vitals.queries import held_after, holds_before
@@ -22,9 +23,8 @@ START_BARRED = "start-barred"
 """The start was corrected to a time at which nothing might have been started."""
 START_HELD = "start-held"
 """As the readings are known now, one struck and not taken again among them, the start would have been held without a prescriber."""
-
 START_BEFORE_HOLD = "start-before-hold"
-"""When the start was entered, readings that held it were on the record; it was dated before them, so nobody had to decide about them."""
+"""When the start was entered, the record had readings that held it. It was dated before them, so nobody had to decide about them."""
 
 
 async def review_start(
@@ -70,9 +70,7 @@ async def review_entered_start(
     started_at = infusion.pump_started_at
     assert started_at is not None
     held = await held_after(db, infusion.infusion_id, started_at, limits)
-    return await _mark(
-        db, actor, now, infusion, subject, START_BEFORE_HOLD, [hold.rule for hold in held if hold.rule not in infusion.decided_holds]
-    )
+    return await _mark(db, actor, now, infusion, subject, START_BEFORE_HOLD, _undecided(infusion, held))
 
 
 async def _review_holds(
@@ -81,8 +79,11 @@ async def _review_holds(
     started_at = infusion.pump_started_at
     assert started_at is not None
     holds = await holds_before(db, infusion.infusion_id, started_at, limits)
-    undecided = [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
-    return await _mark(db, actor, now, infusion, subject, START_HELD, undecided)
+    return await _mark(db, actor, now, infusion, subject, START_HELD, _undecided(infusion, holds))
+
+
+def _undecided(infusion: Infusion, holds: Sequence[Met]) -> list[str]:
+    return [hold.rule for hold in holds if hold.rule not in infusion.decided_holds]
 
 
 async def _review_barred(db: AsyncSession, actor: Actor, now: datetime, infusion: Infusion, subject: Subject) -> Taken | None:

@@ -22,7 +22,7 @@ async def holds_before(db: AsyncSession, infusion_id: UUID, started_at: datetime
 
 
 async def held_after(db: AsyncSession, infusion_id: UUID, started_at: datetime, limits: Limits) -> list[Met]:
-    """What readings of after that moment met that were fresh enough, when they were saved, to hold a start then."""
+    """What is met by readings taken after that moment and saved so soon that, when they were saved, they held a start."""
     within = limits.infusions.visit.reading_before_start_minutes
     rows = await db.scalars(
         select(VitalSigns)
