@@ -27,12 +27,8 @@ def correction_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
     async def amend_infusion(infusion_id: UUID, body: AmendInfusion, call: Call) -> InfusionOut:
         """Correct the record of an ended infusion, as a new version with its reason. What it said before stays readable."""
-        return taken(
-            call,
-            await commands.amend(
-                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, body.pump_started_at or call.now, call.now)
-            ),
-        )
+        in_force = await limits.at(call.db, body.pump_started_at or call.now, call.now)
+        return taken(call, await commands.amend(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/entered-in-error")
     @access("system/Procedure.u", person=RECORD, corrects=True, phi="write")
@@ -56,9 +52,8 @@ def correction_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=DESK, corrects=True, phi="write")
     async def restore_visit(infusion_id: UUID, body: RestoreVisit, call: Call) -> InfusionOut:
         """Take back a check-in, cancellation, no-show or "not done" that was a mistake. What was saved meanwhile stays readable."""
-        return taken(
-            call, await commands.restore(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.restore(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/review")
     @access("system/Procedure.u", person=DECIDES, corrects=True, phi="write")

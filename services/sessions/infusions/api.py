@@ -70,9 +70,8 @@ def visit_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=DESK, phi="write")
     async def reschedule_infusion(infusion_id: UUID, body: RescheduleInfusion, call: Call) -> InfusionOut:
         """Move a booking."""
-        return taken(
-            call, await commands.reschedule(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.reschedule(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/cancel")
     @access("system/Procedure.u", person=DESK, phi="write")
@@ -90,9 +89,8 @@ def visit_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=DESK, phi="write")
     async def check_patient_in(infusion_id: UUID, body: CheckIn, call: Call) -> InfusionOut:
         """The patient has arrived."""
-        return taken(
-            call, await commands.check_in(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.check_in(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/not-done")
     @access("system/Procedure.u", person=CHAIR, phi="write")
@@ -111,55 +109,43 @@ def step_routes(limits: LimitsInForce) -> Router:
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def start_infusion(infusion_id: UUID, body: StartInfusion, call: Call) -> InfusionOut:
         """Start the pump. Refused without consent, on a held course, above a limit that no prescriber has decided about."""
-        return taken(
-            call,
-            await commands.start(
-                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, body.pump_started_at, call.now)
-            ),
-        )
+        in_force = await limits.at(call.db, body.pump_started_at, call.now)
+        return taken(call, await commands.start(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/pump-end")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def end_pump(infusion_id: UUID, body: EndPump, call: Call) -> InfusionOut:
         """The pump has run to its end; recovery begins."""
-        return taken(
-            call, await commands.end_pump(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.end_pump(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/stop-early")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def stop_infusion_early(infusion_id: UUID, body: StopEarly, call: Call) -> InfusionOut:
         """The pump was stopped before its time; recovery begins, and its discharge closes the record as stopped-early."""
-        return taken(
-            call, await commands.stop_early(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.stop_early(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/complete")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def complete_infusion(infusion_id: UUID, body: CompleteInfusion, call: Call) -> InfusionOut:
         """Close the record after discharge."""
-        return taken(
-            call, await commands.complete(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.complete(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/leave-against-advice")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def leave_against_advice(infusion_id: UUID, body: LeaveAgainstAdvice, call: Call) -> InfusionOut:
         """The patient left before discharge."""
-        return taken(
-            call,
-            await commands.leave_against_advice(
-                call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now)
-            ),
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.leave_against_advice(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     @router.post("/infusions/{infusion_id}/transfer")
     @access("system/Procedure.u", person=CHAIR, phi="write")
     async def transfer_patient(infusion_id: UUID, body: TransferPatient, call: Call) -> InfusionOut:
         """Emergency care took over."""
-        return taken(
-            call, await commands.transfer(call.db, call.actor, call.now, infusion_id, body, await limits.at(call.db, call.now, call.now))
-        )
+        in_force = await limits.at(call.db, call.now, call.now)
+        return taken(call, await commands.transfer(call.db, call.actor, call.now, infusion_id, body, in_force))
 
     return router
 
