@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from shared.events import intake as people
 from shared.events import sessions as infusions
 from tests.followup.clinic import COORDINATOR, NURSE, PRESCRIBER, Clinic, Json, Visit
@@ -43,9 +45,10 @@ async def test_told_again_it_is_the_same_task_and_found_out_again_another_one(cl
     assert len(await reviews(clinic, visit)) == 2
 
 
-async def test_a_coordinator_does_not_read_what_the_readings_were_about(clinic: Clinic) -> None:
+@pytest.mark.parametrize("code", ["start-held", "start-before-hold"])
+async def test_a_coordinator_does_not_read_what_the_readings_were_about(clinic: Clinic, code: str) -> None:
     visit = clinic.visit()
-    await clinic.tell(needed(clinic, visit))
+    await clinic.tell(needed(clinic, visit, code=code))
     (clinical,), (office,) = await reviews(clinic, visit, PRESCRIBER), await reviews(clinic, visit, COORDINATOR)
     assert "readings" in clinical["why"]
     assert "readings" not in office["why"]
