@@ -103,8 +103,9 @@ def closed_page(shown: Shown, place: Place, ending: Ending, told: Told) -> Respo
 
 
 def unread_page(shown: Shown, place: Place | None = None, told: Told = NOTHING, *, saved: bool = False) -> Response:
-    """The clinic is closed: nobody there reads anything, and nothing is promised."""
-    return _page("unread.html", 200 if _help_asked(told) else 410, shown._replace(clinic_phone=""), place, told, saved=saved)
+    """The clinic is closed: nobody there reads anything, and nothing is promised. Without a mark the page has no button that tells it."""
+    status = 200 if _help_asked(told) else 410
+    return _page("unread.html", status, shown._replace(clinic_phone=""), place, told, saved=saved, mark="")
 
 
 class Press(StrEnum):
