@@ -40,7 +40,7 @@ class Statement:
         self.sql = _NAME.sub(lambda found: f"${self._names.index(found[1]) + 1}", sql)
 
     async def rows(self, db: AsyncSession, **values: object) -> "Sequence[asyncpg.Record]":
-        """Run it in the session's transaction; rows are read by name, ``row["version"]``, and ``jsonb`` in them is text.
+        """Run it in the session's transaction; rows are read by name, ``row["version"]``, and ``jsonb`` in them is what it holds.
 
         What the session has not flushed is not seen. As the first statement of a transaction it costs a second round trip. Raises what
         SQLAlchemy would, IntegrityError and other DBAPIErrors, besides what the driver lets through of a lost connection (``is_away``

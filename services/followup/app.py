@@ -24,14 +24,15 @@ from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
 from services.followup.pages.api import patient_pages
 from services.followup.pages.means import PageMeans
-from services.followup.plans import timers as plan_timers
 from services.followup.plans.api import comparison_routes
 from services.followup.plans.api import router as plans_router
 from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
 from services.followup.plans.pinned import Pinned
 from services.followup.plans.protocol import shipped_protocols
-from services.followup.plans.weeks import WEEK
+from services.followup.plans.timers import Waking
+from services.followup.plans.waking import COURSE_WEEK
+from services.followup.plans.waking import WAKE as PLAN_WAKE
 from services.followup.roles import AUDITORS, DOCUMENTS
 from services.followup.settings import Settings
 from services.followup.staff.credentials import OneTimeLink, StaffSession
@@ -68,8 +69,9 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     metrics = Metrics("followup")
     database = Database(settings.database_url.get_secret_value(), name="followup", pool_size=settings.database_pool_size)
     documents = Documents([TASK_POLICY])
-    means = Means(clock, shipped_protocols(), TASK_POLICY.default, documents)
     setup, sending, queue = load_setup(), load_outreach_policy(), QueueInForce(documents, shipped_texts())
+    lists = Pinned(shipped_lists(setup.forms.of_check_in))
+    means = Means(clock, shipped_protocols(), TASK_POLICY.default, lists, documents)
     calls = Calls(settings, metrics)
     link_secret = settings.link_secret.get_secret_value().encode()
     letters = Letters(link_secret, settings.public_url, load_texts())
@@ -81,6 +83,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         database, clock, calls.sessions, metrics, every_seconds=settings.audit_every_seconds,
         look_back=timedelta(days=settings.audit_look_back_days), grace=timedelta(seconds=settings.audit_grace_seconds),
     )  # fmt: skip
+    waking = Waking(metrics)
     leavers = Leavers(database, clock, documents, metrics)
     old_birth_dates = OldBirthDates(database, BirthDates(link_secret), metrics)
     service = Service(
@@ -95,7 +98,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             work_routes(queue),
             fhir_routes(queue),
             plans_router,
-            comparison_routes(Pinned(shipped_lists(setup.forms.of_check_in))),
+            comparison_routes(means),
             check_in_routes(setup.forms),
             completeness_router,
             audit_routes(auditor),
@@ -107,7 +110,8 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
         timers={
             CLOCK: partial(task_timers.come_due, clock),
             WAKE: partial(task_timers.wake, clock),
-            WEEK: settled(plan_timers.come_due, means),
+            PLAN_WAKE: settled(waking.come_due, means),
+            COURSE_WEEK: settled(waking.come_due, means),
             **timer_handlers(clock, setup=setup),
         },
         samples={"messages": outreach.measure},

@@ -1,21 +1,16 @@
 """What this service does about each event it consumes: one function per event, as thin as a route."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.outreach import commands as outreach
 from services.followup.outreach import corrections
-from services.followup.plans import cancellations, returns, weeks
 from services.followup.plans import commands as plans
-from services.followup.plans.items import Whose
 from services.followup.plans.means import Means
 from services.followup.subjects import commands as subjects
-from services.followup.subjects.commands import ConsentNews, StatusNews
 from services.followup.subjects.models import PatientStatus
 from services.followup.tasks import owners
-from services.followup.tasks.policy import CancelCause
 from shared.events import Delivery
 from shared.events.intake import (
     ClinicChanged,
@@ -32,8 +27,6 @@ from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, I
 
 TREATMENT = "treatment"
 """The consent type that follow-up depends on; that of messages counts where they are sent."""
-
-_CAUSES = {PatientStatus.DECEASED: CancelCause.DEATH, PatientStatus.WITHDRAWN: CancelCause.WITHDRAWAL}
 
 
 async def on_infusion_ended(means: Means, db: AsyncSession, deliveries: Sequence[Delivery[EndedInfusionEvent]]) -> None:
@@ -53,7 +46,7 @@ async def on_infusion_ahead(means: Means, db: AsyncSession, deliveries: Sequence
 
 async def on_infusion_entered_in_error(means: Means, db: AsyncSession, delivery: Delivery[InfusionEnteredInError]) -> None:
     """The record should never have existed, and so should not its follow-up."""
-    await cancellations.void(db, means, delivery)
+    await plans.void(db, means, delivery)
 
 
 async def on_review_needed(means: Means, db: AsyncSession, delivery: Delivery[InfusionReviewNeeded]) -> None:
@@ -81,19 +74,22 @@ async def on_patient_changed(means: Means, db: AsyncSession, delivery: Delivery[
 
     Messages may go another way from now on, or wait for another morning.
     """
-    await _on_status(means, db, delivery, await subjects.note_patient(db, delivery.event))
+    await subjects.note_patient(db, delivery.event)
+    await plans.keep_up_with(db, means, delivery.event.patient_id, delivery.event_id)
     await corrections.ask_anew(db, delivery.event.patient_id, delivery.event.contact_version or 1, means.clock.now())
     await outreach.look_again(db, delivery.event.patient_id, means.clock.now())
 
 
 async def on_patient_deceased(means: Means, db: AsyncSession, delivery: Delivery[PatientDeceased]) -> None:
     """Nothing more is asked of the patient, in this same transaction."""
-    await _on_status(means, db, delivery, await subjects.note_patient_status(db, delivery.event, PatientStatus.DECEASED))
+    await subjects.note_patient_status(db, delivery.event, PatientStatus.DECEASED)
+    await plans.keep_up_with(db, means, delivery.event.patient_id, delivery.event_id)
 
 
 async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Delivery[PatientWithdrawn]) -> None:
     """Nothing more is asked of the patient, but for the offer of a safety call soon after an infusion."""
-    await _on_status(means, db, delivery, await subjects.note_patient_status(db, delivery.event, PatientStatus.WITHDRAWN))
+    await subjects.note_patient_status(db, delivery.event, PatientStatus.WITHDRAWN)
+    await plans.keep_up_with(db, means, delivery.event.patient_id, delivery.event_id)
 
 
 async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
@@ -103,55 +99,27 @@ async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[
     """
     event = delivery.event
     if event.consent_type == TREATMENT:
-        news = await subjects.note_treatment_standing(db, event)
-        whose = Whose(event.patient_id, "", "Patient", event.patient_id, caused_by=delivery.event_id)
-        # The number is below zero because those from zero on are versions of the patient, under which a death is reviewed.
-        await _on_consent(means, db, news, whose, ordinal=-event.consent_standing)
+        await subjects.note_treatment_standing(db, event)
+        await plans.keep_up_with(db, means, event.patient_id, delivery.event_id)
 
 
 async def on_consent_signed(means: Means, db: AsyncSession, delivery: Delivery[ConsentSigned]) -> None:
     """From an intake of the release before; it counts only as long as nobody has told how the patient's consent stands."""
     event = delivery.event
     if event.consent_type == TREATMENT:
-        news = await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
-        await _on_consent(means, db, news, _of_consent(event.patient_id, event.consent_id, delivery.event_id), ordinal=0)
+        await subjects.note_treatment_signed(db, event.patient_id, event.signed_at)
+        await plans.keep_up_with(db, means, event.patient_id, delivery.event_id)
 
 
 async def on_consent_revoked(means: Means, db: AsyncSession, delivery: Delivery[ConsentRevoked]) -> None:
     """From an intake of the release before, which tells no decision: it ends what stood until then, and nothing that was signed since."""
     event = delivery.event
     if event.consent_type == TREATMENT:
-        news = await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at)
-        await _on_consent(means, db, news, _of_consent(event.patient_id, event.consent_id, delivery.event_id), ordinal=0)
+        await subjects.note_treatment_revoked(db, event.patient_id, event.occurred_at)
+        await plans.keep_up_with(db, means, event.patient_id, delivery.event_id)
 
 
 async def on_course_changed(means: Means, db: AsyncSession, delivery: Delivery[CourseChanged]) -> None:
     """Know whether the course runs; its weekly check-ins end with it and go on when it is taken up again."""
-    if await subjects.note_course(db, delivery.event):
-        await weeks.take_up(db, means, delivery.event.course_id)
-
-
-def _of_consent(patient_id: UUID, consent_id: UUID, event_id: UUID) -> Whose:
-    return Whose(patient_id, "", "Consent", consent_id, caused_by=event_id)
-
-
-async def _on_consent(means: Means, db: AsyncSession, news: ConsentNews | None, whose: Whose, *, ordinal: int) -> None:
-    if news is ConsentNews.REVOKED:
-        await cancellations.call_off_patient(db, means, CancelCause.TREATMENT_CONSENT_REVOKED, whose, ordinal=ordinal)
-    elif news is ConsentNews.SIGNED_AGAIN:
-        await returns.take_up_after_consent(db, means, whose, ordinal=ordinal)
-
-
-async def _on_status(
-    means: Means, db: AsyncSession, delivery: Delivery[PatientChanged | PatientDeceased | PatientWithdrawn], news: StatusNews | None
-) -> None:
-    if news is None:
-        return
-    patient_id, version = delivery.event.patient_id, delivery.event.patient_version
-    whose = Whose(patient_id, "", "Patient", patient_id, caused_by=delivery.event_id)
-    if news.after in _CAUSES:
-        await cancellations.call_off_patient(db, means, _CAUSES[news.after], whose, ordinal=version)
-        if news.before is PatientStatus.DECEASED:
-            await returns.give_back_what_is_owed(db, means, whose, ordinal=version)
-    else:
-        await returns.make_up(db, means, _CAUSES[news.before], whose, news.since, ordinal=version)
+    await subjects.note_course(db, delivery.event)
+    await plans.keep_up_with(db, means, delivery.event.patient_id, delivery.event_id)

@@ -11,12 +11,17 @@ from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 
 from shared.db import service_metadata
+from shared.errors import Unavailable
 
 _DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its dialects untyped
 
 
 class Table(SQLModel, registry=registry(metadata=service_metadata())):
     """Base of all tables here. Table models are only ever filled by our own code and never parse input."""
+
+
+class Overtaken(Unavailable):
+    """A row is another than the one that a decision was made on: somebody claimed a task meanwhile. Nothing was written; try again."""
 
 
 def code_column(codes: type[StrEnum], *, nullable: bool = False) -> Column[Any]:  # Any: SQLAlchemy's Enum is typed by its argument only

@@ -1,4 +1,4 @@
-"""Commands about what follows an infusion: whether the comparison of facts with what exists says the same as what events have made."""
+"""Commands about what follows an infusion: whether what exists is what the facts want."""
 
 from collections import Counter
 
@@ -22,9 +22,9 @@ follow_up = typer.Typer(
 
 
 def compare(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show what the comparison of facts with what exists would change, in every clinic. Nothing is changed by it.
+    """Show what a comparison of facts with what exists would change, in every clinic. Nothing is changed by it.
 
-    A later release will act by this comparison. Until then this shows where it would do otherwise than today's.
+    There should be nothing: each event has been kept up with. After an upgrade it shows what the new release would do otherwise.
     """
     found: list[Json] = []
     patients = 0

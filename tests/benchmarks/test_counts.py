@@ -20,14 +20,14 @@ FOLLOW_UP = [
     "SELECT platform.parked",  # whether an earlier event of a key waits for a person
     "SELECT platform.document_stamp",  # enters the clinic, and learns whether its clinical documents have changed
     "INSERT patient",  # locks the patients
-    "INSERT infusion",  # what is known of the infusions
+    "UPDATE patient",  # what is known of the infusions, and of patients of whom intake has told nothing
     "INSERT plan",
-    "INSERT weekly_series",  # of courses that begin
-    "INSERT platform.timer",  # their weeks
-    "INSERT care_task",  # with history
-    "INSERT platform.timer",  # due times
+    "SELECT infusion",  # the facts
+    "SELECT check_in",  # what exists over them
+    "INSERT anchor_pin",  # by which protocol they are followed
     "INSERT check_in",
-    "INSERT platform.timer",  # when they open
+    "INSERT care_task",  # with history
+    "INSERT platform.timer",  # when they open and are due, and the next week
 ]
 """Over Kafka one more: the partition's offset. As many for fifty infusions as for one (tests/followup/plans/test_making_plans.py)."""
 

@@ -134,6 +134,11 @@ CASES = [
     ),
     Case("FollowUpMissing", gauge("afterglow_completeness_gaps", value="1"), gauge("afterglow_completeness_gaps", value="0")),
     Case(
+        "FollowUpDrifts",
+        {f"afterglow_plan_drift_total{{{SERVICE}}}": "0x60 3x180"},
+        {f"afterglow_plan_drift_total{{{SERVICE}}}": "3x240"},
+    ),
+    Case(
         "AuditStopped",
         {f"afterglow_completeness_last_audit_timestamp_seconds{{{labels}}}": FROZEN for labels in (SERVICE, OTHER)},
         {

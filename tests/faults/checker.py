@@ -196,18 +196,16 @@ def _judge_sets(verdict: Verdict, state: State) -> None:
 def _judge_weeks(verdict: Verdict, state: State) -> None:
     """One series for each course that has begun, and of each series every week that has come, once."""
     begun = {row["course_id"] for row in state.sessions["ended"]}
-    series = {row["course_id"]: row["next_week"] for row in state.followup["series"]}
-    verdict.lost += [f"course {course} has no weeks" for course in begun - series.keys()]
-    verdict.invented += [f"weeks for course {course}, which never began" for course in series.keys() - begun]
+    series = {row["course_id"] for row in state.followup["series"]}
+    verdict.lost += [f"course {course} has no weeks" for course in begun - series]
+    verdict.invented += [f"weeks for course {course}, which never began" for course in series - begun]
     weeks = Counter((row["course_id"], row["ordinal"]) for row in state.followup["weeks"])
-    for course, next_week in series.items():
-        verdict.lost += [f"course {course} lacks week {week}" for week in range(1, next_week) if weeks[course, week] == 0]
     verdict.doubled += [f"course {course} has {count} of week {week}" for (course, week), count in weeks.items() if count > 1]
 
 
 def _judge_clocks(verdict: Verdict, state: State) -> None:
     """What time should have done has happened, whatever became of the timers for it: they are not looked at."""
-    verdict.lost += [f"course {row['course_id']} stands at week {row['next_week']}, which has come" for row in state.followup["standing"]]
+    verdict.lost += [f"course {row['course_id']} lacks week {row['week']}, which has come" for row in state.followup["missing"]]
     verdict.lost += [f"check-in {row['check_in_id']} never opened" for row in state.followup["unopened"]]
     verdict.lost += [f"check-in {row['check_in_id']} never expired" for row in state.followup["unexpired"]]
 
@@ -323,11 +321,18 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
             UNION ALL SELECT infusion_id, kind FROM care_task WHERE kind = 'integration-session'
         """,
         "claims": "SELECT task_id FROM task_history WHERE action = 'claimed'",
-        "series": "SELECT course_id, next_week FROM weekly_series",
+        "series": "SELECT anchor_id AS course_id FROM anchor_pin WHERE anchor_id IN (SELECT course_id FROM course)",
         "weeks": "SELECT course_id, ordinal FROM check_in WHERE code = 'WK'",
-        "standing": f"""
-            SELECT course_id, next_week FROM weekly_series
-            WHERE active AND (day_0 + 7 * next_week + 1)::timestamp AT TIME ZONE patient_time_zone <= {_PAST}
+        "missing": f"""
+            SELECT begun.course_id, week FROM (
+                SELECT i.course_id, p.time_zone, (min(i.pump_ended_at) AT TIME ZONE p.time_zone)::date AS day_0
+                FROM infusion i JOIN patient p USING (clinic_id, patient_id) JOIN course c USING (clinic_id, course_id)
+                WHERE i.drug_given AND i.pump_ended_at IS NOT NULL AND i.state <> 'entered-in-error'
+                  AND p.status = 'active' AND p.treatment_standing = 'active' AND c.status IN ('active', 'on-hold')
+                GROUP BY i.course_id, p.time_zone
+            ) AS begun CROSS JOIN generate_series(1, 60) AS week
+            WHERE (day_0 + 7 * week + 1)::timestamp AT TIME ZONE begun.time_zone <= {_PAST}
+              AND NOT EXISTS (SELECT FROM check_in w WHERE w.course_id = begun.course_id AND w.code = 'WK' AND w.ordinal = week)
         """,  # noqa: S608 - ours
         "unopened": f"SELECT check_in_id FROM check_in WHERE status = 'planned' AND opens_at <= {_PAST}",  # noqa: S608 - ours
         "unexpired": f"SELECT check_in_id FROM check_in WHERE status IN ('open', 'overdue') AND expires_at <= {_PAST}",  # noqa: S608 - ours

@@ -170,7 +170,7 @@ class Clinic:
 
     async def items(self, visit: Visit) -> dict[str, Json]:
         """Every task and check-in of an infusion, by code."""
-        tasks = await self.rows("SELECT kind AS code, * FROM care_task WHERE infusion_id = :id ORDER BY ordinal", id=visit.infusion_id)
+        tasks = await self.rows("SELECT *, kind AS code FROM care_task WHERE infusion_id = :id ORDER BY ordinal", id=visit.infusion_id)
         asked = await self.rows("SELECT * FROM check_in WHERE infusion_id = :id ORDER BY ordinal", id=visit.infusion_id)
         return {row["code"]: row for row in (*tasks, *asked)}
 

@@ -24,5 +24,5 @@ async def test_a_zone_that_is_none_holds_up_no_timer_but_its_own(
     assert len(await other.rows(weeks, id=good.course_id)) == 1
     assert (await other.states(good))["C24"] != "planned"
     assert (await clinic.states(bad))["C24"] != "planned"
-    [late] = await clinic.rows("SELECT attempts FROM platform.timer WHERE kind = 'course-week' AND subject_id = :id", id=bad.course_id)
+    [late] = await clinic.rows("SELECT attempts FROM platform.timer WHERE kind = 'plan-wake' AND subject_id = :id", id=bad.patient_id)
     assert late["attempts"] > 0

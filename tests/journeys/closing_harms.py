@@ -14,9 +14,17 @@ HARMS = [
     ("followup", "UPDATE plan SET infusion_id = gen_random_uuid()", "sets for infusions without drug"),
     ("followup", "UPDATE check_in SET code = 'C24', ordinal = 7 WHERE code = 'C72'", "sets doubled"),
     ("followup", "UPDATE plan SET pump_ended_at = pump_ended_at - interval '10 minutes'", "plans with another pump end than charted"),
-    ("followup", "DELETE FROM weekly_series", "courses begun without exactly one weekly series"),
-    ("followup", "UPDATE weekly_series SET active = false", "courses begun without exactly one weekly series"),
-    ("followup", "UPDATE weekly_series SET course_id = gen_random_uuid()", "weekly series for courses that did not begin"),
+    (
+        "followup",
+        "DELETE FROM anchor_pin WHERE anchor_id IN (SELECT course_id FROM course)",
+        "courses begun without exactly one weekly series",
+    ),
+    ("followup", "DELETE FROM platform.timer WHERE kind = 'plan-wake'", "courses begun without exactly one weekly series"),
+    (
+        "followup",
+        "INSERT INTO anchor_pin SELECT clinic_id, course_id, patient_id, 'default', 2, now() FROM course ON CONFLICT DO NOTHING",
+        "weekly series for courses that did not begin",
+    ),
     ("followup", "DELETE FROM care_task WHERE kind = 'rebook'", "of them with exactly one task to rebook"),
     (
         "followup",

@@ -28,7 +28,7 @@ async def lines(ledger: Ledger, people: Sequence[Person]) -> list[Line]:
         Line("sets doubled", sum(any(count > 1 for count in parts.values()) for parts in sets.values()), 0),
         Line("sets for infusions without drug", len(sets.keys() - ever_infused), 0),
         *await _pump_ends(ledger, infused),
-        *await _weekly(ledger, infused),
+        *await _weekly(ledger, infused, people),
         *await _rebooked(ledger, people),
     ]
 
@@ -48,13 +48,14 @@ async def _pump_ends(ledger: Ledger, infused: Sequence[Person]) -> list[Line]:
     return [Line("plans with another pump end than charted", sum(planned.get(who.infusion_id) != who.pump_ended_at for who in infused), 0)]
 
 
-async def _weekly(ledger: Ledger, infused: Sequence[Person]) -> list[Line]:
-    rows = await ledger.rows("followup", "SELECT course_id FROM weekly_series WHERE clinic_id = :clinic AND active")
-    begun = Counter(row["course_id"] for row in rows)
+async def _weekly(ledger: Ledger, infused: Sequence[Person], people: Sequence[Person]) -> list[Line]:
+    """A course whose only infusion was entered in error has begun all the same."""
+    begun = {row["course_id"]: row["clocks"] for row in await ledger.rows("followup", _SERIES)}
     courses = {person.course_id for person in infused}
+    ever_begun = {person.course_id for person in people if person.pump_ended_at is not None}
     return [
-        Line("courses begun without exactly one weekly series", sum(begun[course] != 1 for course in courses), 0),
-        Line("weekly series for courses that did not begin", len(begun.keys() - courses), 0),
+        Line("courses begun without exactly one weekly series", sum(begun.get(course) != 1 for course in courses), 0),
+        Line("weekly series for courses that did not begin", len(begun.keys() - ever_begun), 0),
     ]
 
 
@@ -79,3 +80,17 @@ UNION ALL SELECT infusion_id, kind FROM care_task WHERE clinic_id = :clinic AND 
 UNION ALL SELECT infusion_id, 'C24' FROM care_task
           WHERE clinic_id = :clinic AND kind = 'staff-check-in' AND focus_kind = 'Infusion'
 """
+_SERIES = """
+    SELECT course.course_id, CASE
+        WHEN course.status IN ('active', 'on-hold') AND patient.status = 'active' AND patient.treatment_revoked_at IS NULL THEN (
+            SELECT count(*) FROM platform.timer
+            WHERE timer.subject_id = course.patient_id AND timer.kind = 'plan-wake' AND timer.state = 'armed'
+        )
+        ELSE 1
+    END AS clocks
+    FROM course
+    JOIN patient ON patient.clinic_id = course.clinic_id AND patient.patient_id = course.patient_id
+    JOIN anchor_pin ON anchor_pin.clinic_id = course.clinic_id AND anchor_pin.anchor_id = course.course_id
+    WHERE course.clinic_id = :clinic
+"""
+"""Courses whose weeks a protocol asks, each with the clock of its next week where it goes on."""

@@ -80,6 +80,15 @@ class CheckIn(Table, table=True):
     """How many tasks to look at its answers were made."""
     ended_reason: str | None = None
     """Why it was cancelled or superseded."""
+    anchor_id: UUID | None = None
+    """What it hangs on, the infusion or the course, and its number there; None where the version before wrote it."""
+    number: int | None = None
+    refused_due_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    """The new due time that had passed already, so that the old one was kept."""
+    superseded_by: UUID | None = None
+    """The infusion to which it gave way."""
+    caused_by: UUID | None = None
+    """The event from which its last change followed."""
 
     def open(self, form: Form, now: datetime) -> None:
         """The patient is asked from now on."""

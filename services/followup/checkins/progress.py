@@ -12,10 +12,9 @@ from services.followup.checkins.commands import CALL, EXPIRE, OVERDUE, locked, t
 from services.followup.checkins.forms import Forms
 from services.followup.checkins.models import WAITING, CheckIn, CheckInStatus
 from services.followup.checkins.policy import CheckInPolicy, CheckInSetup
-from services.followup.checkins.queries import find_zone, never_asked, telephoned
+from services.followup.checkins.queries import find_zone, lock_patients_of, telephoned
 from services.followup.checkins.work import never_asked_task, overdue_task
 from services.followup.outreach import commands as outreach
-from services.followup.subjects.commands import lock_patients
 from services.followup.tasks import joining
 from shared.events.zones import zone_of
 from shared.outbox import emit
@@ -48,7 +47,6 @@ async def hand_to_staff(db: AsyncSession, check_in_ids: Sequence[UUID], now: dat
 
     What was past its time before it could be asked, as after an outage, is not silence: one call for each patient lists all of it.
     """
-    await lock_patients(db, await never_asked(db, check_in_ids))
     silent = await _due(db, check_in_ids, WAITING | {CheckInStatus.EXPIRED})
     called, sent = await telephoned(db, check_in_ids), await outreach.sent(db, check_in_ids)
     clinic = await find_zone(db)
@@ -73,10 +71,11 @@ async def expire(db: AsyncSession, check_in_ids: Sequence[UUID]) -> None:
 
 
 async def _due(db: AsyncSession, check_in_ids: Sequence[UUID], statuses: AbstractSet[CheckInStatus]) -> list[CheckIn]:
-    """Those of these check-ins that are in one of these states, locked.
+    """Those of these check-ins that are in one of these states, locked after their patients.
 
     All are read: a state that only a later release knows raises LookupError, as its code does when it opens, so that the timer waits for a
     process that knows it. Left out by the query, it would count as done.
     """
+    await lock_patients_of(db, check_in_ids)
     found = await locked(db, col(CheckIn.check_in_id).in_(check_in_ids))
     return [check_in for check_in in found if check_in.status in statuses]

@@ -13,7 +13,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from services.followup.checkins.models import CheckIn, CheckInAnswers, CheckInWorry
 from services.followup.checkins.work import TELEPHONE_CHECK_IN
 from services.followup.roles import CLINICAL
-from services.followup.subjects.models import Clinic
+from services.followup.subjects.models import Clinic, Patient
 from services.followup.tasks.models import CareTask
 from services.followup.tasks.rules import Outcome, TaskStatus
 from shared.db import clinic_of
@@ -54,10 +54,14 @@ async def find_zone(db: AsyncSession) -> ZoneInfo | None:
     return zone_of(name) if name else None
 
 
-async def never_asked(db: AsyncSession, check_in_ids: Sequence[UUID]) -> set[UUID]:
-    """The patients of those among these check-ins whose time was over before they were opened, as after an outage."""
+async def lock_patients_of(db: AsyncSession, check_in_ids: Sequence[UUID]) -> None:
+    """Lock the patients of these check-ins, in the order of their ids, before the check-ins themselves.
+
+    Whatever keeps up with facts compares what it has read of a patient under this lock: a call made meanwhile would be missing from it.
+    """
     about = select(CheckIn.patient_id).where(CheckIn.clinic_id == clinic_of(db), col(CheckIn.check_in_id).in_(check_in_ids))
-    return set(await db.exec(about.where(col(CheckIn.opened_at) >= col(CheckIn.expires_at))))
+    whose = select(Patient.patient_id).where(Patient.clinic_id == clinic_of(db), col(Patient.patient_id).in_(about))
+    await db.exec(whose.order_by(col(Patient.patient_id)).with_for_update(key_share=True))
 
 
 async def telephoned(db: AsyncSession, check_in_ids: Sequence[UUID], kinds: Collection[str] = (TELEPHONE_CHECK_IN,)) -> set[UUID]:

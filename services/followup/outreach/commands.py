@@ -74,6 +74,21 @@ async def move(db: AsyncSession, leaves_at: Mapping[UUID, datetime]) -> None:
         await db.execute(_MOVE, {"check_ins": list(leaves_at), "leaves": list(leaves_at.values()), "clinic_id": clinic_of(db)})
 
 
+async def follow(db: AsyncSession, ended: Mapping[UUID, str], leaves_at: Mapping[UUID, datetime]) -> list[CancelledMessage]:
+    """Call off what check-ins that have ended had queued, with the reason, and move that of others; returns what is called off.
+
+    One statement for all of them; none where there are none.
+    """
+    if not ended and not leaves_at:
+        return []
+    given = {
+        "check_ins": [*ended, *leaves_at],
+        "reasons": [*ended.values(), *(None for _ in leaves_at)],
+        "leaves": [*(None for _ in ended), *leaves_at.values()],
+    }
+    return [CancelledMessage(*row) for row in await db.execute(_FOLLOW, {**given, "clinic_id": clinic_of(db)})]
+
+
 async def look_again(db: AsyncSession, patient_id: UUID, now: datetime) -> None:
     """Let what a patient has queued be judged anew at once, since where the patient is may have changed; the patient is locked before."""
     await db.execute(_LOOK_AGAIN, {"clinic_id": clinic_of(db), "patient_id": patient_id, "now": now})
@@ -137,5 +152,25 @@ _MOVE = text(
         RETURNING m.message_id, m.leaves_at
     )
     UPDATE platform.message_queue q SET leaves_at = moved.leaves_at FROM moved WHERE q.message_id = moved.message_id
+    """
+)
+_FOLLOW = text(
+    """
+    WITH followed AS (
+        UPDATE message m SET leaves_at = coalesce(given.leaves_at, m.leaves_at), reason = given.reason,
+            status = CASE WHEN given.reason IS NULL THEN 'queued' ELSE 'cancelled' END
+        FROM unnest(CAST(:check_ins AS uuid[]), CAST(:reasons AS text[]), CAST(:leaves AS timestamptz[]))
+             AS given(check_in_id, reason, leaves_at)
+        WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.check_in_id = given.check_in_id AND m.status = 'queued'
+        RETURNING m.message_id, m.check_in_id, m.status, m.leaves_at
+    ),
+    moved AS (
+        UPDATE platform.message_queue q SET leaves_at = f.leaves_at FROM followed f
+        WHERE q.message_id = f.message_id AND f.status = 'queued'
+    ),
+    forgotten AS (
+        DELETE FROM platform.message_queue q USING followed f WHERE q.message_id = f.message_id AND f.status = 'cancelled'
+    )
+    SELECT message_id, check_in_id FROM followed WHERE status = 'cancelled' ORDER BY message_id
     """
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from uuid import UUID
 
 from services.followup.local_time import on_the_clock
@@ -36,6 +36,9 @@ class Gone:
     anchor_id: UUID
     reason: str
 
+
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a visit was to be of which nothing was told but that it fell out. What follows that counts from its making."""
 
 Found = Anchored | Gone | None
 """None where nothing can be said yet."""
@@ -76,9 +79,9 @@ def visit_without_drug(overview: Overview, visit: Visit) -> Found:
     """A visit that fell out, or an infusion that gave nothing: another one has to be booked."""
     if gone := _no_record(visit):
         return gone
-    at = visit.scheduled_at or visit.pump_ended_at or visit.started_at
+    at = visit.scheduled_at or visit.pump_ended_at or visit.started_at or _UNKNOWN
     if visit.state is VisitState.MISSED or (visit.state is VisitState.ENDED and visit.drug_given is False):
-        return Anchored(visit.infusion_id, at, visit, overview.course(visit.course_id)) if at else None
+        return Anchored(visit.infusion_id, at, visit, overview.course(visit.course_id))
     return Gone(visit.infusion_id, DRUG_GIVEN if visit.drug_given else TAKES_PLACE)
 
 
@@ -88,7 +91,7 @@ def course_day_0(overview: Overview, course: Course) -> Found:
         (visit.started_at, visit.infusion_id, visit) for visit in overview.given_in_course.get(course.course_id, ()) if visit.started_at
     ]
     if not given:
-        return Gone(course.course_id, NO_DRUG)
+        return Gone(course.course_id, VOID if overview.has_void_record(course.course_id) else NO_DRUG)
     started_at, _, first = min(given, key=lambda one: one[:2])
     return Anchored(course.course_id, _day_of(started_at, overview), first, course)
 

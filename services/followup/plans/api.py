@@ -8,7 +8,7 @@ from fastapi import Query
 from services.followup.completeness.queries import clinics
 from services.followup.plans import queries
 from services.followup.plans.comparison import Place, compare_everywhere
-from services.followup.plans.pinned import Pinned
+from services.followup.plans.means import Means
 from services.followup.plans.schemas import Differences, PlanDetail, PlanOut
 from services.followup.roles import WORKERS
 from shared.web import Call, Listing, Page, Router, access, operator_access, page_of
@@ -36,8 +36,8 @@ async def show_plan(plan_id: UUID, call: Call) -> PlanDetail:
     return PlanDetail.of_record(record)
 
 
-def comparison_routes(protocols: Pinned) -> Router:
-    """The operator's side: whether the comparison would leave what the events' own paths have left."""
+def comparison_routes(means: Means) -> Router:
+    """The operator's side: whether a comparison of whole patients would leave what is there."""
     routes = Router(prefix="/followup/v1/pipeline", tags=["Pipeline"])
 
     @routes.get("/differences")
@@ -49,7 +49,7 @@ def comparison_routes(protocols: Pinned) -> Router:
     ) -> Differences:
         """What the comparison would change, patient by patient: ids and codes, nothing of what anybody answered. Nothing is written."""
         behind = None if after is None else Place(*map(UUID, after.split("/")))
-        return Differences.of(await compare_everywhere(call.db, protocols, await clinics(call.db), behind, limit, call.now), limit)
+        return Differences.of(await compare_everywhere(call.db, means, await clinics(call.db), behind, limit), limit)
 
     return routes
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.followup.plans.stored import Cover, Stored
+from services.followup.plans.stored import UNTOLD, Cover, CoverKind, Stored
 
 
 class Step(StrEnum):
@@ -45,6 +45,8 @@ class ItemChange:
     @property
     def time_may_do_it(self) -> bool:
         """Whether a run without a changed fact may do this. Anything else is drift: not applied, but counted and shown."""
+        if self.step is Step.KEEP_DUE and self.before and self.before.refused == UNTOLD:
+            return True  # nothing but what the release before did not keep
         return self.step in (Step.MAKE, Step.MISS)
 
 
@@ -59,8 +61,13 @@ class CoverChange:
 
     @property
     def time_may_do_it(self) -> bool:
-        """Whether a run without a changed fact may do this."""
-        return self.step in (CoverStep.MAKE, CoverStep.JOIN)
+        """Whether a run without a changed fact may do this: call about what was missed."""
+        return self.step in (CoverStep.MAKE, CoverStep.JOIN) and self.after.kind is CoverKind.CATCH_UP
 
 
 Change = ItemChange | CoverChange
+
+
+def codes_of(change: Change) -> tuple[str, str]:
+    """What is done, and to which item or kind of work."""
+    return change.step.value, change.after.kind.value if isinstance(change, CoverChange) else change.after.key.code

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from services.followup.plans.anchors import DUPLICATE, NO_DRUG, VOID
 from services.followup.plans.changes import CoverChange, CoverStep
 from services.followup.plans.stored import CALLS, PAST_DUE, Cover, CoverKind, Stored
 from services.followup.plans.wanted import OPEN, Key, Plan, State
 
+NEVER_WAS = frozenset({NO_DRUG, VOID, DUPLICATE})
+"""Reasons for which a call that silence raised ends too: there was nothing to ask about."""
 NOT_NEEDED = "not-needed"
 """Why a cover ends: nothing that it lists needs it any more."""
 
@@ -41,8 +44,11 @@ def _kept_up(cover: Cover, items: Mapping[Key, Stored], plan: Plan) -> CoverChan
     if terms and terms.ends_because:
         return CoverChange(CoverStep.END, cover, replace(cover, open=False), terms.ends_because)
     if cover.kind is CoverKind.OVERDUE:
+        untrue = {plan.ended(key) for key in cover.covers}
+        if untrue <= NEVER_WAS and not cover.lists_more:
+            return CoverChange(CoverStep.END, cover, replace(cover, open=False), min(filter(None, untrue)))
         return None
-    if not any(_needs(cover, key, items) for key in cover.covers):
+    if not cover.lists_more and not any(_needs(cover, key, items) for key in cover.covers):
         return CoverChange(CoverStep.END, cover, replace(cover, open=False), NOT_NEEDED)
     return _moved_with_its_item(cover, items)
 

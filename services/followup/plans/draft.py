@@ -60,12 +60,18 @@ def item_of(draft: Draft, place: Place, key: Key, times: Times) -> Wanted:
         by="staff" if staff else entry.by,
         priority=staff.priority if staff else entry.priority,
         times=times,
-        why=Why(place.protocol.name, entry.anchor, at.counts_from),
+        why=Why(place.protocol.name, entry.anchor, at.counts_from, _infusion_of(at)),
         offered=any(one.cause in entry.offered_after for one in draft.overview.present),
         counts_from_making=entry.counts_from_making,
         called_about_when_late=entry.late == "call",
+        in_place_of_link=staff is not None,
         made_when_it_opens=entry.repeat is not None,
     )
+
+
+def _infusion_of(at: Anchored) -> UUID | None:
+    of_course = at.course is not None and at.anchor_id == at.course.course_id
+    return None if of_course or at.visit is None else at.visit.infusion_id
 
 
 def moments_of(draft: Draft, at: Anchored, counts_from: datetime) -> Moments:

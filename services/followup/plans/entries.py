@@ -1,16 +1,18 @@
 """A protocol as a list of entries, one for each thing that is asked of a patient or a person. Data that a clinic owns, never a constant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import time
 from itertools import count
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.followup.plans.facts import Cause, Outcome
-from services.followup.plans.stored import CoverKind
+from services.followup.plans.stored import TASK_KIND_OF, CoverKind
 
 PriorityCode = Literal["stat", "asap", "urgent", "routine"]
+PRIORITIES = ("stat", "asap", "urgent", "routine")
+"""The most urgent first."""
 Role = Literal["patient", "therapist", "nurse", "clinician", "coordinator", "staff"]
 AnchorName = Literal[
     "infusion-end", "visit-end", "visit-booked", "visit-without-drug", "course-day-0", "course-end", "maintenance-start", "departure"
@@ -174,3 +176,16 @@ class ProtocolList(_Data):
     def name(self) -> tuple[str, int]:
         """Code and version, which an anchor keeps for ever."""
         return self.code, self.version
+
+    def leaving_open(self, kept: Mapping[str, frozenset[Cause]]) -> Self:
+        """The same, where tasks of these kinds stay open after other causes than it says."""
+        items = tuple(_staying(entry, kept.get(entry.code)) if entry.does == "task" else entry for entry in self.items)
+        covers = {kind: _staying(cover, kept.get(TASK_KIND_OF[kind])) for kind, cover in self.covers.items()}
+        return self.model_copy(update={"items": items, "covers": covers})
+
+
+_Staying = TypeVar("_Staying", Entry, CoverEntry)
+
+
+def _staying(entry: _Staying, causes: frozenset[Cause] | None) -> _Staying:
+    return entry if causes is None else entry.model_copy(update={"stays_after": causes})

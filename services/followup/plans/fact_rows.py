@@ -87,17 +87,19 @@ def _after_the_last_week(course_id: UUID, items: Iterable[Stored]) -> datetime:
 
 
 def _visit(row: Row) -> Visit:
-    ended = row["state"] not in _STATES
+    state = _STATES.get(row["state"], VisitState.ENDED)
     return Visit(
         infusion_id=UUID(row["infusion_id"]),
         course_id=UUID(row["course_id"]),
-        state=_STATES.get(row["state"], VisitState.ENDED),
+        state=state,
         scheduled_at=_moment(row["scheduled_at"]),
         started_at=_moment(row["started_at"]),
         pump_ended_at=_moment(row["pump_ended_at"]),
         discharged_at=_moment(row["discharged_at"]),
-        outcome=Outcome(row["state"]) if ended else None,
+        outcome=Outcome(row["state"]) if state is VisitState.ENDED else None,
         drug_given=row["drug_given"],
+        followed=row["followed"],
+        missed_as=row["state"] if state is VisitState.MISSED else None,
     )
 
 

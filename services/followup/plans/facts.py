@@ -101,6 +101,10 @@ class Visit:
     outcome: Outcome | None = None
     drug_given: bool | None = None
     """None as long as nothing has been told of it."""
+    followed: bool = True
+    """Whether what hangs on it is compared. Of the others only what the followed ones look at is known: neighbours, firsts and lasts."""
+    missed_as: str | None = None
+    """How it fell out: not-done, no-show or cancelled."""
 
     @property
     def gave_drug(self) -> bool:

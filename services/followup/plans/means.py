@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.followup.plans.facts import Cause
+from services.followup.plans.pinned import Pinned
 from services.followup.plans.protocol import Protocols
 from services.followup.plans.slots import CalledOff, Kind
 from services.followup.subjects.commands import Standing
@@ -23,6 +25,11 @@ REASON_OF = {
     CancelCause.NO_DRUG_GIVEN: "no-drug-given",
 }
 """The code under which an item says why it was cancelled."""
+_DEPARTURE = {
+    CancelCause.DEATH: Cause.DEATH,
+    CancelCause.WITHDRAWAL: Cause.WITHDRAWAL,
+    CancelCause.TREATMENT_CONSENT_REVOKED: Cause.CONSENT_REVOKED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,7 @@ class Means:
     clock: Clock
     protocols: Protocols
     policy: TaskPolicy
+    followed_by: Pinned
     documents: Documents | None = None
     """Of the clinics; without them the policy is everybody's."""
 
@@ -39,7 +47,9 @@ class Means:
         """With the policy that counts now in the clinic of this transaction."""
         if self.documents is None:
             return self
-        return replace(self, policy=await self.documents.in_force(db, TASK_POLICY, self.now()))
+        policy = await self.documents.in_force(db, TASK_POLICY, self.now())
+        kept = {kind: frozenset(_DEPARTURE[cause] for cause in causes) for kind, causes in policy.kept_otherwise().items()}
+        return replace(self, policy=policy, followed_by=self.followed_by.leaving_open(kept) if kept else self.followed_by)
 
     def now(self) -> datetime:
         """Business time."""

@@ -108,3 +108,20 @@ class WeeklySeries(Table, table=True):
     """The week whose timer is armed."""
     active: bool
     """False once the infusion that began it turned out to have given nothing, or never to have been."""
+
+
+class AnchorPin(Table, table=True):
+    """By which protocol what hangs on an infusion, a course or a departure is followed, since it was first followed."""
+
+    __tablename__ = "anchor_pin"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
+        Index("ix_anchor_pin_patient", "clinic_id", "patient_id"),
+    )
+
+    clinic_id: UUID = Field(primary_key=True)
+    anchor_id: UUID = Field(primary_key=True)
+    patient_id: UUID
+    protocol_code: str
+    protocol_version: int
+    pinned_at: datetime = Field(sa_column=utc_column())

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.followup.plans.facts import Absence, Cause, Course, Facts, Visit
+from services.followup.plans.facts import Absence, Cause, Course, Facts, Visit, VisitState
 
 REASON_OF = {
     Cause.DEATH: "patient-deceased",
@@ -61,6 +61,10 @@ class Overview:
         """All courses, also those of which only a visit has told."""
         known = {*self._courses, *(visit.course_id for visit in self.facts.visits)}
         return [self.course(course_id) for course_id in sorted(known)]
+
+    def has_void_record(self, course_id: UUID) -> bool:
+        """Whether an infusion of the course was to have given drug, whose record should never have existed."""
+        return any(one.course_id == course_id and one.state is VisitState.VOID and one.drug_given for one in self.facts.visits)
 
     def course(self, course_id: UUID) -> Course:
         """A course; one that nothing has been told of runs."""

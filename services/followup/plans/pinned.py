@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from services.followup.plans.entries import ProtocolList
+from services.followup.plans.facts import Cause
 
 
 class Pinned:
@@ -17,6 +18,14 @@ class Pinned:
     def of(self, anchor_id: UUID, asked: tuple[str, int]) -> ProtocolList:
         """The protocol pinned to this anchor, else the one that is asked for, else the newest default."""
         return self._known.get(self._pins.get(anchor_id, asked), self.default)
+
+    def named(self, names: Iterable[tuple[str, int]]) -> list[ProtocolList]:
+        """The protocols of these names, the newest default where there are none."""
+        return [self._known[name] for name in sorted(set(names) & self._known.keys())] or [self.default]
+
+    def leaving_open(self, kept: Mapping[str, frozenset[Cause]]) -> "Pinned":
+        """The same protocols, where tasks of these kinds stay open after other causes than they say."""
+        return Pinned((protocol.leaving_open(kept) for protocol in self._known.values()), self._pins)
 
     def with_pins(self, pins: Mapping[UUID, tuple[str, int]]) -> "Pinned":
         """The same protocols for another patient's anchors."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from services.followup.plans.anchors import OF_COURSE, OF_PATIENT, OF_VISIT, Found, Gone
 from services.followup.plans.conditions import as_left_by_the_rest, not_this_one
 from services.followup.plans.draft import Draft, Place, item_of, moments_of
-from services.followup.plans.entries import ProtocolList
+from services.followup.plans.entries import PRIORITIES, ProtocolList
 from services.followup.plans.facts import Facts
 from services.followup.plans.overview import REASON_OF, Overview
 from services.followup.plans.pinned import Pinned
@@ -19,6 +19,8 @@ def plan(facts: Facts, protocols: Pinned, now: datetime) -> Plan:
     """What should exist for a patient. ``now`` matters only for series without an end and for clocks that run from the making."""
     draft = Draft(Overview(facts), protocols, now)
     for visit in facts.visits:
+        if not visit.followed:
+            continue
         protocol = protocols.of(visit.infusion_id, draft.overview.course(visit.course_id).protocol)
         _follow(draft, protocol, {name: find(draft.overview, visit) for name, find in OF_VISIT.items()})
     for course in draft.overview.courses:
@@ -62,11 +64,19 @@ def _once(draft: Draft, place: Place) -> None:
 
 
 def _covers(draft: Draft) -> Mapping[str, CoverTerms]:
-    """How the machine's own calls and reviews are made for this patient."""
+    """How the machine's own calls and reviews are made for this patient: of several protocols, as the one that asks most."""
     moments = Moments(draft.overview.facts.zone, draft.overview.facts.clinic_zone, {"made": draft.now})
-    terms = {}
-    for kind, entry in draft.protocols.default.covers.items():
-        absence = draft.overview.absent(entry.stays_after)
-        due_at = moment(entry.due, moments) if entry.due else None
-        terms[kind.value] = CoverTerms(entry.priority, due_at, REASON_OF[absence.cause] if absence else None)
+    terms: dict[str, CoverTerms] = {}
+    for protocol in draft.protocols.named(draft.pins.values()):
+        for kind, entry in protocol.covers.items():
+            absence = draft.overview.absent(entry.stays_after)
+            due_at = moment(entry.due, moments) if entry.due else None
+            own = CoverTerms(entry.priority, due_at, REASON_OF[absence.cause] if absence else None)
+            terms[kind.value] = _asking_most(terms.get(kind.value, own), own)
     return terms
+
+
+def _asking_most(one: CoverTerms, other: CoverTerms) -> CoverTerms:
+    """The earlier of two due times, the higher priority, and open as long as either says so."""
+    due_at = min(filter(None, (one.due_at, other.due_at)), default=None)
+    return CoverTerms(min(one.priority, other.priority, key=PRIORITIES.index), due_at, one.ends_because if other.ends_because else None)

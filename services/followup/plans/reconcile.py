@@ -13,7 +13,7 @@ from services.followup.plans.conditions import RECORD_CORRECTED
 from services.followup.plans.covers import Raised, cover_changes
 from services.followup.plans.overview import REASON_OF
 from services.followup.plans.series import COURSE_STILL_RAN
-from services.followup.plans.stored import PAST_DUE, CoverKind, Items, Stored
+from services.followup.plans.stored import PAST_DUE, UNTOLD, CoverKind, Items, Stored
 from services.followup.plans.wanted import ENDED_BY_THE_MACHINE, Key, Plan, State, Times, Wanted
 
 LISTED = frozenset({*REASON_OF.values(), NO_DRUG, VOID, DUPLICATE})
@@ -88,7 +88,8 @@ def _open_still(stored: Stored, want: Wanted, now: datetime) -> Outcome:
 
 def _handed_over(timed: Outcome, want: Wanted) -> Outcome:
     """Somebody else asks: a person in place of the patient's link, or the other way round. A link that has left once leaves no more."""
-    after = replace(timed.after, is_task=want.is_task, offered=want.offered, state=State.PLANNED)
+    generation = timed.after.generation + want.is_task
+    after = replace(timed.after, is_task=want.is_task, offered=want.offered, state=State.PLANNED, generation=generation)
     return Outcome(after, Step.HAND_OVER, timed.raises + _by_telephone(after))
 
 
@@ -101,7 +102,7 @@ def _retimed(stored: Stored, want: Wanted, now: datetime) -> Outcome:
     kept = replace(stored, refused=want.times.due_at, times=_keeping_due(stored.times, want.times))
     if kept == stored:
         return Outcome(stored)
-    return Outcome(kept, Step.KEEP_DUE, (CoverKind.DUE_REVIEW,) if stored.refused != want.times.due_at else ())
+    return Outcome(kept, Step.KEEP_DUE, (CoverKind.DUE_REVIEW,) if stored.refused not in (want.times.due_at, UNTOLD) else ())
 
 
 def _keeping_due(promised: Times, wanted: Times) -> Times:
@@ -121,7 +122,7 @@ def _wanted_again(stored: Stored, want: Wanted, now: datetime) -> Outcome:
     if not _is_past(want.times, now):
         return _restored(stored, want)
     expired = want.times.expires_at is not None and want.times.expires_at < now
-    if not want.called_about_when_late or (expired and stored.reason not in UNTRUE and stored.reason != PAST_DUE):
+    if stored.reason not in UNTRUE and (not want.called_about_when_late or (expired and stored.reason != PAST_DUE)):
         return Outcome(stored)
     if stored.reason == PAST_DUE:
         return Outcome(stored, raises=(CoverKind.CATCH_UP,))

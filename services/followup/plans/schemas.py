@@ -7,8 +7,8 @@ from typing import Self
 from uuid import UUID
 
 from services.followup.checkins.models import CheckIn
-from services.followup.plans.changes import Change, CoverChange
-from services.followup.plans.comparison import Compared, Place, codes_of
+from services.followup.plans.changes import Change, CoverChange, codes_of
+from services.followup.plans.comparison import Compared, Place
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.slots import InfusionOutcome
 from services.followup.tasks.models import CareTask

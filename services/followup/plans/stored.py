@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -50,6 +50,17 @@ class CoverKind(StrEnum):
     CALLED_OFF = "called-off-review"
 
 
+TASK_KIND_OF = {
+    CoverKind.CATCH_UP: "catch-up-call",
+    CoverKind.TELEPHONE: "staff-check-in",
+    CoverKind.OVERDUE: "check-in-overdue-call",
+    CoverKind.DUE_REVIEW: "due-time-review",
+    CoverKind.CALLED_OFF: "cancellation-review",
+}
+"""The kinds of tasks in the queue."""
+
+UNTOLD = datetime.min.replace(tzinfo=UTC)
+"""A due time that was refused by a release that did not keep which one."""
 PAST_DUE = "past-due-at-entry"
 """Why something was never asked: its due time had passed when it was heard of. A call makes up for it."""
 
@@ -70,6 +81,8 @@ class Cover:
     """None where it is due so long after it was made, as the protocol says."""
     row_id: UUID | None = None
     version: int = 0
+    lists_more: bool = False
+    """It lists items besides these that were not read."""
 
     @property
     def stands(self) -> bool:

@@ -4,6 +4,7 @@ A row does not name the item that it holds. Its key is worked out from what it i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from services.followup.checkins.models import CheckInStatus
 from services.followup.checkins.work import OVERDUE_CALL
 from services.followup.plans.rebooking import BOOKED
 from services.followup.plans.slots import Kind
-from services.followup.plans.stored import PAST_DUE, Cover, CoverKind, Items, Stored
+from services.followup.plans.stored import PAST_DUE, UNTOLD, Cover, CoverKind, Items, Stored
 from services.followup.plans.wanted import Key, State, Times
 from services.followup.reasons import ReasonCode
 from services.followup.tasks.rules import OPEN, BusinessStatus, TaskStatus
@@ -52,25 +53,26 @@ def items_of(rows: Sequence[Row]) -> Items:
             key_of[row["row_id"]] = item.key
             known = stored.get(item.key)
             if known is None or item.is_open or not known.is_open:
-                stored[item.key] = item
+                stored[item.key] = item if known is None else replace(item, sent=item.sent or known.sent)
     return Items(stored, tuple(_covers(rows, key_of)))
 
 
 def _is_item(row: Row) -> bool:
-    return row["what"] == CHECK_IN or (row["kind"] in ITEM_KINDS and row["focus_kind"] == "Infusion")
+    return row["what"] == CHECK_IN or row["anchor_id"] is not None or (row["kind"] in ITEM_KINDS and row["focus_kind"] == "Infusion")
 
 
 def _asked(row: Row) -> Stored:
     weekly = row["infusion_id"] is None
     key = Key(row["course_id"] if weekly else row["infusion_id"], row["kind"], row["ordinal"] if weekly else 0)
     return Stored(
-        key,
+        _own_key(row) or key,
         is_task=False,
         state=State.NOT_ASKED if row["reason"] == PAST_DUE else _CHECK_IN_STATES[row["status"]],
         times=_times(row),
         reason=row["reason"],
+        gives_way_to=row["superseded_by"],
         sent=row["opened"],
-        refused=row["due_at"] if row["due_kept"] else None,
+        refused=_refused(row),
         generation=0 if weekly else row["ordinal"],
         row_id=row["row_id"],
         version=row["version"],
@@ -79,18 +81,27 @@ def _asked(row: Row) -> Stored:
 
 def _work(row: Row) -> Stored:
     return Stored(
-        _key_of_work(row),
+        _own_key(row) or _key_of_work(row),
         is_task=True,
         state=_state_of_work(row),
         times=_times(row),
         reason=row["reason"],
+        gives_way_to=row["superseded_by"],
         offered=row["business_status"] == BusinessStatus.OFFERED,
         settled=row["attempt"] > 1,
-        refused=row["due_at"] if row["due_kept"] else None,
-        generation=row["ordinal"],
+        refused=_refused(row),
+        generation=row["ordinal"] if row["generation"] is None else row["generation"],
         row_id=row["row_id"],
         version=row["version"],
     )
+
+
+def _own_key(row: Row) -> Key | None:
+    return None if row["anchor_id"] is None else Key(row["anchor_id"], row["code"], row["number"])
+
+
+def _refused(row: Row) -> Any:  # Any: as above
+    return row["refused_due_at"] or (UNTOLD if row["due_kept"] else None)
 
 
 def _key_of_work(row: Row) -> Key:
@@ -129,6 +140,7 @@ def _covers(rows: Sequence[Row], key_of: Mapping[UUID, Key]) -> Iterator[Cover]:
                 due_at=row["due_at"] if kind is CoverKind.TELEPHONE else None,
                 row_id=row["row_id"],
                 version=row["version"],
+                lists_more=row["covers_more"],
             )
 
 
@@ -140,7 +152,8 @@ def _cover_kind(row: Row) -> CoverKind | None:
 
 
 def _covered(row: Row, kind: CoverKind, key_of: Mapping[UUID, Key]) -> Iterator[Key]:
-    """By what it is about, or by the ids and codes that it lists."""
+    """What it names; what the version before wrote is found by what it is about, or by the ids and codes that it lists."""
+    yield from (Key(UUID(anchor_id), code, number) for anchor_id, code, number in row["covered"] or ())
     if row["focus_id"] in key_of and row["focus_kind"] == "CheckIn":
         yield key_of[row["focus_id"]]
     if kind is CoverKind.DUE_REVIEW:

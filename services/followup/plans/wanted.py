@@ -47,6 +47,8 @@ class Why:
     protocol: tuple[str, int]
     anchor: str
     counts_from: datetime
+    infusion_id: UUID | None = None
+    """The infusion that it is about; None for what follows a course."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Wanted:
     """Its times count from when it was made, and so never move."""
     called_about_when_late: bool = True
     """Whether somebody calls about it when it cannot be asked any more. Otherwise it is not made at all."""
+    in_place_of_link: bool = False
+    """A person asks what otherwise the patient is sent."""
     made_when_it_opens: bool = False
     """One of a series. It is named ahead, so that it moves with the day from which it counts, and made when it opens."""
 

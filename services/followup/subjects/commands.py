@@ -76,9 +76,8 @@ async def lock_patients(db: AsyncSession, patient_ids: Collection[UUID]) -> dict
     """Lock patients, in one statement and one order, whether anything was heard of them or not.
 
     Whatever makes or cancels follow-up comes through here first, so that a death and an infusion that arrive from two topics at the
-    same moment are handled one after the other. So does what a person does with a task and what a patient answers. Check-ins are
-    locked next, and tasks last. A call about a check-in that stayed silent or cannot be sent is made under the check-in's lock alone:
-    whatever cancels tasks has locked the check-ins before.
+    same moment are handled one after the other. So does what a person does with a task, what a patient answers, what a check-in's time
+    brings and what becomes of a message. Check-ins are locked next, and tasks last.
     """
     rows = await statements.LOCK.rows(db, clinic_id=clinic_of(db), ids=sorted(set(patient_ids)))
     return {row["patient_id"]: _standing(**row) for row in rows}
@@ -202,7 +201,9 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     """
     rows = [_row_of(event) for event in _newest(events)]
     told = Counter(row["patient_id"] for row in rows)
-    noted = await statements.NOTE_INFUSIONS.rows(db, **arrays_of(statements.INFUSION, rows), clinic_id=clinic_of(db))
+    noted = await statements.NOTE_INFUSIONS.rows(
+        db, **arrays_of(statements.INFUSION | statements.OF_PATIENT, rows), clinic_id=clinic_of(db)
+    )
     return {
         row["infusion_id"]: Noted(
             row["infusion_id"],
@@ -247,4 +248,6 @@ def _row_of(event: InfusionEvent) -> dict[str, object]:
         "drug_given": ended.drug_given if ended else None,
         "pump_ended_at": ended.pump_ended_at if ended else None,
         "discharged_at": event.occurred_at if ended and not isinstance(event, InfusionAmended) else None,
+        "patient_number": event.patient_number,
+        "time_zone": event.patient_time_zone,
     }

@@ -89,6 +89,7 @@ class Course(Table, table=True):
     """A course of infusions: whether it runs, and its care team."""
 
     __tablename__ = "course"
+    __table_args__ = (Index("ix_course_patient", "clinic_id", "patient_id"),)
 
     clinic_id: UUID = Field(primary_key=True)
     course_id: UUID = Field(primary_key=True)
@@ -122,6 +123,8 @@ WHERE_COUNTS = "started_at IS NOT NULL AND drug_given IS NOT FALSE AND state <> 
 """An infusion to which a check-in of the one before gives way. As SQL, for it must read like the index."""
 WHERE_GIVEN = "drug_given AND pump_ended_at IS NOT NULL AND state <> 'entered-in-error'"
 """An infusion that gave drug."""
+WHERE_UNTRUE = "drug_given AND state = 'entered-in-error'"
+"""One that was to have given drug, whose record should never have existed."""
 
 
 class Infusion(Table, table=True):
@@ -133,6 +136,8 @@ class Infusion(Table, table=True):
         Index("ix_infusion_patient", "clinic_id", "patient_id", "pump_ended_at"),
         # Of a patient's infusions the one before, the one after and the last are looked up one by one, however many there are.
         Index("ix_infusion_counts", "clinic_id", "patient_id", "started_at", postgresql_where=text(WHERE_COUNTS)),
+        Index("ix_infusion_given_in_course", "clinic_id", "course_id", "pump_ended_at", "infusion_id", postgresql_where=text(WHERE_GIVEN)),
+        Index("ix_infusion_untrue", "clinic_id", "course_id", postgresql_where=text(WHERE_UNTRUE)),
         Index("ix_infusion_given", "clinic_id", "patient_id", "pump_ended_at", "infusion_id", postgresql_where=text(WHERE_GIVEN)),
     )
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import TextClause, text
 
-from services.followup.subjects.models import WHERE_COUNTS, Infusion
+from services.followup.subjects.models import WHERE_COUNTS, Infusion, Patient
 from services.followup.tables import rows_of, types_of
 from shared.statements import Statement
 
@@ -105,10 +105,17 @@ INFUSION = types_of(
     Infusion, "infusion_id", "patient_id", "course_id", "version", "state", "scheduled_at", "started_at", "drug_given", "pump_ended_at",
     "discharged_at"
 )  # fmt: skip
+OF_PATIENT = types_of(Patient, "patient_number", "time_zone")
+"""What an infusion tells of a patient; it counts as long as intake has told nothing."""
 NOTE_INFUSIONS = Statement(
     f"""
+    WITH given AS (SELECT * FROM {rows_of(INFUSION | OF_PATIENT)}),
+    named AS (
+        UPDATE patient SET patient_number = given.patient_number, time_zone = given.time_zone FROM given
+        WHERE patient.clinic_id = CAST(:clinic_id AS uuid) AND patient.patient_id = given.patient_id AND patient.version = 0
+    )
     INSERT INTO infusion AS known (clinic_id, {", ".join(INFUSION)})
-    SELECT CAST(:clinic_id AS uuid), {", ".join(INFUSION)} FROM {rows_of(INFUSION)}
+    SELECT CAST(:clinic_id AS uuid), {", ".join(INFUSION)} FROM given
     ON CONFLICT (clinic_id, infusion_id) DO UPDATE
     SET version = EXCLUDED.version, state = EXCLUDED.state, scheduled_at = coalesce(EXCLUDED.scheduled_at, known.scheduled_at),
         started_at = coalesce(EXCLUDED.started_at, known.started_at),

@@ -144,6 +144,14 @@ class CareTask(Table, table=True):
     created_at: datetime = Field(sa_column=utc_column())
     changed_at: datetime = Field(sa_column=utc_column())
     closed_at: datetime | None = Field(sa_column=utc_column(nullable=True))
+    anchor_id: UUID | None = None
+    """What it hangs on, with its code and number there, where it follows from a protocol; None where the version before wrote it."""
+    code: str | None = None
+    number: int | None = None
+    generation: int | None = None
+    """How often it was begun anew."""
+    refused_due_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    superseded_by: UUID | None = None
 
     @property
     def because(self) -> Reason:
@@ -251,3 +259,16 @@ class TaskHistory(Table, table=True):
     owner_id: UUID | None
     due_at: datetime = Field(sa_column=utc_column())
     details: Mapping[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # Any: JSON
+
+
+class TaskCover(Table, table=True):
+    """An item that a call or a review is about: what it hangs on, its code, its number."""
+
+    __tablename__ = "task_cover"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "task_id"], ["care_task.clinic_id", "care_task.task_id"]),)
+
+    clinic_id: UUID = Field(primary_key=True)
+    task_id: UUID = Field(primary_key=True)
+    anchor_id: UUID = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)

@@ -1,6 +1,6 @@
 """What a clinic settles about its queue: kinds of work, who does them, how long they may wait. A clinical document, handed in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -107,6 +107,10 @@ class TaskPolicy(Document):
                 raise misplaced(("kinds", name), PydanticCustomError("kind-unknown", "There is no such kind of work."))
             if not kind.roles <= _WORKING_ROLES:
                 raise misplaced(("kinds", name, "roles"), PydanticCustomError("not-allowed", "A role here has no work at the queue."))
+            if kind.kept_after - _DEPARTURES != default.kinds[name].kept_after - _DEPARTURES:
+                raise misplaced(
+                    ("kinds", name, "kept_after"), PydanticCustomError("not-allowed", "What a record ends is not settled here.")
+                )
         return self
 
     def hold_of(self, kind: str) -> HoldLimit:
@@ -121,11 +125,17 @@ class TaskPolicy(Document):
         """Kinds of tasks that somebody may do where these roles are held."""
         return frozenset(name for name, kind in self.kinds.items() if not kind.roles.isdisjoint(roles))
 
+    def kept_otherwise(self) -> Mapping[str, frozenset[CancelCause]]:
+        """What stays open after which departures, by kind, where a clinic's own version says otherwise than the default."""
+        default = TASK_POLICY.default.kinds
+        return {name: kind.kept_after & _DEPARTURES for name, kind in self.kinds.items() if kind.kept_after != default[name].kept_after}
+
     def kept_after(self, cause: CancelCause) -> list[str]:
         """Kinds of tasks that stay open."""
         return sorted(name for name, kind in self.kinds.items() if cause in kind.kept_after)
 
 
+_DEPARTURES = frozenset({CancelCause.DEATH, CancelCause.WITHDRAWAL, CancelCause.TREATMENT_CONSENT_REVOKED})
 _WORKING_ROLES = frozenset(Role) - {Role.CLINIC_ADMIN, Role.AUDITOR}
 
 TASK_POLICY = Kind("task-policy", TaskPolicy, Path(__file__).with_name("policy.yaml"))

@@ -104,6 +104,7 @@ class Action(StrEnum):
     MOVED = "moved"
     DUE_KEPT = "due-kept"
     OFFERED = "offered"
+    CHASED = "chased"
     OVERDUE = "overdue"
     MISSED = "missed"
     EXTENDED = "extended"

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from services.followup.outreach import commands as outreach
 from tests.followup.checkins.world import World
-from tests.followup.clinic import Clinic
+from tests.followup.clinic import Clinic, at
 
 TOKYO_MORNING = datetime(2026, 11, 23, 23, 0, tzinfo=UTC)
 
@@ -104,6 +104,8 @@ async def test_a_patient_change_that_intake_tells_lets_a_waiting_message_be_judg
             later = text(f"UPDATE {table} SET leaves_at = :at WHERE message_id = :id")  # noqa: S608 - names of our own
             await db.execute(later, {"at": clinic.clock.now() + timedelta(hours=9), "id": waiting["message_id"]})
     await clinic.patient(visit, time_zone="America/Los_Angeles")
+    opens_at = at((await clinic.items(visit))["C24"], "opens_at")
+    assert clinic.clock.now() < opens_at < clinic.clock.now() + timedelta(hours=9)  # the morning there
     for table in ("message", "platform.message_queue"):
         (row,) = await clinic.rows(f"SELECT leaves_at FROM {table} WHERE message_id = :id", id=waiting["message_id"])  # noqa: S608
-        assert row["leaves_at"] == clinic.clock.now(), table
+        assert row["leaves_at"] == opens_at, table

@@ -30,7 +30,7 @@ async def test_two_infusions_heard_of_late_are_one_call_that_lists_both(clinic: 
     first = clinic.visit()
     second = replace(first, infusion_id=clinic.visit().infusion_id)
     await clinic.patient(first)
-    told = [late(clinic, first, 12), late(clinic, second, 5)]
+    told = [late(clinic, first, 6.9), late(clinic, second, 3.5)]
     await (clinic.tell_at_once(*told) if at_once else clinic.tell(*told))
     [call] = await calls(clinic)
     assert listed(call) == ["C24", "C24", "C72", "C72", "integration-session", "integration-session"]
@@ -39,7 +39,7 @@ async def test_two_infusions_heard_of_late_are_one_call_that_lists_both(clinic: 
     assert shown["why"] == (
         "More than once something was not asked or done in time: 24-hour check-in (2), 72-hour check-in (2) and integration session (2)."
     )
-    assert "24-hour check-in, after the infusion of 09:00 on Wednesday 18 November (their time): its due time had passed" in " ".join(
+    assert "24-hour check-in, after the infusion of 21:00 on Thursday 19 November (their time): its due time had passed" in " ".join(
         shown["lists"]
     )
 
@@ -47,7 +47,7 @@ async def test_two_infusions_heard_of_late_are_one_call_that_lists_both(clinic: 
 async def test_a_later_miss_joins_the_open_call_whoever_has_it_and_its_history_names_the_event(clinic: Clinic) -> None:
     first = clinic.visit()
     await clinic.patient(first)
-    await clinic.tell(late(clinic, first, 12))
+    await clinic.tell(late(clinic, first, 6))
     [call] = await calls(clinic)
     await clinic.post(f"tasks/{call['task_id']}/claim")
     clinic.clock.advance(timedelta(hours=1))
@@ -63,7 +63,7 @@ async def test_a_later_miss_joins_the_open_call_whoever_has_it_and_its_history_n
 
 async def test_a_call_that_has_ended_is_joined_by_nothing(clinic: Clinic) -> None:
     first = clinic.visit()
-    await clinic.tell(late(clinic, first, 12))
+    await clinic.tell(late(clinic, first, 6))
     [call] = await calls(clinic)
     await clinic.post(f"tasks/{call['task_id']}/claim")
     assert (await clinic.post(f"tasks/{call['task_id']}/complete", {"outcome": "reached"})).status_code == 200
@@ -72,14 +72,14 @@ async def test_a_call_that_has_ended_is_joined_by_nothing(clinic: Clinic) -> Non
 
 
 async def test_each_patient_has_a_call_of_their_own(clinic: Clinic) -> None:
-    await clinic.tell_at_once(*(late(clinic, clinic.visit(), days) for days in (12, 9, 5)))
+    await clinic.tell_at_once(*(late(clinic, clinic.visit(), days) for days in (6, 5.5, 5)))
     assert [row["status"] for row in await calls(clinic)] == ["requested"] * 3
 
 
 async def test_a_joint_call_outlives_the_record_of_one_of_its_infusions(clinic: Clinic) -> None:
     first = clinic.visit()
     second = replace(first, infusion_id=clinic.visit().infusion_id)
-    await clinic.tell(late(clinic, first, 12))
+    await clinic.tell(late(clinic, first, 6))
     await clinic.tell(late(clinic, second, 5))
     await clinic.tell(first.told(infusions.InfusionEnteredInError, 5))
     assert [row["status"] for row in await calls(clinic)] == ["requested"]
@@ -87,7 +87,7 @@ async def test_a_joint_call_outlives_the_record_of_one_of_its_infusions(clinic: 
 
 async def test_told_again_nothing_is_listed_twice(clinic: Clinic) -> None:
     first = clinic.visit()
-    told = late(clinic, first, 12)
+    told = late(clinic, first, 6)
     await clinic.tell(told)
     await clinic.tell(late(clinic, replace(first, infusion_id=clinic.visit().infusion_id), 5))
     [before] = await calls(clinic)

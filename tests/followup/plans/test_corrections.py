@@ -68,7 +68,8 @@ async def test_a_due_time_that_would_be_past_is_kept_marked_and_given_to_a_perso
     assert (review["status"], at(review, "due_at")) == ("requested", clinic.clock.now() + timedelta(hours=4))
     assert (review["reason"], review["facts"]["kept"]) == ("due-kept", ["C24", "C72", "integration-session"])
     await clinic.tell(visit.told(AMENDED, 6, pump_ended_at=clinic.clock.now() - timedelta(hours=81)))
-    assert len(await clinic.rows("SELECT 1 FROM care_task WHERE kind = 'due-time-review'")) == 1
+    reviews = await clinic.rows("SELECT status FROM care_task WHERE kind = 'due-time-review'")
+    assert [row["status"] for row in reviews] == ["requested"] * 2, "each due time that was refused is looked at"
 
 
 async def test_told_again_unchanged_nothing_changes(clinic: Clinic) -> None:
@@ -87,7 +88,9 @@ async def test_what_had_been_lost_is_made_when_it_is_told_again(clinic: Clinic) 
     await clinic.tell(visit.told(pump_ended_at=ended_at))
     async with clinic.database.transaction(clinic.clinic_id) as db:
         moved = {"other": clinic.visit().infusion_id, "id": visit.infusion_id}
-        await db.execute(text("UPDATE check_in SET infusion_id = :other WHERE infusion_id = :id AND code = 'C72'"), moved)
+        await db.execute(
+            text("UPDATE check_in SET infusion_id = :other, anchor_id = :other WHERE infusion_id = :id AND code = 'C72'"), moved
+        )
     assert "C72" not in await clinic.items(visit)
     await clinic.tell(visit.told(pump_ended_at=ended_at))
     assert (await clinic.items(visit))["C72"]["status"] == "planned"
@@ -177,8 +180,8 @@ async def test_a_dose_that_was_given_after_all_is_followed_anew(clinic: Clinic) 
         "requested",
         "cancelled",
     )
-    [plan] = await clinic.rows("SELECT status, generation FROM plan")
-    assert plan == {"status": "active", "generation": 1}
+    [plan] = await clinic.rows("SELECT status FROM plan")
+    assert plan["status"] == "active"
 
 
 @pytest.mark.parametrize("planned", [True, False], ids=["given at first", "nothing from the first"])
@@ -237,8 +240,8 @@ async def test_an_infusion_entered_in_error_takes_its_open_work_with_it(clinic: 
         "C72": "cancelled",
         "cancellation-review": "requested",
     }
-    [series] = await clinic.rows("SELECT active FROM weekly_series WHERE course_id = :id", id=visit.course_id)
-    assert series["active"] is False
+    await clinic.pass_time(timedelta(days=8))
+    assert await clinic.rows("SELECT 1 FROM check_in WHERE course_id = :id AND code = 'WK'", id=visit.course_id) == []
 
 
 @pytest.mark.parametrize("why", ["entered in error", "nothing given"])

@@ -114,7 +114,7 @@ def test_a_course_of_which_nothing_was_told_runs() -> None:
 def test_a_visit_stands_as_the_newest_event_said(state: str, stands: VisitState, outcome: Outcome | None) -> None:
     moments = {"scheduled_at": None, "started_at": None, "pump_ended_at": day(3).isoformat(), "discharged_at": None}
     infusion_id = uuid4()
-    told = {"infusion_id": str(infusion_id), "course_id": str(COURSE), "state": state, "drug_given": True, **moments}
+    told = {"infusion_id": str(infusion_id), "course_id": str(COURSE), "state": state, "drug_given": True, "followed": True, **moments}
     (visit,) = facts(visits=[told]).visits
     assert (visit.infusion_id, visit.state, visit.outcome, visit.pump_ended_at) == (infusion_id, stands, outcome, day(3))
 

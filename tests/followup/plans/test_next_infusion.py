@@ -11,8 +11,11 @@ from services.followup.app import subscriptions
 from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.work import overdue_task, review_task, telephone_task
 from services.followup.completeness.commands import Patience, compare
+from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
-from services.followup.plans.protocol import Protocols, shipped_protocols
+from services.followup.plans.pinned import Pinned
+from services.followup.plans.protocol import shipped_protocols
+from services.followup.plans.stored import CoverKind
 from services.followup.sessions_client import EndedInfusion
 from services.followup.tasks import commands as tasks
 from services.followup.tasks.policy import shipped_policy
@@ -327,23 +330,23 @@ async def test_of_a_dose_that_was_nothing_and_then_was_not_only_the_c72_that_was
     for version, given in ((5, False), (6, True)):
         await clinic.tell(first.told(AMENDED, version, drug_given=given, pump_ended_at=ended_at))
     await clinic.tell(following.told(VOID, 5))
-    assert [row["status"] for row in await clinic.rows(_C72S, id=first.infusion_id)] == ["superseded", "planned"]
+    assert [row["status"] for row in await clinic.rows(_C72S, id=first.infusion_id)] == ["planned"], "the same is asked again"
 
 
 async def test_that_call_is_due_by_the_protocol_of_the_plan_not_by_the_newest(clinic: Clinic) -> None:
-    ours = shipped_protocols().default
-    newer = ours.model_copy(
-        update={"version": ours.version + 1, "catch_up": ours.catch_up.model_copy(update={"due": ours.safety_offer.within})}
-    )
-    assert newer.catch_up.due.delta != ours.catch_up.due.delta
+    [ours] = shipped_lists({"C24", "C72", "WK"})
+    call = ours.covers[CoverKind.CATCH_UP]
+    assert call.due
+    slower = call.model_copy(update={"due": call.due.model_copy(update={"hours": 48})})
+    newer = ours.model_copy(update={"version": ours.version + 1, "covers": {**ours.covers, CoverKind.CATCH_UP: slower}})
     first = await infused(clinic)
     following = await begun(clinic, first)
     await clinic.pass_time(25 * HOUR)
-    handlers = subscriptions(Means(clinic.clock, Protocols([ours, newer]), shipped_policy()))
+    handlers = subscriptions(Means(clinic.clock, shipped_protocols(), shipped_policy(), Pinned([ours, newer])))
     async with clinic.database.transaction() as db:
         await dispatch(db, handlers, [Delivery(following.told(VOID, 5), uuid4(), clinic.clinic_id, 1)])
-    [call] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)
-    assert call["due_at"] == clinic.clock.now() + ours.catch_up.due.delta
+    [made] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)
+    assert made["due_at"] == clinic.clock.now() + timedelta(hours=call.due.hours)
 
 
 async def test_nobody_is_asked_after_all_who_has_left(clinic: Clinic) -> None:
@@ -351,7 +354,7 @@ async def test_nobody_is_asked_after_all_who_has_left(clinic: Clinic) -> None:
     following = await begun(clinic, first)
     await clinic.patient(first, status="withdrawn", version=2)
     await clinic.tell(following.told(VOID, 5))
-    assert (await c72(clinic, first))["status"] == "superseded"
+    assert (await c72(clinic, first))["status"] == "cancelled", "for what holds now"
     assert await clinic.rows("SELECT 1 FROM care_task WHERE kind IN ('catch-up-call', 'staff-check-in')") == []
 
 
@@ -361,7 +364,7 @@ async def test_a_correction_asks_nobody_after_all_who_has_died_long_after(clinic
     await clinic.pass_time(11 * 24 * HOUR)  # A plan that old is not revoked by a death.
     await clinic.patient(first, status="deceased", version=2)
     await clinic.tell(first.told(AMENDED, 5, pump_ended_at=clinic.clock.now()))
-    assert (await c72(clinic, first))["status"] == "superseded"
+    assert (await c72(clinic, first))["status"] == "cancelled", "for what holds now"
 
 
 @pytest.mark.parametrize(("after_expiry", "calls"), [(timedelta(0), 1), (timedelta(seconds=1), 0), (timedelta(days=11), 0)])

@@ -35,7 +35,8 @@ def task(kind: str, **told: Any) -> Row:  # Any: as above
 def _everywhere() -> dict[str, object]:
     return {
         "patient_id": PATIENT, "version": 1, "ordinal": 0, "attempt": 1, "opens_at": NOON, "due_at": NOON + timedelta(hours=12),
-        "expires_at": NOON + timedelta(hours=36), "due_kept": False,
+        "expires_at": NOON + timedelta(hours=36), "due_kept": False, "anchor_id": None, "code": None, "number": None, "generation": None,
+        "refused_due_at": None, "superseded_by": None, "covered": None, "covers_more": False,
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A course's weekly check-ins: from its first infusion with drug given, week by week, until it ends."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,10 @@ from tests.followup.clinic import Clinic, Visit, at
 WEEK = timedelta(days=7)
 
 
-def course(visit: Visit, status: str, version: int = 2) -> Event:
+def course(visit: Visit, status: str, version: int = 2, ran: Sequence[people.Span] = ()) -> Event:
+    """``ran`` is when it ran before; by default until now, or from now on."""
+    now, ended = visit.clock.now(), status in ("stopped", "completed")
+    present = people.Span(since=now - 2 * WEEK, until=now) if ended else people.Span(since=now)
     return people.CourseChanged(
         occurred_at=visit.clock.now(),
         course_id=visit.course_id,
@@ -26,6 +30,7 @@ def course(visit: Visit, status: str, version: int = 2) -> Event:
         responsible_clinician_id=visit.therapist_id,
         therapist_id=None,
         coordinator_id=None,
+        ran=[*ran, present],
     )
 
 
@@ -71,7 +76,8 @@ async def test_a_course_taken_up_again_goes_on_with_the_next_week(clinic: Clinic
     await clinic.tell(visit.told(), course(visit, "stopped"))
     await clinic.pass_time(2 * WEEK + timedelta(days=1))
     assert await weeks(clinic, visit) == {}
-    await clinic.tell(course(visit, "active", 3))
+    began = clinic.clock.now() - 2 * WEEK - timedelta(days=1)
+    await clinic.tell(course(visit, "active", 3, [people.Span(since=began - WEEK, until=began)]))
     await clinic.pass_time(WEEK)
     assert await weeks(clinic, visit) == {3: "asked"}
 
@@ -101,7 +107,7 @@ async def test_without_consent_a_week_is_left_out_and_the_next_one_comes(clinic:
     assert await weeks(clinic, visit) == {}
     await clinic.tell(clinic.consent(visit, "active", version=2))
     await clinic.pass_time(WEEK)
-    assert await weeks(clinic, visit) == {2: "asked"}
+    assert await weeks(clinic, visit) == {1: "asked", 2: "asked"}, "the first was still in time"
 
 
 async def test_a_second_infusion_does_not_begin_the_weeks_again(clinic: Clinic) -> None:
@@ -127,6 +133,8 @@ async def test_the_patients_present_zone_counts(clinic: Clinic) -> None:
     await clinic.tell(visit.told())
     await clinic.patient(visit, time_zone="America/Los_Angeles")
     await clinic.pass_time(WEEK)
+    assert await weeks(clinic, visit) == {}, "it is not eight there yet"
+    await clinic.pass_time(timedelta(hours=3))
     [asked] = await clinic.rows("SELECT opens_at FROM check_in WHERE code = 'WK' AND course_id = :id", id=visit.course_id)
     assert at(asked, "opens_at") == datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
 

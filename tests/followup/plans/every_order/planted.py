@@ -121,7 +121,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a refused due time is reviewed",
         reconcile,
-        "(CoverKind.DUE_REVIEW,) if stored.refused != want.times.due_at else ()",
+        "(CoverKind.DUE_REVIEW,) if stored.refused not in (want.times.due_at, UNTOLD) else ()",
         "()",
         "refused_is_reviewed",
         (h.told, h.t0_far_earlier),
@@ -129,7 +129,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "each refused due time is reviewed",
         reconcile,
-        "(CoverKind.DUE_REVIEW,) if stored.refused != want.times.due_at",
+        "(CoverKind.DUE_REVIEW,) if stored.refused not in (want.times.due_at, UNTOLD)",
         "(CoverKind.DUE_REVIEW,) if stored.refused is None",
         "refused_is_reviewed",
         (h.told, h.t0_far_earlier, h.t0_far_earlier),
@@ -205,7 +205,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "what gave way until it expired stays",
         reconcile,
-        "(expired and stored.reason not in UNTRUE and stored.reason != PAST_DUE)",
+        "(expired and stored.reason != PAST_DUE)",
         "False",
         "what_has_passed",
         (h.told, h.next_begun, h.next_void),
@@ -213,8 +213,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "what an untrue record ended is missed",
         reconcile,
-        "(expired and stored.reason not in UNTRUE and stored.reason != PAST_DUE)",
-        "expired",
+        "if stored.reason not in UNTRUE and (not",
+        "if expired or (not",
         "whole",
         (h.told, h.dose_to_nothing, h.dose_back),
     ),
@@ -253,7 +253,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a cover ends when nothing needs it",
         covers,
-        "if not any(_needs(cover, key, items) for key in cover.covers):",
+        "if not cover.lists_more and not any(_needs(cover, key, items) for key in cover.covers):",
         "if False:",
         "covers_are_needed",
         (h.told, h.dose_to_nothing),
@@ -261,8 +261,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a cover stays as long as one thing needs it",
         covers,
-        "if not any(_needs(",
-        "if not all(_needs(",
+        "and not any(_needs(",
+        "and not all(_needs(",
         "covers_are_needed",
         (h.told, h.answered, h.t0_far_earlier, h.session_held),
     ),

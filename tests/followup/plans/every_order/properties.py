@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from services.followup.plans.anchors import DUPLICATE, NO_DRUG, VOID
 from services.followup.plans.changes import CoverChange, CoverStep, ItemChange, Step
 from services.followup.plans.stored import CALLS, PAST_DUE, Cover, CoverKind, Stored
 from services.followup.plans.wanted import Key, State, Wanted
@@ -14,6 +15,10 @@ LISTED = {
 UNTRUE = LISTED | {"record-corrected", "course-still-ran"}
 ENDED_FOR_GOOD = {State.DONE, State.EXPIRED}
 ENDED_BY_THE_MACHINE = {State.SUPERSEDED, State.CANCELLED, State.NOT_ASKED}
+
+
+NEVER_WAS = frozenset({NO_DRUG, VOID, DUPLICATE})
+"""Of an infusion that gave nothing, or never was, nobody asks any more why it stayed silent."""
 
 
 def whole(run: Run) -> Iterator[str]:
@@ -186,13 +191,13 @@ def covers_are_needed(run: Run) -> Iterator[str]:
     """Open covers say what is so: no call about what is asked again, no review of what was never called off."""
     for cover in run.after.covers:
         items = [item for key in cover.covers if (item := run.after.by_key(key))]
-        if cover.open and not any(_needs(cover, item) for item in items):
+        if cover.open and not any(_needs(cover, item, run) for item in items):
             yield f"{cover.kind} {cover.reason} covers nothing"
         if cover.open and cover.kind is CoverKind.TELEPHONE and cover.due_at != min(item.times.due_at for item in items):
             yield "a call in place of a link is not due with it"
     for change in run.changes:
         ended = isinstance(change, CoverChange) and change.step is CoverStep.END and _is_kept(change.after, run) and change.after
-        if ended and any(_needs(ended, item) for key in ended.covers if (item := run.after.by_key(key))):
+        if ended and any(_needs(ended, item, run) for key in ended.covers if (item := run.after.by_key(key))):
             yield f"{ended.kind} ends and is needed"
 
 
@@ -201,13 +206,13 @@ def _is_kept(cover: Cover, run: Run) -> bool:
     return causes <= protocols().default.covers[cover.kind].stays_after
 
 
-def _needs(cover: Cover, item: Stored) -> bool:
+def _needs(cover: Cover, item: Stored, run: Run) -> bool:
     if cover.kind is CoverKind.CATCH_UP:
         return (item.state, item.reason) == (State.NOT_ASKED, PAST_DUE)
     if cover.kind is CoverKind.CALLED_OFF:
         return (item.state, item.reason) == (State.CANCELLED, cover.reason)
     if cover.kind is CoverKind.OVERDUE:
-        return True
+        return run.wanted.ended(item.key) not in NEVER_WAS
     unanswered = item.is_open or item.state is State.EXPIRED
     return unanswered and (cover.kind is not CoverKind.DUE_REVIEW or item.refused is not None)
 

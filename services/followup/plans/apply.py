@@ -1,0 +1,63 @@
+"""Writing the changes of many patients, in a number of statements that does not grow with them. What is empty is not sent.
+
+Rows change only as they were compared: where one is another by now, nothing at all is written.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.followup.checkins import changes as check_ins
+from services.followup.checkins import links
+from services.followup.checkins.changes import Became
+from services.followup.checkins.models import UNANSWERED, LinkStatus
+from services.followup.outreach import commands as outreach
+from services.followup.outreach.commands import CancelledMessage
+from services.followup.plans import pins
+from services.followup.plans.cover_rows import add_covers
+from services.followup.plans.difference import Difference
+from services.followup.plans.item_rows import Rows, add_items, given_back
+from services.followup.plans.wanted import Key
+from services.followup.tasks import changes as tasks
+from shared.timers import Timer, arm, disarm
+
+
+async def apply(db: AsyncSession, actor: str, differences: Sequence[Difference], now: datetime, *, also: Sequence[Timer] = ()) -> None:
+    """Write what has to change, and arm the timers of these differences and ``also``; the patients are locked before.
+
+    Raises Overtaken where a row is another than was compared.
+    """
+    await pins.pin(db, differences, now)
+    rows = await _item_rows(db, actor, differences, now)
+    await check_ins.make(db, rows.made_check_ins)
+    became = await check_ins.change(db, rows.changed_check_ins, now)
+    unsent = await _follow(db, rows, became, now)
+    for difference in differences:
+        add_covers(rows, difference, unsent, actor, now)
+    await tasks.make(db, rows.made_tasks)
+    changed = await tasks.change(db, actor, rows.changed_tasks, now)
+    timed = (rows.made_check_ins, rows.made_tasks, became, changed)
+    await disarm(db, *(key for one in became for key in one.over), *(key for one in changed for key in one.over))
+    await arm(db, *(timer for group in timed for one in group for timer in one.timers), *also)
+
+
+async def _item_rows(db: AsyncSession, actor: str, differences: Sequence[Difference], now: datetime) -> Rows:
+    rows = Rows()
+    back = [change.after.key for one in differences for change in one.item_changes if given_back(change)]
+    asked_before = {Key(*key): row for key, row in (await check_ins.of_keys(db, back)).items()}
+    for difference in differences:
+        add_items(rows, difference, asked_before, actor, now)
+    return rows
+
+
+async def _follow(db: AsyncSession, rows: Rows, became: Sequence[Became], now: datetime) -> list[CancelledMessage]:
+    """Messages that have not left go with their check-ins, and no link outlives its own; returns the messages called off."""
+    reasons = {one.check_in_id: one.ended_reason or "" for one in rows.changed_check_ins}
+    ended: dict[UUID, str] = {one.check_in_id: reasons[one.check_in_id] for one in became if one.has_ended}
+    moved = {one.check_in_id: max(one.opens_at, now) for one in became if one.status in UNANSWERED and one.before in UNANSWERED}
+    unsent = await outreach.follow(db, ended, moved)
+    if ended:
+        await links.close(db, list(ended), LinkStatus.DEAD)
+    return unsent
