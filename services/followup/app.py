@@ -29,7 +29,6 @@ from services.followup.plans.api import router as plans_router
 from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
 from services.followup.plans.pinned import Pinned
-from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.timers import Waking
 from services.followup.plans.waking import COURSE_WEEK
 from services.followup.plans.waking import WAKE as PLAN_WAKE
@@ -71,7 +70,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
     documents = Documents([TASK_POLICY])
     setup, sending, queue = load_setup(), load_outreach_policy(), QueueInForce(documents, shipped_texts())
     lists = Pinned(shipped_lists(setup.forms.of_check_in))
-    means = Means(clock, shipped_protocols(), TASK_POLICY.default, lists, documents)
+    means = Means(clock, TASK_POLICY.default, lists, documents)
     calls = Calls(settings, metrics)
     link_secret = settings.link_secret.get_secret_value().encode()
     letters = Letters(link_secret, settings.public_url, load_texts())

@@ -19,12 +19,6 @@ def day_begins(moment: datetime, zone: ZoneInfo) -> datetime:
     return on_the_clock(moment.astimezone(zone).date(), time.min, zone)
 
 
-def days_later(moment: datetime, days: int, zone: ZoneInfo) -> datetime:
-    """The same time on the wall clock so many days later."""
-    local = moment.astimezone(zone)
-    return on_the_clock(local.date() + timedelta(days=days), local.time(), zone)
-
-
 def business_days_later(local: datetime, days: int, opening: time) -> datetime:
     """The same time of day so many business days later; a weekend counts as the next opening. ``local`` is in the clinic's zone."""
     zone = local.tzinfo

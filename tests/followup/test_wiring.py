@@ -11,7 +11,6 @@ from services.followup.outreach.channels import FileChannel, SmtpChannel
 from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
 from services.followup.plans.pinned import Pinned
-from services.followup.plans.protocol import shipped_protocols
 from services.followup.settings import Settings
 from services.followup.tasks.policy import shipped_policy
 from shared.clock import FrozenClock
@@ -39,7 +38,7 @@ def settings(**changed: object) -> Settings:
 
 
 def test_every_event_of_the_other_services_has_its_handler() -> None:
-    means = Means(FrozenClock(NEW_YORK_MORNING), shipped_protocols(), shipped_policy(), Pinned(shipped_lists({"C24", "C72", "WK"})))
+    means = Means(FrozenClock(NEW_YORK_MORNING), shipped_policy(), Pinned(shipped_lists({"C24", "C72", "WK"})))
     theirs = {cls for cls in registry.classes() if cls.type.producer in ("intake", "sessions")}
     assert subscriptions(means).keys() == theirs
 

@@ -89,12 +89,6 @@ def telephone_task(check_in: CheckIn, now: datetime, cause: str) -> NewTask:
     return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, reason, now, max(check_in.due_at, now))
 
 
-def after_all_task(check_in: CheckIn, now: datetime) -> NewTask:
-    """Asked after all, and its link had died when it was called off: by telephone. As it can come again, its version numbers the task."""
-    reason = Reason(ReasonCode.ASKED_AFTER_ALL, {"check_in": check_in.code, "cause": "taken-up-again"})
-    return _task(check_in, TELEPHONE_CHECK_IN, Priority.ROUTINE, reason, now, max(check_in.due_at, now), ordinal=check_in.version)
-
-
 def _task(
     check_in: CheckIn, kind: str, priority: Priority, reason: Reason, now: datetime, due_at: datetime, *, ordinal: int = 1
 ) -> NewTask:

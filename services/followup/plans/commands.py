@@ -5,17 +5,16 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans import items, rebooking, records
+from services.followup.plans import rebooking, records
 from services.followup.plans.keeping_up import keep_up
 from services.followup.plans.means import Means
 from services.followup.plans.reading import About
-from services.followup.plans.rules import record_review
-from services.followup.plans.slots import Item, Kind, Told
+from services.followup.plans.record_reviews import record_review
+from services.followup.plans.slots import Kind, Told
 from services.followup.subjects.commands import Noted, lock_patients, note_infusions
 from services.followup.tasks import commands as tasks
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionEnteredInError, InfusionEvent, InfusionReviewed, InfusionReviewNeeded
-from shared.events.zones import zone_of
 
 LOOKED_AT = "record-looked-at"
 """Why a review of a record ended: it was settled where the record is."""
@@ -82,13 +81,8 @@ async def _keep_up(
 
 async def ask_for_review(db: AsyncSession, means: Means, delivery: Delivery[InfusionReviewNeeded]) -> None:
     """Something was found out about an infusion: a prescriber looks at its record. Told again it is the same task."""
-    event, now = delivery.event, means.now()
-    await lock_patients(db, [event.patient_id])
-    zone = zone_of(event.patient_time_zone)
-    slot = record_review(event.code, event.started_at, zone, means.protocols.default, now, ordinal=event.number)
-    # It names the infusion and does not fall with it: what happened stays to be looked at.
-    whose = items.Whose(event.patient_id, event.patient_number, "Infusion", event.infusion_id, caused_by=delivery.event_id)
-    await tasks.add(db, [items.new_task(whose, Item(slot), now)])
+    await lock_patients(db, [delivery.event.patient_id])
+    await tasks.add(db, [record_review(delivery, means.followed_by.default, means.now())])
 
 
 async def close_reviews(db: AsyncSession, means: Means, delivery: Delivery[InfusionReviewed]) -> None:

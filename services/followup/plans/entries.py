@@ -168,9 +168,18 @@ class ProtocolList(_Data):
 
     code: str
     version: int
+    stands_for: tuple[int, ...] = ()
+    """Earlier versions that asked the same in another form of file, and are followed by this one."""
     status: str
     items: tuple[Entry, ...]
     covers: dict[CoverKind, CoverEntry]
+
+    @model_validator(mode="after")
+    def _says_when_its_own_work_is_due(self) -> Self:
+        timeless = {kind for kind, cover in self.covers.items() if cover.due is None} - {CoverKind.TELEPHONE, CoverKind.OVERDUE}
+        if timeless:
+            raise ValueError(f"without a due time: {', '.join(sorted(timeless))}")
+        return self
 
     @property
     def name(self) -> tuple[str, int]:

@@ -8,8 +8,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.plans.facts import Cause
 from services.followup.plans.pinned import Pinned
-from services.followup.plans.protocol import Protocols
-from services.followup.plans.slots import CalledOff, Kind
 from services.followup.subjects.commands import Standing
 from services.followup.subjects.models import PatientStatus
 from services.followup.tasks.policy import TASK_POLICY, CancelCause, TaskPolicy
@@ -34,10 +32,9 @@ _DEPARTURE = {
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Clock, protocols and the policy of the queue."""
+    """Clock, the policy of the queue, and the protocols by which patients are followed."""
 
     clock: Clock
-    protocols: Protocols
     policy: TaskPolicy
     followed_by: Pinned
     documents: Documents | None = None
@@ -54,19 +51,6 @@ class Means:
     def now(self) -> datetime:
         """Business time."""
         return self.clock.now()
-
-    def called_off(self, standing: Standing) -> CalledOff | None:
-        """Why nothing automatic happens for this patient, or None. Death counts before withdrawal, withdrawal before consent."""
-        cause = cause_of(standing)
-        return None if cause is None else self.calling_off(cause)
-
-    def calling_off(self, cause: CancelCause) -> CalledOff:
-        """What a cause calls off and what it leaves."""
-        return CalledOff(
-            reason=REASON_OF[cause],
-            kept=frozenset(self.policy.kept_after(cause)),
-            offered=frozenset({Kind.INTEGRATION.value}) if cause is CancelCause.TREATMENT_CONSENT_REVOKED else frozenset(),
-        )
 
 
 def cause_of(standing: Standing) -> CancelCause | None:

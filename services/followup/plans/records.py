@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans.means import Means
+from services.followup.plans.means import REASON_OF, Means, cause_of
 from services.followup.plans.models import Plan, PlanStatus
 from services.followup.plans.slots import Told
 from services.followup.subjects.commands import Standing
@@ -44,9 +44,9 @@ _PLAN = types_of(
 
 
 def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> dict[str, object]:
-    infusion, protocol = told.infusion, means.protocols.get(told.protocol_code, told.protocol_version)
-    known = (protocol.code, protocol.version) == (told.protocol_code, told.protocol_version)
-    called_off = means.called_off(standing)
+    infusion, asked = told.infusion, (told.protocol_code, told.protocol_version)
+    protocol = means.followed_by.of(infusion.infusion_id, asked)
+    cause = cause_of(standing)
     return {
         "plan_id": uuid4(),
         "infusion_id": infusion.infusion_id,
@@ -57,7 +57,7 @@ def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> dict
         "course_id": told.course_id,
         "protocol_code": protocol.code,
         "protocol_version": protocol.version,
-        "asked_protocol": None if known else f"{told.protocol_code}-v{told.protocol_version}",
+        "asked_protocol": None if means.followed_by.knows(asked) else f"{told.protocol_code}-v{told.protocol_version}",
         "outcome": infusion.outcome.value,
         "started_at": infusion.started_at,
         "pump_ended_at": infusion.pump_ended_at,
@@ -65,8 +65,8 @@ def _row_of(told: Told, means: Means, standing: Standing, now: datetime) -> dict
         "first_of_course": told.first_of_course,
         "therapist_id": infusion.therapist_id,
         "coordinator_id": infusion.coordinator_id,
-        "status": (PlanStatus.REVOKED if called_off else PlanStatus.ACTIVE).value,
-        "status_reason": called_off.reason if called_off else None,
+        "status": (PlanStatus.REVOKED if cause else PlanStatus.ACTIVE).value,
+        "status_reason": REASON_OF[cause] if cause else None,
         "made_at": now,
     }
 

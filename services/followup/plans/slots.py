@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.followup.reasons import Fact, Reason, moment
+from services.followup.reasons import Fact, moment
 from shared.events import Delivery
 from shared.events.sessions import EndedInfusionEvent, InfusionAmended
 from shared.events.zones import zone_of
@@ -96,98 +95,3 @@ class Told:
             first_of_course=event.first_of_course,
             event_id=delivery.event_id,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class CheckInSlot:
-    """When a check-in opens, is due and expires. ``ordinal`` is the generation of the plan, or the week for WK."""
-
-    code: str
-    ordinal: int
-    opens_at: datetime
-    due_at: datetime
-    expires_at: datetime
-
-    @property
-    def name(self) -> str:
-        return self.code
-
-    @property
-    def anchored(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSlot:
-    """A task with its times. ``anchored`` ones move with T0; the others count from the moment at which they were made."""
-
-    kind: Kind
-    ordinal: int
-    priority: str
-    reason: Reason
-    due_at: datetime
-    window_starts_at: datetime | None = None
-    expires_at: datetime | None = None
-    suggested_owner_id: UUID | None = None
-    anchored: bool = True
-    stands_in_for: str | None = None
-    """The code of the check-in that a person asks by telephone instead."""
-
-    @property
-    def name(self) -> str:
-        return self.kind.value
-
-
-class Slot(Protocol):
-    """A check-in or a task with its times."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def ordinal(self) -> int: ...
-    @property
-    def due_at(self) -> datetime: ...
-    @property
-    def anchored(self) -> bool: ...
-
-
-S = TypeVar("S", bound=Slot)
-
-PAST_DUE = "past-due-at-entry"
-"""Why something was never open: its due time had passed when we heard of the infusion."""
-
-
-@dataclass(frozen=True, slots=True)
-class CalledOff:
-    """Why nothing automatic happens for a patient any more; ``kept`` and ``offered`` are kinds of tasks that people still do."""
-
-    reason: str
-    kept: frozenset[str]
-    offered: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Item(Generic[S]):
-    """A slot as it can be made: open, offered without being chased, or cancelled from the start."""
-
-    slot: S
-    cancelled_because: str | None = None
-    offered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUp:
-    """Everything that follows one infusion."""
-
-    tasks: tuple[Item[TaskSlot], ...]
-    check_ins: tuple[Item[CheckInSlot], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rederived(Generic[S]):
-    """What a correction does to the open items of a plan, by name and ordinal."""
-
-    move: tuple[S, ...]
-    keep_due: tuple[S, ...]
-    add: tuple[S, ...]
-    drop: tuple[tuple[str, int], ...]

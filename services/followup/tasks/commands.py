@@ -12,7 +12,7 @@ from services.followup.reasons import Reason, ReasonCode
 from services.followup.tables import arrays_of, columns_of
 from services.followup.tasks.models import MACHINE
 from services.followup.tasks.rules import OPEN, BusinessStatus, CancelledItem, Priority, TaskStatus, just_after
-from services.followup.tasks.statements import ADD, CANCEL, GIVEN, HELD, HOLD_LESS, KEEP_DUE, MOVE, OFFER, TIMES
+from services.followup.tasks.statements import ADD, CANCEL, GIVEN, HELD, HOLD_LESS
 from shared.db import clinic_of
 from shared.timers import Timer, arm, disarm
 
@@ -120,29 +120,6 @@ async def cancel_open(
     return cancelled
 
 
-async def move(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, *, caused_by: UUID | None = None) -> None:
-    """Give open tasks about one thing new times; one that was overdue and is so no more is to be done again."""
-    if times:
-        moved = await db.execute(MOVE, _moved(db, focus_id, times, now, caused_by))
-        await arm(db, *(clock_timer(row.task_id, row.due_at) for row in moved if row.business_status == BusinessStatus.TO_DO))
-
-
-async def keep_due(
-    db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, *, caused_by: UUID | None = None
-) -> list[str]:
-    """Mark open tasks whose new due time would be in the past; returns the kinds newly marked."""
-    if not times:
-        return []
-    return list((await db.execute(KEEP_DUE, _moved(db, focus_id, times, now, caused_by))).scalars())
-
-
-async def offer(db: AsyncSession, patient_id: UUID, kinds: Collection[str], now: datetime, *, caused_by: UUID | None = None) -> None:
-    """Keep a patient's open tasks of these kinds as an offer, and stop to chase them."""
-    parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "kinds": sorted(kinds), "now": now}
-    offered = await db.execute(OFFER, {**parameters, "actor": MACHINE, "caused_by": caused_by})
-    await disarm(db, *(key(CLOCK, task_id) for task_id in offered.scalars()))
-
-
 async def hold_less(db: AsyncSession, booked: Mapping[UUID, tuple[datetime, UUID]], kinds: Collection[str], now: datetime) -> None:
     """Let tasks of these kinds wait no longer than until this time of their patient; with the event that says so."""
     if booked:
@@ -150,11 +127,6 @@ async def hold_less(db: AsyncSession, booked: Mapping[UUID, tuple[datetime, UUID
         told = {"clinic_id": clinic_of(db), "kinds": sorted(kinds), "now": now, "actor": MACHINE}
         shortened = await db.execute(HOLD_LESS, {**arrays_of(HELD, rows), **told})
         await arm(db, *(Timer(key(WAKE, row.task_id), WAKE, row.held_until, row.task_id) for row in shortened))
-
-
-def _moved(db: AsyncSession, focus_id: UUID, times: Sequence[TaskTimes], now: datetime, caused_by: UUID | None) -> dict[str, object]:
-    rows = arrays_of(TIMES, [_columns_of(TIMES, one, _told(one.reason)) for one in times])
-    return {**rows, "clinic_id": clinic_of(db), "focus_id": focus_id, "now": now, "actor": MACHINE, "caused_by": caused_by}
 
 
 def key(kind: str, task_id: UUID) -> str:

@@ -84,12 +84,6 @@ async def open_reasons(db: AsyncSession, focus_id: UUID, kind: str) -> set[str |
     return set((await db.exec(select(CareTask.reason).where(*about).distinct())).all())
 
 
-async def is_open_of_patient(db: AsyncSession, patient_id: UUID, kind: str) -> bool:
-    """Whether a task of this kind of this patient is still open."""
-    theirs = (CareTask.clinic_id == clinic_of(db), CareTask.patient_id == patient_id, CareTask.kind == kind, IS_OPEN)
-    return (await db.exec(select(CareTask.task_id).where(*theirs).limit(1))).first() is not None
-
-
 async def get_task(db: AsyncSession, task_id: UUID) -> CareTask:
     """A task of this clinic. Raises NotFound."""
     return _found((await db.exec(_one(db, task_id))).first())

@@ -1,8 +1,8 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from services.followup.checkins import commands
 from services.followup.checkins.models import CheckInStatus
-from services.followup.plans.slots import CheckInSlot
 from tests.followup.checkins.world import World
 
 HOUR = timedelta(hours=1)
@@ -87,8 +87,16 @@ async def test_cancelling_twice_lists_nothing_the_second_time(world: World) -> N
     assert await world.cancel("withdrawn") == []
 
 
+class Moved(NamedTuple):
+    code: str
+    ordinal: int
+    opens_at: datetime
+    due_at: datetime
+    expires_at: datetime
+
+
 async def moved(world: World, new: commands.NewCheckIn, by: timedelta) -> list[str]:
-    slot = CheckInSlot(new.code, new.ordinal, new.opens_at + by, new.due_at + by, new.expires_at + by)
+    slot = Moved(new.code, new.ordinal, new.opens_at + by, new.due_at + by, new.expires_at + by)
     assert new.infusion_id is not None
     async with world.database.transaction(world.clinic_id) as db:
         return [str(check_in.check_in_id) for check_in in await commands.move(db, new.infusion_id, [slot], world.clock.now())]

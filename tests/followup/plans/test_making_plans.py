@@ -15,7 +15,7 @@ async def test_a_completed_infusion_has_its_full_set(clinic: Clinic) -> None:
     await clinic.tell(visit.told())
     assert await clinic.states(visit) == FULL_SET
     [plan] = await clinic.rows("SELECT * FROM plan WHERE infusion_id = :id", id=visit.infusion_id)
-    assert (plan["status"], plan["protocol_code"], plan["protocol_version"]) == ("active", "default", 1)
+    assert (plan["status"], plan["protocol_code"], plan["protocol_version"]) == ("active", "default", 2)
     integration = (await clinic.items(visit))["integration-session"]
     assert integration["suggested_owner_id"] == visit.therapist_id
     assert integration["plan_id"] == plan["plan_id"]

@@ -14,7 +14,6 @@ from services.followup.completeness.commands import Patience, compare
 from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
 from services.followup.plans.pinned import Pinned
-from services.followup.plans.protocol import shipped_protocols
 from services.followup.plans.stored import CoverKind
 from services.followup.sessions_client import EndedInfusion
 from services.followup.tasks import commands as tasks
@@ -342,7 +341,7 @@ async def test_that_call_is_due_by_the_protocol_of_the_plan_not_by_the_newest(cl
     first = await infused(clinic)
     following = await begun(clinic, first)
     await clinic.pass_time(25 * HOUR)
-    handlers = subscriptions(Means(clinic.clock, shipped_protocols(), shipped_policy(), Pinned([ours, newer])))
+    handlers = subscriptions(Means(clinic.clock, shipped_policy(), Pinned([ours, newer])))
     async with clinic.database.transaction() as db:
         await dispatch(db, handlers, [Delivery(following.told(VOID, 5), uuid4(), clinic.clinic_id, 1)])
     [made] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'catch-up-call' AND patient_id = :id", id=first.patient_id)

@@ -9,36 +9,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup.local_time import business_days_later, days_later, on_the_clock
-from services.followup.plans.protocol import shipped_protocols
-from services.followup.plans.rules import check_ins_after, first_week_after, safety_offer, tasks_after, weekly_check_in
-from services.followup.plans.slots import CheckInSlot, EndedInfusion, InfusionOutcome, Kind, TaskSlot
-from services.followup.reasons import Reason, ReasonCode
+from services.followup.local_time import business_days_later, on_the_clock
+from services.followup.plans.entry_files import shipped_lists
+from services.followup.plans.facts import Absence, Cause, Facts, Outcome, Span, Visit, VisitState
+from services.followup.plans.pinned import Pinned
+from services.followup.plans.plan import plan
+from services.followup.plans.wanted import Key, Times
 
-PROTOCOL = shipped_protocols().default
+PROTOCOLS = Pinned(shipped_lists({"C24", "C72", "WK"}))
+PATIENT, INFUSION, COURSE = (UUID(int=number) for number in (1, 2, 3))
 NEW_YORK = ZoneInfo("America/New_York")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 ZONES = ["America/New_York", "America/Los_Angeles", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "UTC"]
 
 
-def infusion(pump_ended: str, zone: ZoneInfo = NEW_YORK, outcome: InfusionOutcome = InfusionOutcome.COMPLETED) -> EndedInfusion:
+def ended(at: datetime, outcome: Outcome = Outcome.COMPLETED, *, discharged_at: datetime | None = None) -> Visit:
+    started_at, out = at - timedelta(minutes=40), discharged_at or at + timedelta(hours=1)
+    return Visit(INFUSION, COURSE, VisitState.ENDED, None, started_at, at, out, outcome, drug_given=True)
+
+
+def infusion(pump_ended: str, zone: ZoneInfo = NEW_YORK, outcome: Outcome = Outcome.COMPLETED) -> Visit:
     """One that ended when the patient's clock showed this."""
-    ended_at = datetime.fromisoformat(pump_ended).replace(tzinfo=zone).astimezone(UTC)
-    started_at = ended_at - timedelta(minutes=40)
-    return EndedInfusion(UUID(int=1), zone, outcome, True, started_at, ended_at, discharged_at=ended_at + timedelta(hours=1))
+    return ended(datetime.fromisoformat(pump_ended).replace(tzinfo=zone).astimezone(UTC), outcome)
+
+
+def wanted(of: Visit, zone: ZoneInfo = NEW_YORK, now: datetime | None = None, *absences: Absence) -> dict[tuple[str, int], Times]:
+    """When everything after this infusion opens, is due and expires, by code and number."""
+    assert of.pump_ended_at
+    facts = Facts(PATIENT, zone, zone, absences=absences, visits=(of,))
+    found = plan(facts, PROTOCOLS, now or of.pump_ended_at).wanted
+    return {(key.code, key.number): item.times for key, item in found.items()}
+
+
+def times(of: Visit, code: str, zone: ZoneInfo = NEW_YORK) -> Times:
+    return wanted(of, zone)[code, 0]
+
+
+def weeks_of(begun: datetime, zone: ZoneInfo, *numbers: int) -> list[Times]:
+    """The weeks with these numbers, of a course whose first infusion ended then."""
+    opening = begun + timedelta(days=7 * max(numbers))
+    found = wanted(ended(begun), zone, opening)
+    return [found["WK", number] for number in numbers]
 
 
 def local(moment: datetime | None, zone: ZoneInfo = NEW_YORK) -> str:
     assert moment is not None
     return moment.astimezone(zone).strftime("%m-%d %H:%M %Z")
-
-
-def check_in(code: str, of: EndedInfusion) -> CheckInSlot:
-    return next(slot for slot in check_ins_after(of, PROTOCOL) if slot.code == code)
-
-
-def task(kind: Kind, of: EndedInfusion, now: datetime = LONG_AGO) -> TaskSlot:
-    return next(slot for slot in tasks_after(of, PROTOCOL, now) if slot.kind is kind)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +74,7 @@ def task(kind: Kind, of: EndedInfusion, now: datetime = LONG_AGO) -> TaskSlot:
     ],
 )
 def test_the_24_hour_check_in_keeps_out_of_the_night(pump_ended: str, opens: str, due: str, expires: str) -> None:
-    slot = check_in("C24", infusion(pump_ended))
+    slot = times(infusion(pump_ended), "C24")
     assert (local(slot.opens_at), local(slot.due_at), local(slot.expires_at)) == (opens, due, expires)
 
 
@@ -71,9 +87,11 @@ def test_the_24_hour_check_in_keeps_out_of_the_night(pump_ended: str, opens: str
     ],
 )
 def test_the_72_hour_check_in_is_elapsed_time(pump_ended: str, opens: str, due: str) -> None:
-    slot = check_in("C72", infusion(pump_ended))
+    of = infusion(pump_ended)
+    slot = times(of, "C72")
     assert (local(slot.opens_at), local(slot.due_at)) == (opens, due)
-    assert slot.expires_at - infusion(pump_ended).pump_ended_at == timedelta(hours=96)
+    assert of.pump_ended_at
+    assert slot.expires_at == of.pump_ended_at + timedelta(hours=96)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +105,8 @@ def test_the_72_hour_check_in_is_elapsed_time(pump_ended: str, opens: str, due: 
     ],
 )
 def test_integration_is_due_within_its_window_and_never_on_the_day_itself(pump_ended: str, window: str, due: str, expires: str) -> None:
-    slot = task(Kind.INTEGRATION, infusion(pump_ended))
-    assert (local(slot.window_starts_at), local(slot.due_at), local(slot.expires_at)) == (window, due, expires)
+    slot = times(infusion(pump_ended), "integration-session")
+    assert (local(slot.opens_at), local(slot.due_at), local(slot.expires_at)) == (window, due, expires)
 
 
 @pytest.mark.parametrize(
@@ -98,17 +116,18 @@ def test_integration_is_due_within_its_window_and_never_on_the_day_itself(pump_e
 def test_a_stopped_infusion_is_called_about_the_same_evening_and_two_hours_after_discharge(
     pump_ended: str, hours_to_discharge: int, due: str
 ) -> None:
-    stopped = infusion(pump_ended, outcome=InfusionOutcome.STOPPED_EARLY)
+    stopped = infusion(pump_ended, outcome=Outcome.STOPPED_EARLY)
+    assert stopped.pump_ended_at
     stopped = replace(stopped, discharged_at=stopped.pump_ended_at + timedelta(hours=hours_to_discharge))
-    assert local(task(Kind.SAME_EVENING_CALL, stopped).due_at) == due
+    assert local(times(stopped, "same-evening-call").due_at) == due
 
 
 def test_after_a_transfer_a_person_asks_by_telephone_in_place_of_the_24_hour_check_in() -> None:
-    moved = infusion("2026-11-23T11:00", outcome=InfusionOutcome.TRANSFERRED)
-    asked = task(Kind.STAFF_CHECK_IN, moved)
-    usual = check_in("C24", infusion("2026-11-23T11:00"))
-    assert [slot.code for slot in check_ins_after(moved, PROTOCOL)] == ["C72"]
-    assert (asked.window_starts_at, asked.due_at, asked.expires_at) == (usual.opens_at, usual.due_at, usual.expires_at)
+    moved = infusion("2026-11-23T11:00", outcome=Outcome.TRANSFERRED)
+    assert moved.pump_ended_at
+    facts = Facts(PATIENT, NEW_YORK, NEW_YORK, visits=(moved,))
+    asked = plan(facts, PROTOCOLS, moved.pump_ended_at).wanted[Key(INFUSION, "C24")]
+    assert (asked.is_task, asked.by, asked.times) == (True, "staff", times(infusion("2026-11-23T11:00"), "C24"))
 
 
 @pytest.mark.parametrize(
@@ -116,18 +135,11 @@ def test_after_a_transfer_a_person_asks_by_telephone_in_place_of_the_24_hour_che
     [(1, "10-31 08:00 EDT"), (2, "11-07 08:00 EST"), (21, "03-20 08:00 EDT")],
 )
 def test_weeks_open_at_eight_on_the_wall_across_both_clock_changes(week: int, opens: str) -> None:
-    slot = weekly_check_in(date(2026, 10, 24), week, NEW_YORK, PROTOCOL)
+    [slot] = weeks_of(datetime(2026, 10, 24, 12, tzinfo=NEW_YORK), NEW_YORK, week)
     assert local(slot.opens_at) == opens
+    assert slot.opens_at
+    assert slot.expires_at
     assert (slot.due_at - slot.opens_at, slot.expires_at - slot.opens_at) == (timedelta(hours=24), timedelta(hours=72))
-
-
-@pytest.mark.parametrize(
-    ("now", "week"),
-    [("2026-10-24T09:00", 1), ("2026-10-31T07:59", 1), ("2026-10-31T08:00", 2), ("2026-11-06T23:00", 2), ("2026-11-08T00:00", 3)],
-)
-def test_a_course_taken_up_again_goes_on_with_the_next_week(now: str, week: int) -> None:
-    at = datetime.fromisoformat(now).replace(tzinfo=NEW_YORK)
-    assert first_week_after(date(2026, 10, 24), NEW_YORK, PROTOCOL, at) == week
 
 
 @pytest.mark.parametrize(
@@ -162,9 +174,11 @@ def test_a_business_day_keeps_the_time_of_day_and_a_weekend_counts_as_monday_mor
     [(1, 24), (21, 25), (30, 34), (70, 72), (72, 72), (72.001, None)],
 )
 def test_a_safety_call_is_offered_within_72_hours_of_the_infusion(hours_after: float, due: int | None) -> None:
-    ended = infusion("2026-11-23T11:00").pump_ended_at
-    offered = safety_offer(ended, Reason(ReasonCode.PATIENT_LEFT), PROTOCOL, ended + timedelta(hours=hours_after), ordinal=0)
-    assert (offered and offered.due_at - ended) == (timedelta(hours=due) if due else None)
+    of = infusion("2026-11-23T11:00")
+    assert of.pump_ended_at
+    now = of.pump_ended_at + timedelta(hours=hours_after)
+    offered = wanted(of, NEW_YORK, now, Absence(Cause.WITHDRAWAL, Span(now), 4)).get(("safety-offer-call", 4))
+    assert (offered and offered.due_at - of.pump_ended_at) == (timedelta(hours=due) if due else None)
 
 
 moments = st.integers(0, 3 * 365 * 24 * 3600).map(lambda seconds: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
@@ -173,28 +187,30 @@ zones = st.sampled_from(ZONES).map(ZoneInfo)
 
 @given(moments, zones)
 def test_every_check_in_opens_before_it_is_due_and_is_due_before_it_expires(ended_at: datetime, zone: ZoneInfo) -> None:
-    of = EndedInfusion(UUID(int=1), zone, InfusionOutcome.COMPLETED, True, ended_at, ended_at)
-    for slot in check_ins_after(of, PROTOCOL):
+    for code in ("C24", "C72"):
+        slot = times(ended(ended_at), code, zone)
+        assert slot.opens_at
+        assert slot.expires_at
         assert ended_at < slot.opens_at <= slot.due_at <= slot.expires_at
         assert slot.due_at >= ended_at + timedelta(hours=24)
 
 
 @given(moments, zones)
 def test_the_24_hour_check_in_never_opens_at_night(ended_at: datetime, zone: ZoneInfo) -> None:
-    of = EndedInfusion(UUID(int=1), zone, InfusionOutcome.COMPLETED, True, ended_at, ended_at)
-    opens = check_in("C24", of).opens_at.astimezone(zone)
+    slot = times(ended(ended_at), "C24", zone)
+    assert slot.opens_at
+    opens = slot.opens_at.astimezone(zone)
     assert time(8) <= opens.time() < time(21)
     assert opens >= ended_at + timedelta(hours=18)
 
 
 @given(moments, zones)
 def test_integration_is_never_on_the_infusions_local_day(ended_at: datetime, zone: ZoneInfo) -> None:
-    of = EndedInfusion(UUID(int=1), zone, InfusionOutcome.COMPLETED, True, ended_at, ended_at)
-    slot = task(Kind.INTEGRATION, of)
-    assert slot.window_starts_at is not None
+    slot = times(ended(ended_at), "integration-session", zone)
+    assert slot.opens_at is not None
     assert slot.expires_at is not None
-    assert slot.window_starts_at.astimezone(zone).date() > ended_at.astimezone(zone).date()
-    assert slot.window_starts_at < slot.due_at == ended_at + timedelta(hours=72) < slot.expires_at
+    assert slot.opens_at.astimezone(zone).date() > ended_at.astimezone(zone).date()
+    assert slot.opens_at < slot.due_at == ended_at + timedelta(hours=72) < slot.expires_at
 
 
 @given(st.dates(date(2026, 1, 1), date(2029, 1, 1)), st.times(), zones)
@@ -207,17 +223,12 @@ def test_a_wall_clock_time_is_shown_or_is_the_first_after_a_gap(day: date, at: t
         assert second_before < wanted < shown
 
 
-@given(moments, st.integers(1, 400), zones)
-def test_days_later_shows_the_same_time_of_day_unless_it_was_skipped(moment: datetime, days: int, zone: ZoneInfo) -> None:
-    before, after = moment.astimezone(zone), days_later(moment, days, zone).astimezone(zone)
-    assert after.date() == before.date() + timedelta(days=days)
-    skipped = after.utcoffset() != (after - timedelta(hours=1)).astimezone(UTC).astimezone(zone).utcoffset()
-    assert after.time() == before.time() or skipped
-
-
 @given(moments, zones, st.integers(1, 60))
 def test_weeks_never_overlap_and_keep_their_weekday(begun: datetime, zone: ZoneInfo, week: int) -> None:
-    day_0 = begun.astimezone(zone).date()
-    this, following = weekly_check_in(day_0, week, zone, PROTOCOL), weekly_check_in(day_0, week + 1, zone, PROTOCOL)
+    this, following = weeks_of(begun, zone, week, week + 1)
+    assert this.opens_at
+    assert this.expires_at
+    assert following.opens_at
     assert this.expires_at < following.opens_at
-    assert this.opens_at.astimezone(zone).weekday() == day_0.weekday()
+    # A course begins on the day on which its first infusion was started.
+    assert this.opens_at.astimezone(zone).weekday() == (begun - timedelta(minutes=40)).astimezone(zone).weekday()

@@ -14,7 +14,7 @@ from services.followup.checkins.rules import HELP_NOW
 from services.followup.outreach.rules import NotSent
 from services.followup.plans.commands import LOOKED_AT
 from services.followup.plans.means import REASON_OF
-from services.followup.plans.slots import PAST_DUE
+from services.followup.plans.stored import PAST_DUE
 from services.followup.reasons import ReasonCode
 from services.followup.tasks.models import CareTask, TaskHistory
 from services.followup.tasks.policy import shipped_policy
