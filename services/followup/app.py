@@ -24,7 +24,7 @@ from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
 from services.followup.pages.api import patient_pages
 from services.followup.pages.means import PageMeans
-from services.followup.plans.api import comparison_routes
+from services.followup.plans.api import comparison_routes, origin_routes
 from services.followup.plans.api import router as plans_router
 from services.followup.plans.entry_files import shipped_lists
 from services.followup.plans.means import Means
@@ -97,6 +97,7 @@ def build(settings: Settings, bus: Bus, clock: Clock) -> Service:
             work_routes(queue),
             fhir_routes(queue),
             plans_router,
+            origin_routes(means),
             comparison_routes(means),
             check_in_routes(setup.forms),
             completeness_router,

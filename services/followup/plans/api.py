@@ -9,7 +9,8 @@ from services.followup.completeness.queries import clinics
 from services.followup.plans import queries
 from services.followup.plans.comparison import Place, compare_everywhere
 from services.followup.plans.means import Means
-from services.followup.plans.schemas import Differences, PlanDetail, PlanOut
+from services.followup.plans.origins import origin_of
+from services.followup.plans.schemas import Differences, OriginOut, PlanDetail, PlanOut
 from services.followup.roles import WORKERS
 from shared.web import Call, Listing, Page, Router, access, operator_access, page_of
 
@@ -34,6 +35,30 @@ async def show_plan(plan_id: UUID, call: Call) -> PlanDetail:
     call.patient(record.plan.patient_id)
     call.etag(record.plan.version)
     return PlanDetail.of_record(record)
+
+
+def origin_routes(means: Means) -> Router:
+    """Why something is there, for whoever works with it."""
+    routes = Router(prefix="/followup/v1", tags=["CarePlan"])
+
+    async def shown(call: Call, item_id: UUID) -> OriginOut:
+        origin = await origin_of(call.db, await means.in_clinic(call.db), item_id)
+        call.patient(origin.patient_id)
+        return OriginOut.of(origin)
+
+    @routes.get("/tasks/{task_id}/origin")
+    @access("system/Task.r", system_or_person=WORKERS, phi="read")
+    async def show_origin_of_task(task_id: UUID, call: Call) -> OriginOut:
+        """Why a task is there: the event, the entry of which protocol and version, and the moment from which it counts."""
+        return await shown(call, task_id)
+
+    @routes.get("/check-ins/{check_in_id}/origin")
+    @access("system/Task.r", system_or_person=WORKERS, phi="read")
+    async def show_origin_of_check_in(check_in_id: UUID, call: Call) -> OriginOut:
+        """Why a check-in is there, in the same words."""
+        return await shown(call, check_in_id)
+
+    return routes
 
 
 def comparison_routes(means: Means) -> Router:

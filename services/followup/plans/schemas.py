@@ -10,6 +10,7 @@ from services.followup.checkins.models import CheckIn
 from services.followup.plans.changes import Change, CoverChange, codes_of
 from services.followup.plans.comparison import Compared, Place
 from services.followup.plans.models import Plan, PlanStatus
+from services.followup.plans.origins import Asked, Origin
 from services.followup.plans.slots import InfusionOutcome
 from services.followup.tasks.models import CareTask
 from shared.web import Answer
@@ -114,6 +115,65 @@ class PlanDetail(PlanOut):
         """Tasks first, then check-ins."""
         items = [*map(PlanItem.of_task, record.tasks), *map(PlanItem.of_check_in, record.check_ins)]
         return cls(**PlanOut.of(record.plan).model_dump(), items=items)
+
+
+class AskedOut(Answer):
+    """One item of a protocol: on what it hangs, by which document, from which moment its times count."""
+
+    code: str
+    anchor_id: UUID
+    """An infusion, a course, or the patient who left."""
+    number: int
+    anchor: str | None
+    """What it hangs on by the protocol's name for it, as infusion-end; None where the facts want it no more."""
+    infusion_id: UUID | None
+    counts_from: datetime | None
+    protocol_code: str | None
+    protocol_version: int | None
+    sources: dict[str, str]
+    """Where its times come from, by the time: opens, due, expires."""
+    ended_because: str | None
+    """Why the facts do not want it open."""
+
+    @classmethod
+    def of(cls, asked: Asked) -> Self:
+        """As the facts want it now."""
+        want = asked.want
+        code, version = want.why.protocol if want else (None, None)
+        return cls(
+            code=asked.key.code,
+            anchor_id=asked.key.anchor_id,
+            number=asked.key.number,
+            anchor=want.why.anchor if want else None,
+            infusion_id=want.why.infusion_id if want else None,
+            counts_from=want.why.counts_from if want else None,
+            protocol_code=code,
+            protocol_version=version,
+            sources=dict(asked.sources),
+            ended_because=want.reason if want else asked.gone,
+        )
+
+
+class OriginOut(Answer):
+    """Why a task or a check-in is there."""
+
+    item_id: UUID
+    patient_id: UUID
+    kind: str
+    """task or check-in."""
+    code: str
+    caused_by: UUID | None
+    """The event from which it was made; null where it was time or a person."""
+    asks: list[AskedOut]
+    """The item that it is, or those that it is about; empty for what no protocol asks, as a look at a record."""
+
+    @classmethod
+    def of(cls, origin: Origin) -> Self:
+        """In one shape for both."""
+        asks = [AskedOut.of(asked) for asked in origin.asked]
+        return cls(
+            item_id=origin.item_id, patient_id=origin.patient_id, kind=origin.kind, code=origin.code, caused_by=origin.caused_by, asks=asks
+        )
 
 
 class DifferenceOut(Answer):
