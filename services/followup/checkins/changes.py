@@ -109,7 +109,10 @@ async def change(db: AsyncSession, changed: Sequence[ChangedCheckIn], now: datet
 
 
 async def of_keys(db: AsyncSession, keys: Sequence[tuple[UUID, str, int]]) -> dict[tuple[UUID, str, int], tuple[UUID, int]]:
-    """The rows of check-ins in whose place a person asks, with their versions, by what they hang on, code and number."""
+    """The rows of check-ins in whose place a person asks, with their versions, by what they hang on, code and number.
+
+    They are found by infusion and course, which the release before wrote as well.
+    """
     if not keys:
         return {}
     given = {"anchors": [one[0] for one in keys], "codes": [one[1] for one in keys], "numbers": [one[2] for one in keys]}
@@ -159,10 +162,16 @@ _CHANGE = text(
 )
 _OF_KEYS = text(
     """
-    SELECT c.check_in_id, c.version, given.* FROM check_in c
-    JOIN unnest(CAST(:anchors AS uuid[]), CAST(:codes AS text[]), CAST(:numbers AS int[])) AS given(anchor_id, code, number)
-        ON c.anchor_id = given.anchor_id AND c.code = given.code AND c.number = given.number
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:anchors AS uuid[]), CAST(:codes AS text[]), CAST(:numbers AS int[])) AS given(anchor_id, code, number)
+    )
+    SELECT c.check_in_id, c.version, c.ordinal, given.* FROM given
+    JOIN check_in c ON c.infusion_id = given.anchor_id AND c.code = given.code AND coalesce(c.number, 0) = given.number
     WHERE c.clinic_id = CAST(:clinic_id AS uuid)
-    ORDER BY c.ordinal
+    UNION ALL
+    SELECT c.check_in_id, c.version, c.ordinal, given.* FROM given
+    JOIN check_in c ON c.course_id = given.anchor_id AND c.code = given.code AND coalesce(c.number, c.ordinal) = given.number
+    WHERE c.clinic_id = CAST(:clinic_id AS uuid) AND c.infusion_id IS NULL
+    ORDER BY ordinal
     """
 )
