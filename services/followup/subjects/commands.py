@@ -1,7 +1,6 @@
 """Keeping the projections: each fact is applied once, by version, in whatever order and however often it arrives."""
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,11 +62,8 @@ class Noted:
 
     infusion_id: UUID
     patient_id: UUID
-    drug_given: bool | None
     starts: tuple[datetime, ...]
     """When it was started, by what was known before and by what is known now."""
-    among_others: bool
-    """Whether the patient has had another infusion, before or after it."""
     news: bool
     """Whether nothing had been heard of it before."""
 
@@ -200,7 +196,6 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
     missing.
     """
     rows = [_row_of(event) for event in _newest(events)]
-    told = Counter(row["patient_id"] for row in rows)
     noted = await statements.NOTE_INFUSIONS.rows(
         db, **arrays_of(statements.INFUSION | statements.OF_PATIENT, rows), clinic_id=clinic_of(db)
     )
@@ -208,9 +203,7 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
         row["infusion_id"]: Noted(
             row["infusion_id"],
             row["patient_id"],
-            row["had_been_given"],
             starts=tuple(sorted({start for start in (row["started_before"], row["started_at"]) if start is not None})),
-            among_others=row["another"] or told[row["patient_id"]] > 1,
             news=row["news"],
         )
         for row in noted

@@ -133,7 +133,7 @@ class Infusion(Table, table=True):
     __tablename__ = "infusion"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patient.clinic_id", "patient.patient_id"]),
-        Index("ix_infusion_patient", "clinic_id", "patient_id", "pump_ended_at"),
+        Index("ix_infusion_patient", "clinic_id", "patient_id"),
         # Of a patient's infusions the one before, the one after and the last are looked up one by one, however many there are.
         Index("ix_infusion_counts", "clinic_id", "patient_id", "started_at", postgresql_where=text(WHERE_COUNTS)),
         Index("ix_infusion_given_in_course", "clinic_id", "course_id", "pump_ended_at", "infusion_id", postgresql_where=text(WHERE_GIVEN)),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import TextClause, text
 
-from services.followup.subjects.models import WHERE_COUNTS, Infusion, Patient
+from services.followup.subjects.models import Infusion, Patient
 from services.followup.tables import rows_of, types_of
 from shared.statements import Statement
 
@@ -122,15 +122,6 @@ NOTE_INFUSIONS = Statement(
         drug_given = coalesce(EXCLUDED.drug_given, known.drug_given), pump_ended_at = coalesce(EXCLUDED.pump_ended_at, known.pump_ended_at),
         discharged_at = coalesce(EXCLUDED.discharged_at, known.discharged_at)
     WHERE known.version <= EXCLUDED.version AND known.state <> 'entered-in-error'
-    RETURNING infusion_id, patient_id, OLD.drug_given AS had_been_given, OLD.started_at AS started_before, started_at,
-              OLD.version IS NULL AS news, EXISTS (
-        SELECT FROM infusion other
-        WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
-          AND other.pump_ended_at IS NOT NULL
-    ) OR EXISTS (
-        SELECT FROM infusion other
-        WHERE other.clinic_id = known.clinic_id AND other.patient_id = known.patient_id AND other.infusion_id <> known.infusion_id
-          AND {WHERE_COUNTS}
-    ) AS another
+    RETURNING infusion_id, patient_id, OLD.started_at AS started_before, started_at, OLD.version IS NULL AS news
     """  # noqa: S608 - column names of our own
 )
