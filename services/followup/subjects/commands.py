@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.subjects import statements
 from services.followup.subjects.models import (
-    ENDED_COURSE,
     Clinic,
     CourseStatus,
     InfusionState,
@@ -38,22 +36,6 @@ class Standing:
     time_zone: str | None
     clinic_time_zone: str | None
     """The zone of the clinic's business days, where it is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatusNews:
-    """That a patient's status is another one than was known; ``since`` is when they last began or ceased to be active, where known."""
-
-    before: PatientStatus
-    after: PatientStatus
-    since: datetime | None
-
-
-class ConsentNews(StrEnum):
-    """That consent to treatment is taken back, or stands again, is not what was known."""
-
-    REVOKED = "revoked"
-    SIGNED_AGAIN = "signed-again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +73,8 @@ async def note_clinic(db: AsyncSession, event: ClinicChanged) -> None:
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id"], set_=taken, where=newer))
 
 
-async def note_patient(db: AsyncSession, event: PatientChanged) -> StatusNews | None:
-    """Take over a patient's number and zone, and the status; each unless a newer one is known. Returns what is new of the status."""
+async def note_patient(db: AsyncSession, event: PatientChanged) -> None:
+    """Take over a patient's number and zone, and the status; each unless a newer one is known."""
     given = insert(Patient).values(
         clinic_id=clinic_of(db),
         patient_id=event.patient_id,
@@ -107,7 +89,7 @@ async def note_patient(db: AsyncSession, event: PatientChanged) -> StatusNews | 
     taken = {name: given.excluded[name] for name in ("patient_number", "time_zone", "version", "active", "messages_allowed")}
     newer = col(Patient.version) < given.excluded.version
     await db.execute(given.on_conflict_do_update(index_elements=["clinic_id", "patient_id"], set_=taken, where=newer))
-    return await note_patient_status(db, event, PatientStatus(event.status), death_corrected=event.death_corrected)
+    await note_patient_status(db, event, PatientStatus(event.status), death_corrected=event.death_corrected)
 
 
 async def note_patient_status(
@@ -116,8 +98,8 @@ async def note_patient_status(
     status: PatientStatus,
     *,
     death_corrected: int | None = None,
-) -> StatusNews | None:
-    """Take over a status, also of a patient of whom nothing else is known, unless a newer one is. Returns what is new.
+) -> None:
+    """Take over a status, also of a patient of whom nothing else is known, unless a newer one is.
 
     A death stays, whatever is told later, for a producer that comes from a backup has forgotten it. It goes where the producer says that a
     death was declared entered in error with a later version than the one that is known.
@@ -130,17 +112,13 @@ async def note_patient_status(
         "at": event.occurred_at,
         "death_corrected": death_corrected or 0,
     }
-    changed = (await db.execute(statements.STATUS, parameters)).first()
-    if changed is None or changed.before == status.value:
-        return None
-    return StatusNews(PatientStatus(changed.before), status, changed.since)
+    await db.execute(statements.STATUS, parameters)
 
 
-async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> ConsentNews | None:
+async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> None:
     """Take over how a patient's consent to treatment stands, unless a newer decision is known.
 
-    That none stands any more is no news where signatures and revocations had said so before. A signature dated by a clock ahead stands from
-    when that was told: a revocation after it is news.
+    A signature dated by a clock ahead stands from when that was told, so that a revocation after it counts.
     """
     parameters = {
         "clinic_id": clinic_of(db),
@@ -151,29 +129,23 @@ async def note_treatment_standing(db: AsyncSession, event: ConsentChanged) -> Co
         "until": event.until,
         "stood": json.dumps(_spans(event.stood)),
     }
-    changed = (await db.execute(statements.TREATMENT, parameters)).first()
-    return None if changed is None else _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
+    await db.execute(statements.TREATMENT, parameters)
 
 
-async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> ConsentNews | None:
+async def note_treatment_signed(db: AsyncSession, patient_id: UUID, signed_at: datetime) -> None:
     """Know a signature under which treatment may go on."""
     parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "at": signed_at}
-    changed = (await db.execute(statements.SIGNED, parameters)).one()
-    return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
+    await db.execute(statements.SIGNED, parameters)
 
 
-async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> ConsentNews | None:
-    """Know a revocation; it takes back what was signed up to then.
-
-    It is no news where the decision that was told knew of the revocation. An intake of the release before tells no decision.
-    """
+async def note_treatment_revoked(db: AsyncSession, patient_id: UUID, revoked_at: datetime) -> None:
+    """Know a revocation; it takes back what was signed up to then. Only an intake of the release before tells it by itself."""
     parameters = {"clinic_id": clinic_of(db), "patient_id": patient_id, "at": revoked_at}
-    changed = (await db.execute(statements.REVOKED, parameters)).one()
-    return _consent_news(was_revoked=changed.was_revoked, revoked=changed.revoked)
+    await db.execute(statements.REVOKED, parameters)
 
 
-async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
-    """Take over a course's state unless a newer one is known. Says whether a course that had ended runs again."""
+async def note_course(db: AsyncSession, event: CourseChanged) -> None:
+    """Take over a course's state unless a newer one is known."""
     parameters = {
         "clinic_id": clinic_of(db),
         "course_id": event.course_id,
@@ -185,8 +157,7 @@ async def note_course(db: AsyncSession, event: CourseChanged) -> bool:
         "therapist": event.therapist_id,
         "coordinator": event.coordinator_id,
     }
-    changed = (await db.execute(statements.COURSE, parameters)).first()
-    return changed is not None and changed.before in ENDED_COURSE and changed.status not in ENDED_COURSE
+    await db.execute(statements.COURSE, parameters)
 
 
 async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> dict[UUID, Noted]:
@@ -212,12 +183,6 @@ async def note_infusions(db: AsyncSession, events: Sequence[InfusionEvent]) -> d
 
 def _spans(told: Sequence[Span] | None) -> list[dict[str, Any]] | None:  # Any: JSON
     return None if told is None else [span.model_dump(mode="json") for span in told]
-
-
-def _consent_news(*, was_revoked: bool, revoked: bool) -> ConsentNews | None:
-    if revoked == was_revoked:
-        return None
-    return ConsentNews.REVOKED if revoked else ConsentNews.SIGNED_AGAIN
 
 
 def _newest(events: Iterable[InfusionEvent]) -> list[InfusionEvent]:

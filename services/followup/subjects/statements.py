@@ -49,20 +49,18 @@ STATUS = text(
         END
     WHERE known.status_version < EXCLUDED.status_version
       AND (known.status <> 'deceased' OR known.status_version < :death_corrected)
-    RETURNING coalesce(OLD.status, 'active') AS before, OLD.status_since AS since
     """
 )
 
 
 def _dated(column: str) -> TextClause:
-    """The newest of such a time is kept; returned is whether consent is taken back now, and whether it was."""
+    """The newest of such a time is kept."""
     return text(
         f"""
         INSERT INTO patient AS known (clinic_id, patient_id, version, status, status_version, {column})
         VALUES (CAST(:clinic_id AS uuid), CAST(:patient_id AS uuid), 0, 'active', 0, CAST(:at AS timestamptz))
         ON CONFLICT (clinic_id, patient_id) DO UPDATE
         SET {column} = greatest(known.{column}, EXCLUDED.{column})
-        RETURNING {consent_is_revoked("NEW")} AS revoked, {consent_is_revoked("OLD")} AS was_revoked
         """  # noqa: S608 - columns of our own
     )
 
@@ -85,7 +83,6 @@ TREATMENT = text(
             ELSE EXCLUDED.revoked_version
         END
     WHERE known.treatment_version < EXCLUDED.treatment_version
-    RETURNING {consent_is_revoked("NEW")} AS revoked, {consent_is_revoked("OLD")} AS was_revoked
     """  # noqa: S608 - columns of our own
 )
 COURSE = text(
@@ -98,7 +95,6 @@ COURSE = text(
         responsible_clinician_id = EXCLUDED.responsible_clinician_id, therapist_id = EXCLUDED.therapist_id,
         coordinator_id = EXCLUDED.coordinator_id
     WHERE known.version < EXCLUDED.version
-    RETURNING status, OLD.status AS before
     """
 )
 INFUSION = types_of(
