@@ -58,6 +58,6 @@ async def _follow(db: AsyncSession, rows: Rows, became: Sequence[Became], now: d
     ended: dict[UUID, str] = {one.check_in_id: reasons[one.check_in_id] for one in became if one.has_ended}
     moved = {one.check_in_id: max(one.opens_at, now) for one in became if one.status in UNANSWERED and one.before in UNANSWERED}
     unsent = await outreach.follow(db, ended, moved)
-    if ended:
-        await links.close(db, list(ended), LinkStatus.DEAD)
+    if ended or rows.closed:
+        await links.close(db, [*ended, *rows.closed], LinkStatus.DEAD)
     return unsent

@@ -20,6 +20,8 @@ class Step(StrEnum):
     SUPERSEDE = "supersede"
     END = "end"
     RESTORE = "restore"
+    CLOSE = "close"
+    """It had expired; its link is taken back, so that no late answer comes from who is not followed any more."""
     RESTATE = "restate"
     """It has ended; the state and the reason that hold now are taken."""
 

@@ -39,6 +39,8 @@ class Rows:
     changed_check_ins: list[ChangedCheckIn] = field(default_factory=list)
     made_tasks: list[MadeTask] = field(default_factory=list)
     changed_tasks: list[ChangedTask] = field(default_factory=list)
+    closed: list[UUID] = field(default_factory=list)
+    """Expired check-ins whose links are taken back."""
     row_of: dict[Key, UUID] = field(default_factory=dict)
     """Where each changed item is from now on."""
 
@@ -69,6 +71,9 @@ class _Item:
     def add(self, asked_before: tuple[UUID, int] | None) -> None:
         """Somebody else asks: what exists ends. A task that is asked again is a new one, a check-in is the same."""
         before, after = self.change.before, self.change.after
+        if before is not None and self.change.step is Step.CLOSE:
+            self.rows.closed.append(_row(before)[0])
+            return
         if before is not None and before.is_open and before.is_task is not after.is_task:
             self._end(before)
         if after.is_task:

@@ -168,7 +168,10 @@ _ITEMS = Statement(
            NULL::uuid AS focus_id, code AS kind, ordinal, 1 AS attempt, status, NULL AS business_status, ended_reason AS reason,
            opens_at, due_at, expires_at, opened_at IS NOT NULL AS opened, due_kept, NULL AS because, NULL::jsonb AS facts,
            NULL::jsonb AS details, anchor_id, code, number, NULL::int AS generation, refused_due_at, superseded_by,
-           NULL::jsonb AS covered, false AS covers_more
+           NULL::jsonb AS covered, false AS covers_more, status = 'expired' AND EXISTS (
+               SELECT FROM patient_link l
+               WHERE l.clinic_id = check_in.clinic_id AND l.check_in_id = check_in.check_in_id AND l.status = 'open'
+           ) AS link_open
     FROM check_in WHERE clinic_id = CAST(:clinic_id AS uuid) AND (
         infusion_id = ANY(CAST(:followed AS uuid[])) OR (infusion_id IS NULL AND course_id = ANY(CAST(:courses AS uuid[])))
     )
@@ -186,7 +189,7 @@ _ITEMS = Statement(
            ), EXISTS (
                SELECT 1 FROM task_cover
                WHERE clinic_id = care_task.clinic_id AND task_id = care_task.task_id AND anchor_id <> ALL(CAST(:anchors AS uuid[]))
-           )
+           ), false
     FROM care_task
     WHERE clinic_id = CAST(:clinic_id AS uuid) AND kind = ANY(CAST(:kinds AS text[])) AND (
         infusion_id = ANY(CAST(:followed AS uuid[]))

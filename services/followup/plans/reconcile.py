@@ -73,6 +73,8 @@ def _existing(stored: Stored, want: Wanted | None, gone: str | None, existing: I
         return _open_still(stored, want, now) if want and want.is_open else _ended_now(stored, want, gone)
     if stored.state in ENDED_BY_THE_MACHINE:
         return _wanted_again(stored, want, now) if want and want.is_open else _restated(stored, want, gone, existing)
+    if stored.link_open and (want.reason if want else gone) in LISTED:
+        return Outcome(replace(stored, link_open=False), Step.CLOSE)
     return Outcome(stored)
 
 

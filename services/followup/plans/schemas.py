@@ -182,7 +182,7 @@ class DifferenceOut(Answer):
     clinic_id: UUID
     patient_id: UUID
     step: str
-    """make, miss, move, keep-due, hand-over, offer, chase, supersede, end, restore or restate; of covering work also join."""
+    """make, miss, move, keep-due, hand-over, offer, chase, supersede, end, restore, close or restate; of covering work also join."""
     code: str
     """Of the item in its protocol, or the kind of covering work."""
     anchor_id: UUID | None

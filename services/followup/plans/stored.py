@@ -23,6 +23,8 @@ class Stored:
     offered: bool = False
     sent: bool = False
     """A link to it has left, and is dead once the item has ended."""
+    link_open: bool = False
+    """It has expired, and a late answer could still come through its link."""
     settled: bool = False
     """A person chose its time."""
     refused: datetime | None = None

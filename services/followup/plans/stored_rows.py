@@ -72,6 +72,7 @@ def _asked(row: Row) -> Stored:
         reason=row["reason"],
         gives_way_to=row["superseded_by"],
         sent=row["opened"],
+        link_open=row["link_open"],
         refused=_refused(row),
         generation=0 if weekly else row["ordinal"],
         row_id=row["row_id"],

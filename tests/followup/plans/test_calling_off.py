@@ -11,6 +11,7 @@ from shared.events import Event
 from shared.events import intake as people
 from shared.events import sessions as infusions
 from tests.followup.clinic import NURSE, Clinic, Visit, at
+from tests.followup.test_walls import link_to
 
 
 def death(visit: Visit, version: int = 2) -> Event:
@@ -345,3 +346,27 @@ async def test_the_offer_is_due_at_least_a_day_after_the_infusion(clinic: Clinic
     await clinic.tell(visit.told(pump_ended_at=ended_at), withdrawal(visit))
     [offer] = await clinic.rows("SELECT due_at FROM care_task WHERE kind = 'safety-offer-call'")
     assert at(offer, "due_at") == ended_at + timedelta(hours=24)
+
+
+NEWS: dict[str, tuple[Callable[[Visit], Event], str]] = {
+    "withdrawal": (withdrawal, "dead"),
+    "entered in error": (lambda visit: visit.told(infusions.InfusionEnteredInError, 9), "dead"),
+    "nothing given": (lambda visit: visit.told(infusions.InfusionAmended, 9, outcome="stopped-early", drug_given=False), "dead"),
+    "revoked consent, after which it is still asked": (consent_gone, "open"),
+    "another version of the same": (lambda visit: visit.told(infusions.InfusionAmended, 9), "open"),
+}
+
+
+@pytest.mark.parametrize("news", NEWS)
+async def test_no_late_answer_comes_through_the_link_of_who_has_left(clinic: Clinic, news: str) -> None:
+    event, status = NEWS[news]
+    visit = clinic.visit()
+    await clinic.tell(visit.told())
+    check_in = (await clinic.items(visit))["C24"]
+    await clinic.pass_time(at(check_in, "expires_at") - clinic.clock.now() + timedelta(minutes=1))
+    assert (await clinic.items(visit))["C24"]["status"] == "expired"
+    async with clinic.database.transaction(clinic.clinic_id) as db:
+        db.add(link_to(clinic.clinic_id, check_in["check_in_id"], b"a token", clinic.clock.now()))
+    await clinic.tell(event(visit))
+    found = await clinic.rows("SELECT status FROM patient_link WHERE check_in_id = :id", id=check_in["check_in_id"])
+    assert ([row["status"] for row in found], (await clinic.items(visit))["C24"]["status"]) == ([status], "expired")

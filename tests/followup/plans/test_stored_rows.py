@@ -36,7 +36,7 @@ def _everywhere() -> dict[str, object]:
     return {
         "patient_id": PATIENT, "version": 1, "ordinal": 0, "attempt": 1, "opens_at": NOON, "due_at": NOON + timedelta(hours=12),
         "expires_at": NOON + timedelta(hours=36), "due_kept": False, "anchor_id": None, "code": None, "number": None, "generation": None,
-        "refused_due_at": None, "superseded_by": None, "covered": None, "covers_more": False,
+        "refused_due_at": None, "superseded_by": None, "covered": None, "covers_more": False, "link_open": False,
     }  # fmt: skip
 
 
