@@ -95,7 +95,7 @@ async def on_patient_withdrawn(means: Means, db: AsyncSession, delivery: Deliver
 async def on_consent_changed(means: Means, db: AsyncSession, delivery: Delivery[ConsentChanged]) -> None:
     """Without consent to treatment nothing is asked automatically any more; with one, follow-up of later infusions goes on as usual.
 
-    The integration session stays on offer. When consent is signed again, one call covers what was called off.
+    What asks after an infusion that was given stays, and the integration session is offered. Signed again, it restores the rest.
     """
     event = delivery.event
     if event.consent_type == TREATMENT:

@@ -74,9 +74,9 @@ async def _keep_up(
     about = None if noted is None else [About(one.patient_id, one.infusion_id, one.starts) for one in noted]
     await keep_up(db, means.followed_by, caused_by, means.now(), caused_by=caused_by, about=about)
     if about is None:
-        await records.restate(db, means.now(), patients=caused_by)
+        await records.restate(db, means, patients=caused_by)
     else:
-        await records.restate(db, means.now(), infusions={one.infusion_id for one in about} - set(without_record))
+        await records.restate(db, means, infusions={one.infusion_id for one in about} - set(without_record))
 
 
 async def ask_for_review(db: AsyncSession, means: Means, delivery: Delivery[InfusionReviewNeeded]) -> None:

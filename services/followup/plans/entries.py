@@ -1,7 +1,7 @@
 """A protocol as a list of entries, one for each thing that is asked of a patient or a person. Data that a clinic owns, never a constant."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import time
+from datetime import time, timedelta
 from itertools import count
 from typing import Literal, Self, TypeVar
 
@@ -185,6 +185,12 @@ class ProtocolList(_Data):
     def name(self) -> tuple[str, int]:
         """Code and version, which an anchor keeps for ever."""
         return self.code, self.version
+
+    @property
+    def follows_for(self) -> timedelta:
+        """For how long at most something is asked after an infusion, counted from its end; without what nights add."""
+        ends = (part for item in self.items if item.anchor == "infusion-end" and item.expires for part in item.expires.parts())
+        return max(timedelta(days=part.days, hours=part.hours) for part in ends)
 
     def leaving_open(self, kept: Mapping[str, frozenset[Cause]]) -> Self:
         """The same, where tasks of these kinds stay open after other causes than it says."""

@@ -29,10 +29,15 @@ async def take_over(db: AsyncSession, means: Means, told: Sequence[Told], standi
     return {row["infusion_id"] for row in await _TAKE_OVER.rows(db, **rows, clinic_id=clinic_of(db)) if row["version"] == 1}
 
 
-async def restate(db: AsyncSession, now: datetime, *, patients: Collection[UUID] = (), infusions: Collection[UUID] = ()) -> None:
-    """Say of these patients' records, and of those of these infusions, whether they go on, by what is known now."""
+async def restate(db: AsyncSession, means: Means, *, patients: Collection[UUID] = (), infusions: Collection[UUID] = ()) -> None:
+    """Say of these patients' records, and of those of these infusions, whether they go on, by what is known now.
+
+    A departure ends what goes on. A record of which nothing was left to ask stays as it is.
+    """
     if patients or infusions:
-        given = {"clinic_id": clinic_of(db), "patients": sorted(patients), "infusions": sorted(infusions), "now": now}
+        now = means.now()
+        since = now - means.followed_by.default.follows_for
+        given = {"clinic_id": clinic_of(db), "patients": sorted(patients), "infusions": sorted(infusions), "now": now, "since": since}
         await db.execute(_RESTATE, given)
 
 
@@ -91,6 +96,7 @@ _RESTATE = text(
         SELECT f.plan_id, CASE
             WHEN i.state = 'entered-in-error' THEN 'infusion-entered-in-error'
             WHEN i.drug_given IS FALSE THEN 'no-drug-given'
+            WHEN f.pump_ended_at < CAST(:since AS timestamptz) AND f.status = 'active' THEN NULL  -- it had run its course before
             WHEN p.status = 'deceased' THEN 'patient-deceased'
             WHEN p.status = 'withdrawn' THEN 'patient-withdrawn'
             WHEN {consent_is_revoked("p")} THEN 'treatment-consent-revoked'

@@ -370,3 +370,13 @@ async def test_no_late_answer_comes_through_the_link_of_who_has_left(clinic: Cli
     await clinic.tell(event(visit))
     found = await clinic.rows("SELECT status FROM patient_link WHERE check_in_id = :id", id=check_in["check_in_id"])
     assert ([row["status"] for row in found], (await clinic.items(visit))["C24"]["status"]) == ([status], "expired")
+
+
+@pytest.mark.parametrize(("days", "status"), [(9, "revoked"), (11, "active")])
+async def test_a_departure_ends_the_records_that_go_on_and_no_others(clinic: Clinic, days: int, status: str) -> None:
+    visit = clinic.visit()
+    await clinic.tell(visit.told(pump_ended_at=clinic.clock.now()))
+    await clinic.pass_time(timedelta(days=days))
+    await clinic.tell(withdrawal(visit))
+    [plan] = await clinic.rows("SELECT status FROM plan WHERE infusion_id = :id", id=visit.infusion_id)
+    assert plan["status"] == status
