@@ -23,7 +23,7 @@ FOLLOW_UP = [
     "UPDATE patient",  # what is known of the infusions, and of patients of whom intake has told nothing
     "INSERT plan",
     "SELECT infusion",  # the facts
-    "SELECT check_in",  # what exists over them
+    "SELECT patient_link",  # what exists over them, and through which links an answer may still come
     "INSERT anchor_pin",  # by which protocol they are followed
     "INSERT check_in",
     "INSERT care_task",  # with history
