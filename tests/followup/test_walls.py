@@ -14,7 +14,7 @@ from services.followup.checkins.commands import locked
 from services.followup.checkins.links import close, close_older, find_link, keep
 from services.followup.checkins.models import CheckIn, CheckInStatus, LinkStatus, PatientLink
 from services.followup.checkins.queries import get_locked, telephoned
-from services.followup.outreach.commands import cancel, find_message, look_again, move
+from services.followup.outreach.commands import cancel, find_message, follow, look_again
 from services.followup.outreach.delivery import Claim, wanted
 from shared.db import Database
 from shared.errors import NotFound
@@ -131,7 +131,7 @@ async def test_no_write_behind_the_edge_reaches_another_clinic(
     for acting, reached in ((clinic, False), (owner, True)):
         later = now + timedelta(hours=5)
         async with followup.database.transaction(acting.clinic_id) as db:
-            await move(db, {check_in_id: later})
+            await follow(db, {}, {check_in_id: later})
         assert (await leaves_at() == [later]) is reached
         async with followup.database.transaction(acting.clinic_id) as db:
             await look_again(db, visit.patient_id, now + timedelta(hours=4))

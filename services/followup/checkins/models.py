@@ -119,32 +119,6 @@ class CheckIn(Table, table=True):
             late=self.late,
         )
 
-    def end(self, status: CheckInStatus, reason: str) -> None:
-        """Cancelled or superseded: nothing is asked any more."""
-        self._leave(UNANSWERED, status)
-        self.ended_reason = reason
-
-    def take_up(self, opens_at: datetime, due_at: datetime, expires_at: datetime) -> None:
-        """It is asked after all, for what it had given way to does not count."""
-        self._leave({CheckInStatus.SUPERSEDED}, CheckInStatus.OPEN if self.opened_at else CheckInStatus.PLANNED)
-        self.opens_at, self.due_at, self.expires_at, self.ended_reason = opens_at, due_at, expires_at, None
-
-    def miss(self, reason: str) -> None:
-        """What it had given way to does not count, and it cannot be asked any more."""
-        self._leave({CheckInStatus.SUPERSEDED}, CheckInStatus.CANCELLED)
-        self.ended_reason = reason
-
-    def move(self, opens_at: datetime, due_at: datetime, expires_at: datetime) -> None:
-        """New times after an amendment; an overdue one, whose due time now lies ahead, is open again."""
-        self._leave(UNANSWERED, CheckInStatus.OPEN if self.status is CheckInStatus.OVERDUE else self.status)
-        self.opens_at, self.due_at, self.expires_at = opens_at, due_at, expires_at
-
-    def keep_due(self) -> bool:
-        """Mark that a new due time would have been in the past; False where that is known already."""
-        newly, self.due_kept = not self.due_kept, True
-        self.version += newly
-        return newly
-
     def takes_answers(self, now: datetime, late_for: timedelta) -> bool:
         """Whether an answer is taken at ``now``; ``late_for`` after expiry it no longer is."""
         return self.status in ANSWERABLE and now <= self.expires_at + late_for

@@ -68,12 +68,6 @@ async def cancel(db: AsyncSession, check_in_ids: Sequence[UUID], reason: str) ->
     return cancelled
 
 
-async def move(db: AsyncSession, leaves_at: Mapping[UUID, datetime]) -> None:
-    """Give the queued messages of these check-ins a new time to leave; what was sent is not touched."""
-    if leaves_at:
-        await db.execute(_MOVE, {"check_ins": list(leaves_at), "leaves": list(leaves_at.values()), "clinic_id": clinic_of(db)})
-
-
 async def follow(db: AsyncSession, ended: Mapping[UUID, str], leaves_at: Mapping[UUID, datetime]) -> list[CancelledMessage]:
     """Call off what check-ins that have ended had queued, with the reason, and move that of others; returns what is called off.
 
@@ -138,17 +132,6 @@ _LOOK_AGAIN = text(
         UPDATE message m SET leaves_at = greatest(c.opens_at, CAST(:now AS timestamptz)) FROM check_in c
         WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.patient_id = :patient_id AND m.status = 'queued'
           AND c.clinic_id = m.clinic_id AND c.check_in_id = m.check_in_id AND m.leaves_at > greatest(c.opens_at, CAST(:now AS timestamptz))
-        RETURNING m.message_id, m.leaves_at
-    )
-    UPDATE platform.message_queue q SET leaves_at = moved.leaves_at FROM moved WHERE q.message_id = moved.message_id
-    """
-)
-_MOVE = text(
-    """
-    WITH moved AS (
-        UPDATE message m SET leaves_at = n.leaves_at
-        FROM unnest(CAST(:check_ins AS uuid[]), CAST(:leaves AS timestamptz[])) AS n(check_in_id, leaves_at)
-        WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.check_in_id = n.check_in_id AND m.status = 'queued'
         RETURNING m.message_id, m.leaves_at
     )
     UPDATE platform.message_queue q SET leaves_at = moved.leaves_at FROM moved WHERE q.message_id = moved.message_id

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.followup.checkins import changes as check_ins
 from services.followup.checkins import links
-from services.followup.checkins.changes import Became
+from services.followup.checkins.changes import Became, ChangedCheckIn
 from services.followup.checkins.models import UNANSWERED, LinkStatus
 from services.followup.outreach import commands as outreach
 from services.followup.outreach.commands import CancelledMessage
@@ -32,8 +32,7 @@ async def apply(db: AsyncSession, actor: str, differences: Sequence[Difference],
     await pins.pin(db, differences, now)
     rows = await _item_rows(db, actor, differences, now)
     await check_ins.make(db, rows.made_check_ins)
-    became = await check_ins.change(db, rows.changed_check_ins, now)
-    unsent = await _follow(db, rows, became, now)
+    became, unsent = await change_check_ins(db, rows.changed_check_ins, now, closed=rows.closed)
     for difference in differences:
         add_covers(rows, difference, unsent, actor, now)
     await tasks.make(db, rows.made_tasks)
@@ -52,12 +51,18 @@ async def _item_rows(db: AsyncSession, actor: str, differences: Sequence[Differe
     return rows
 
 
-async def _follow(db: AsyncSession, rows: Rows, became: Sequence[Became], now: datetime) -> list[CancelledMessage]:
-    """Messages that have not left go with their check-ins, and no link outlives its own; returns the messages called off."""
-    reasons = {one.check_in_id: one.ended_reason or "" for one in rows.changed_check_ins}
-    ended: dict[UUID, str] = {one.check_in_id: reasons[one.check_in_id] for one in became if one.has_ended}
+async def change_check_ins(
+    db: AsyncSession, changed: Sequence[ChangedCheckIn], now: datetime, *, closed: Sequence[UUID] = ()
+) -> tuple[list[Became], list[CancelledMessage]]:
+    """Change check-ins. Messages that have not left go with them, and no link outlives its own; ``closed`` are others whose links go.
+
+    Returns what the check-ins became, and the messages that were called off.
+    """
+    became = await check_ins.change(db, changed, now)
+    reasons = {one.check_in_id: one.ended_reason or "" for one in changed}
+    ended = {one.check_in_id: reasons[one.check_in_id] for one in became if one.has_ended}
     moved = {one.check_in_id: max(one.opens_at, now) for one in became if one.status in UNANSWERED and one.before in UNANSWERED}
     unsent = await outreach.follow(db, ended, moved)
-    if ended or rows.closed:
-        await links.close(db, [*ended, *rows.closed], LinkStatus.DEAD)
-    return unsent
+    if ended or closed:
+        await links.close(db, [*ended, *closed], LinkStatus.DEAD)
+    return became, unsent

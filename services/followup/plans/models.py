@@ -73,12 +73,6 @@ class Plan(Table, table=True):
         self.status, self.status_reason = PlanStatus.REVOKED, reason
         self._changed(now)
 
-    def revive(self, called_off: str | None, now: datetime) -> None:
-        """Begin anew after all; ``called_off`` is why nothing of it goes on even so."""
-        self.status, self.status_reason = (PlanStatus.REVOKED, called_off) if called_off else (PlanStatus.ACTIVE, None)
-        self.generation += 1
-        self._changed(now)
-
     def _changed(self, now: datetime) -> None:
         self.changed_at = now
         self.version += 1

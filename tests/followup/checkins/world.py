@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ from uuid import UUID, uuid4
 
 import pytest_asyncio
 from sqlalchemy import make_url, text
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.checkins import commands
+from services.followup.checkins import changes
 from services.followup.checkins.birth_dates import birth_date_hash
-from services.followup.checkins.commands import NewCheckIn
-from services.followup.checkins.models import CheckInStatus
+from services.followup.checkins.changes import ChangedCheckIn, MadeCheckIn
+from services.followup.checkins.models import UNANSWERED, CheckIn, CheckInStatus
 from services.followup.checkins.policy import CheckInSetup, load_setup
+from services.followup.checkins.queries import get_check_in
 from services.followup.checkins.timers import timer_handlers
 from services.followup.outreach.channels import FileChannel
 from services.followup.outreach.contacts import ContactBook, KnownContact
@@ -25,11 +27,12 @@ from services.followup.outreach.policy import load_policy
 from services.followup.outreach.texts import load_texts
 from services.followup.outreach.worker import Outreach
 from services.followup.plans import models as plans
+from services.followup.plans.apply import change_check_ins
 from services.followup.tasks.commands import CLOCK
 from shared.clock import FrozenClock
 from shared.db import Database
 from shared.telemetry import Metrics
-from shared.timers import DueTimer, Timers
+from shared.timers import DueTimer, Timers, arm, disarm
 from tests.support.databases import Databases
 
 KNOWN_TABLES = (plans.Plan,)
@@ -38,6 +41,12 @@ SALT = "5a" * 16
 BORN = date(1985, 3, 27)
 PUBLIC_URL = "https://care.test"
 SECRET = b"a secret of thirty-two bytes, yes"
+
+
+def ended_as(check_in: CheckIn, status: str, reason: str) -> ChangedCheckIn:
+    """The change that ends a check-in as it is now."""
+    times = (check_in.opens_at, check_in.due_at, check_in.expires_at)
+    return ChangedCheckIn(check_in.check_in_id, check_in.version, status, reason, *times, None, None, None)
 
 
 async def _left_alone(db: AsyncSession, due: Sequence[DueTimer]) -> None:
@@ -102,15 +111,13 @@ class World:
         )
         return patient_id
 
-    def new(self, code: str = "C24", **changed: Any) -> NewCheckIn:  # Any: any field
+    def new(self, code: str = "C24", **changed: Any) -> MadeCheckIn:  # Any: any field
         """A check-in to be requested; by default it opens in an hour, is due after 6 hours and expires a day later."""
         now = self.clock.now()
         opens_at = changed.pop("opens_at", now + timedelta(hours=1))
         fields: dict[str, Any] = {  # Any: as above
             "check_in_id": uuid4(),
-            "plan_id": None,
             "patient_id": self.patient_id,
-            "patient_number": "P-000001",
             "patient_time_zone": self.zone,
             "infusion_id": None if code == "WK" else uuid4(),
             "course_id": uuid4(),
@@ -120,23 +127,30 @@ class World:
             "due_at": opens_at + timedelta(hours=6),
             "expires_at": opens_at + timedelta(hours=30),
             "status": CheckInStatus.PLANNED,
+            "ended_reason": None,
+            "superseded_by": None,
+            "caused_by": None,
+            **changed,
         }
-        return NewCheckIn(**{**fields, **changed})
+        weekly = fields["infusion_id"] is None
+        anchor = {"anchor_id": fields["course_id"] if weekly else fields["infusion_id"], "number": fields["ordinal"] if weekly else 0}
+        return MadeCheckIn(**{**anchor, **fields})
 
-    async def requested(self, code: str = "C24", **changed: Any) -> NewCheckIn:  # Any: as above
+    async def requested(self, code: str = "C24", **changed: Any) -> MadeCheckIn:  # Any: as above
         """A planned check-in."""
         new = self.new(code, **changed)
         async with self.database.transaction(self.clinic_id) as db:
-            await commands.request(db, [new])
+            await changes.make(db, [new])
+            await arm(db, *new.timers)
         return new
 
-    async def opened(self, code: str = "C24", **changed: Any) -> NewCheckIn:  # Any: as above
+    async def opened(self, code: str = "C24", **changed: Any) -> MadeCheckIn:  # Any: as above
         """A check-in whose time to open has come."""
         new = await self.requested(code, **changed)
         await self.until(new.opens_at)
         return new
 
-    async def sent(self, code: str = "C24", **changed: Any) -> tuple[NewCheckIn, str]:  # Any: as above
+    async def sent(self, code: str = "C24", **changed: Any) -> tuple[MadeCheckIn, str]:  # Any: as above
         """A check-in whose message has left, and the path of its link."""
         new = await self.opened(code, **changed)
         before = {message["message_id"] for message in self.outbox()}
@@ -150,13 +164,31 @@ class World:
         while await self.timers.fire_due():
             pass
 
-    async def cancel(self, reason: str = "deceased", **whose: Any) -> list[Any]:  # Any: as cancel_open takes and gives
+    async def cancel(self, reason: str = "deceased", *, infusion_id: UUID | None = None) -> None:
+        """End what is not answered of the patient, or of one infusion; what has expired loses its link."""
+        about = col(CheckIn.patient_id) == self.patient_id if infusion_id is None else col(CheckIn.infusion_id) == infusion_id
         async with self.database.transaction(self.clinic_id) as db:
-            return list(await commands.cancel_open(db, reason=reason, **(whose or {"patient_ids": [self.patient_id]})))
+            found = list(await db.exec(select(CheckIn).where(CheckIn.clinic_id == self.clinic_id, about)))
+            expired = [one.check_in_id for one in found if one.status is CheckInStatus.EXPIRED]
+            ended = [ended_as(one, "cancelled", reason) for one in found if one.status in UNANSWERED]
+            await self._change(db, ended, closed=expired)
 
     async def supersede(self, check_in_ids: Sequence[UUID]) -> None:
         async with self.database.transaction(self.clinic_id) as db:
-            await commands.supersede(db, check_in_ids, "next-infusion")
+            found = await db.exec(select(CheckIn).where(CheckIn.clinic_id == self.clinic_id, col(CheckIn.check_in_id).in_(check_in_ids)))
+            await self._change(db, [ended_as(one, "superseded", "next-infusion") for one in found])
+
+    async def move(self, check_in_id: UUID, by: timedelta) -> None:
+        """Give a check-in other times, as a correction does."""
+        async with self.database.transaction(self.clinic_id) as db:
+            one = await get_check_in(db, check_in_id)
+            moved = replace(ended_as(one, "", ""), ended=None, ended_reason=None, opens_at=one.opens_at + by, due_at=one.due_at + by)
+            await self._change(db, [replace(moved, expires_at=one.expires_at + by)])
+
+    async def _change(self, db: AsyncSession, changed: Sequence[ChangedCheckIn], closed: Sequence[UUID] = ()) -> None:
+        became, _ = await change_check_ins(db, changed, self.clock.now(), closed=closed)
+        await disarm(db, *(key for one in became for key in one.over))
+        await arm(db, *(timer for one in became for timer in one.timers))
 
     async def end_sessions(self) -> None:
         """The time of all sessions on patients' pages is over."""

@@ -54,7 +54,7 @@ async def test_what_asks_later_does_not_leave_sooner_for_a_changed_patient(world
     later = new.opens_at + timedelta(hours=2)
     await world.write("UPDATE check_in SET opens_at = :later WHERE check_in_id = :id", id=new.check_in_id, later=later)
     async with world.database.transaction(world.clinic_id) as db:
-        await outreach.move(db, {new.check_in_id: later})
+        await outreach.follow(db, {}, {new.check_in_id: later})
     await moved_on(world)
     assert [message.leaves_at for message in await world.messages()] == [later]
     assert await world.outreach.send_due() == 0
