@@ -185,14 +185,14 @@ def _link(message: Message, recipient: Recipient, way: int, letters: Letters, no
 
 async def _load(db: AsyncSession, claim: Claim) -> tuple[CheckIn, Message]:
     """The check-in and the message, locked after their patient, the check-in first as everywhere."""
-    check_in_id = (await db.execute(_CHECK_IN_OF, {"clinic_id": clinic_of(db), "message_id": claim.message_id})).scalar_one()
+    check_in_id = (await db.execute(_LOCK_PATIENT, {"clinic_id": clinic_of(db), "message_id": claim.message_id})).scalar_one()
     check_in = await get_locked(db, check_in_id)
     message = await find_message(db, claim.message_id)
     assert message is not None
     return check_in, message
 
 
-_CHECK_IN_OF = text(
+_LOCK_PATIENT = text(
     """
     SELECT m.check_in_id FROM message m JOIN patient p ON p.clinic_id = m.clinic_id AND p.patient_id = m.patient_id
     WHERE m.clinic_id = CAST(:clinic_id AS uuid) AND m.message_id = :message_id

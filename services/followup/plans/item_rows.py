@@ -10,6 +10,7 @@ from services.followup.plans.anchors import VOID
 from services.followup.plans.changes import ItemChange, Step
 from services.followup.plans.difference import Difference
 from services.followup.plans.item_reasons import item_reason
+from services.followup.plans.slots import Kind
 from services.followup.plans.stored import Stored
 from services.followup.plans.wanted import Key, State, Wanted
 from services.followup.reasons import moment
@@ -17,8 +18,6 @@ from services.followup.tasks.changes import ChangedTask, MadeTask
 from services.followup.tasks.commands import NewTask
 from services.followup.tasks.rules import Action, BusinessStatus, Priority, TaskStatus
 
-BY_STAFF = "staff-check-in"
-"""The kind of a task in which a person asks what otherwise a link asks."""
 HANDED_OVER = "handed-over"
 """Why a row ends whose item somebody else asks from now on."""
 
@@ -150,7 +149,7 @@ class _Item:
         focus = ("Infusion", infusion_id) if infusion_id else ("CarePlan", after.key.anchor_id)
         ended = after.state in _ENDS
         task = NewTask(
-            kind=BY_STAFF if want.in_place_of_link else after.key.code,
+            kind=Kind.STAFF_CHECK_IN.value if want.in_place_of_link else after.key.code,
             focus_kind=focus[0],
             focus_id=focus[1],
             patient_id=difference.facts.patient_id,

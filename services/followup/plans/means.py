@@ -15,14 +15,6 @@ from shared.clock import Clock
 from shared.documents.in_force import Documents
 from shared.events.zones import zone_of
 
-REASON_OF = {
-    CancelCause.DEATH: "patient-deceased",
-    CancelCause.WITHDRAWAL: "patient-withdrawn",
-    CancelCause.TREATMENT_CONSENT_REVOKED: "treatment-consent-revoked",
-    CancelCause.ENTERED_IN_ERROR: "infusion-entered-in-error",
-    CancelCause.NO_DRUG_GIVEN: "no-drug-given",
-}
-"""The code under which an item says why it was cancelled."""
 _DEPARTURE = {
     CancelCause.DEATH: Cause.DEATH,
     CancelCause.WITHDRAWAL: Cause.WITHDRAWAL,
@@ -53,13 +45,13 @@ class Means:
         return self.clock.now()
 
 
-def cause_of(standing: Standing) -> CancelCause | None:
-    """What is known of a patient that calls follow-up off."""
+def cause_of(standing: Standing) -> Cause | None:
+    """Why a patient is not followed up any more. Death counts before withdrawal, withdrawal before consent."""
     if standing.status is PatientStatus.DECEASED:
-        return CancelCause.DEATH
+        return Cause.DEATH
     if standing.status is PatientStatus.WITHDRAWN:
-        return CancelCause.WITHDRAWAL
-    return CancelCause.TREATMENT_CONSENT_REVOKED if standing.treatment_revoked else None
+        return Cause.WITHDRAWAL
+    return Cause.CONSENT_REVOKED if standing.treatment_revoked else None
 
 
 def clinic_zone(standing: Standing, otherwise: ZoneInfo) -> ZoneInfo:

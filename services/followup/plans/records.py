@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.followup.plans.means import REASON_OF, Means, cause_of
+from services.followup.plans.means import Means, cause_of
 from services.followup.plans.models import Plan, PlanStatus
+from services.followup.plans.overview import REASON_OF
 from services.followup.plans.slots import Told
 from services.followup.subjects.commands import Standing
 from services.followup.subjects.statements import consent_is_revoked

@@ -1,6 +1,7 @@
 """From the rows of a patient's check-ins and tasks to the items and the covers that the comparison knows. Values in, values out.
 
-A row does not name the item that it holds. Its key is worked out from what it is about, its kind and its ordinal.
+A row names the item that it holds. The release before wrote no name: there the key is worked out from what the row is about, its kind and
+its ordinal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from services.followup.checkins.models import CheckInStatus
-from services.followup.checkins.work import OVERDUE_CALL
 from services.followup.plans.rebooking import BOOKED
 from services.followup.plans.slots import Kind
-from services.followup.plans.stored import PAST_DUE, UNTOLD, Cover, CoverKind, Items, Stored
+from services.followup.plans.stored import PAST_DUE, TASK_KIND_OF, UNTOLD, Cover, CoverKind, Items, Stored
 from services.followup.plans.wanted import Key, State, Times
 from services.followup.reasons import ReasonCode
 from services.followup.tasks.rules import OPEN, BusinessStatus, TaskStatus
@@ -23,12 +23,8 @@ ITEM_KINDS = frozenset(
     {Kind.INTEGRATION, Kind.STAFF_CHECK_IN, Kind.SAME_EVENING_CALL, Kind.LEFT_AGAINST_ADVICE, Kind.REBOOK, Kind.SAFETY_OFFER}
 )
 """Kinds of tasks that are items, where they are about an infusion."""
-COVER_KINDS = {
-    Kind.CATCH_UP.value: CoverKind.CATCH_UP,
-    OVERDUE_CALL: CoverKind.OVERDUE,
-    Kind.DUE_TIME_REVIEW.value: CoverKind.DUE_REVIEW,
-    Kind.CANCELLATION_REVIEW.value: CoverKind.CALLED_OFF,
-}
+COVER_KINDS = {kind: cover for cover, kind in TASK_KIND_OF.items() if cover is not CoverKind.TELEPHONE}
+"""Kinds of tasks that are covers. A call in place of a link has the kind of a check-in by telephone: its reason tells them apart."""
 CHECK_IN = "check-in"
 """The word for rows of check-ins, in the column ``what``; all others are of tasks."""
 

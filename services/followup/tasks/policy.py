@@ -130,10 +130,6 @@ class TaskPolicy(Document):
         default = TASK_POLICY.default.kinds
         return {name: kind.kept_after & _DEPARTURES for name, kind in self.kinds.items() if kind.kept_after != default[name].kept_after}
 
-    def kept_after(self, cause: CancelCause) -> list[str]:
-        """Kinds of tasks that stay open."""
-        return sorted(name for name, kind in self.kinds.items() if cause in kind.kept_after)
-
 
 _DEPARTURES = frozenset({CancelCause.DEATH, CancelCause.WITHDRAWAL, CancelCause.TREATMENT_CONSENT_REVOKED})
 _WORKING_ROLES = frozenset(Role) - {Role.CLINIC_ADMIN, Role.AUDITOR}

@@ -13,7 +13,7 @@ from services.followup.checkins.policy import load_setup
 from services.followup.checkins.rules import HELP_NOW
 from services.followup.outreach.rules import NotSent
 from services.followup.plans.commands import LOOKED_AT
-from services.followup.plans.means import REASON_OF
+from services.followup.plans.reconcile import LISTED
 from services.followup.plans.stored import PAST_DUE
 from services.followup.reasons import ReasonCode
 from services.followup.tasks.models import CareTask, TaskHistory
@@ -188,7 +188,7 @@ def test_every_code_that_can_come_has_its_name() -> None:
     assert set(HoldReason) <= names["holds"].keys()
     assert POLICY.kinds.keys() <= names["work"].keys()
     assert {"C24", "C72", "WK"} <= names["work"].keys()
-    assert {*REASON_OF.values(), PAST_DUE, LOOKED_AT, "link-dead", "answered"} <= names["causes"].keys()
+    assert {*LISTED, PAST_DUE, LOOKED_AT, "link-dead", "answered"} <= names["causes"].keys()
     assert set(Refusal) - {Refusal.DECEASED, Refusal.WITHDRAWN} <= names["causes"].keys()
     assert set(NotSent) <= names["causes"].keys()
     assert TEXTS.reasons.keys() == set(ReasonCode) - {ReasonCode.OLDER}
