@@ -26,11 +26,12 @@ async def keep_up(
     about: Sequence[About] | None = None,
     only_time: bool = False,
 ) -> list[Difference]:
-    """Write what the facts want of these patients. ``caused_by`` names the event that changed a fact, by patient; ``about`` the infusions
-    that were told of, where it was only these. With ``only_time`` no fact has changed: what time alone may not do is not written.
+    """Write what the facts want of these patients; returns those of whom something was written or held back.
 
-    Returns what was written and what was not, of those of whom there was anything.
-    They are locked by a statement of its own before: one that waited for the lock would go on with what it saw before.
+    ``caused_by`` names, by patient, the event that changed a fact. ``about`` names the infusions that were told of, where only these were.
+    With ``only_time`` no fact has changed, and what time alone may not do is held back.
+
+    The patients are locked by a statement of its own before: one that had to wait for the lock would go on with what it saw before.
     """
     causes = caused_by or {}
     await db.flush()
